@@ -1,0 +1,2 @@
+//! The `kurator` binary.
+fn main() {}
