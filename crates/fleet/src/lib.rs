@@ -1,1 +1,36 @@
-//! The hub's controllers.
+//! The hub's controllers: clusters, fleets, backups, restores.
+//!
+//! Each controller is a folder that reads as a sentence: observe → validate → plan → apply → report.
+//! What they know comes from watches ([`hub`] for the hub's objects, `kurator_member` for the
+//! members'); [`route`] says which change wakes which object; [`writes`] keeps a slow member from
+//! holding anything up. Start at [`run`].
+//!
+//! Invariants:
+//! - nothing is created in a member unless its absence is known;
+//! - what has finished is never run again;
+//! - a member that is out of reach delays no other and nothing is undone in it.
+
+mod backup;
+mod cluster;
+mod controllers;
+mod ctx;
+mod destination;
+mod error;
+mod fleet;
+mod heartbeat;
+mod hub;
+mod location;
+mod members;
+mod metrics;
+mod pace;
+mod restore;
+mod route;
+mod run;
+mod standing;
+mod text;
+mod wake;
+mod writes;
+
+pub use controllers::{Setup, StartError, run};
+pub use ctx::Options;
+pub use metrics::Metrics;

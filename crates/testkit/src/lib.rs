@@ -1,1 +1,43 @@
 //! Real clusters, Velero and object storage for tests, in network namespaces that vanish with them.
+//!
+//! A [`Lab`] is one hub, any number of members and one S3 server, each a host of its own on a private network.
+//! Nothing in it is imitated: etcd, kube-apiserver, kube-controller-manager, Velero and MinIO are built once from
+//! pinned Go modules by [`binaries`]. Start with [`Lab::shared`] (one lab for a test binary) or [`Lab::start`], and
+//! put the code that talks to the clusters inside [`Lab::run`]:
+//!
+//! ```no_run
+//! use kurator_testkit::{Lab, LabSpec};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let lab = Lab::start(LabSpec { members: 2, velero: true, s3: true })?;
+//! let version = lab.run(async { lab.member(1).client()?.apiserver_version().await })?;
+//! assert_eq!(version.minor, "36");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What the lab needs from the machine is said by [`requirements`], in sentences a test runner can print.
+
+pub mod binaries;
+pub mod wait;
+
+mod cage;
+mod cluster;
+mod component;
+mod error;
+mod guest;
+mod lab;
+mod pki;
+mod requirements;
+mod s3;
+mod slot;
+mod state;
+mod velero;
+
+pub use cluster::Cluster;
+pub use error::LabError;
+pub use guest::Guest;
+pub use lab::{Lab, LabSpec};
+pub use requirements::{Missing, requirements};
+pub use s3::S3;
+pub use state::{ClusterState, ComponentState, LabState};

@@ -1,0 +1,85 @@
+//! The backup plugin of a Fleet: the engine in the members and the store that they write to.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::other::Chart;
+use crate::{encoding, schema};
+
+/// Backup, restore and migration on every member.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupPlugin {
+    /// Chart of the engine; each absent field keeps its default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chart: Option<Chart>,
+    /// Where backups go.
+    pub storage: BackupStorage,
+    /// How the engine comes into a member; absent means the hub's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installer: Option<Installer>,
+    /// Further values for the chart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::any")]
+    pub extra_args: Option<serde_json::Value>,
+}
+
+/// Where backups go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupStorage {
+    /// The bucket.
+    pub location: StorageLocation,
+    /// Name of a Secret in the Fleet's namespace, with the keys `access-key` and `secret-key`.
+    pub secret_name: String,
+    /// How members share the bucket; absent means one prefix per cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+}
+
+/// A bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageLocation {
+    /// Name of the bucket.
+    pub bucket: String,
+    /// Kind of store: `aws` for everything that speaks S3, `huaweicloud`, `gcp` or `azure`.
+    pub provider: String,
+    /// URL of the store.
+    pub endpoint: String,
+    /// Region of the bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Options of the provider, passed on to the storage location.
+    #[serde(
+        default,
+        deserialize_with = "encoding::null_as_empty",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub config: BTreeMap<String, String>,
+    /// Directory in the bucket under which everything is kept; absent means the bucket's root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+}
+
+/// How the engine comes into a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Installer {
+    /// By Helm, from the hub.
+    Helm,
+    /// By Flux objects on the hub, as Kurator does.
+    Flux,
+    /// Not at all: it is already there.
+    None,
+}
+
+/// How members share a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Layout {
+    /// A prefix for each cluster.
+    PerCluster,
+    /// Everything at the root, as Kurator does.
+    Shared,
+}

@@ -1,0 +1,67 @@
+//! Backups: one Velero Backup per selected cluster, made once, followed to its end.
+//!
+//! The set of clusters is written down before anything is created; from then on the status is the
+//! plan. A finished Backup is never run again, whatever becomes of its Velero objects.
+
+mod observe;
+mod template;
+mod validate;
+
+pub(crate) use template::copy_of;
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kurator_api::backup::Backup;
+use kurator_api::names;
+
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::hub::Guarded;
+use crate::run::kinds::{Run, RunPhase};
+use crate::run::{self, apply, plan, report};
+
+pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Result<Action, Error> {
+    let backup = match &object.0 {
+        Ok(backup) => backup,
+        Err(undecodable) => {
+            report::report_undecodable(&ctx, &*object, undecodable).await?;
+            return Ok(Action::await_change());
+        }
+    };
+    if backup.metadata.deletion_timestamp.is_some() {
+        return release(&ctx, backup).await;
+    }
+    if backup.phase().is_some_and(RunPhase::is_finished) {
+        ctx.forget(backup);
+        return Ok(Action::await_change());
+    }
+    if !backup.finalizers().iter().any(|held| held == names::BACKUP_FINALIZER) {
+        ctx.hub.add_finalizer(backup, names::BACKUP_FINALIZER).await?;
+        return Ok(Action::await_change());
+    }
+    let fleet = observe::fleet(&ctx, backup);
+    let valid = match validate::validate(backup, fleet.as_deref(), |key| ctx.hub.labels(key)) {
+        Ok(valid) => valid,
+        Err(unfit) => {
+            report::report_unfit(&ctx, backup, &unfit).await?;
+            return Ok(Action::await_change());
+        }
+    };
+    let seen = observe::clusters(&ctx, &valid);
+    let make = |cluster: &_, name: &str, location: String| template::velero_backup(&valid, cluster, name, location);
+    let plan = plan::plan(&valid.run, seen, make, ctx.clock.now());
+    let delayed = report::report(&ctx, backup, &plan).await?;
+    apply::apply(&ctx, &valid.run.owner, &plan, &ctx.router.wakes.backups);
+    Ok(run::look_again([plan.look_again, delayed]))
+}
+
+/// Velero's objects and the data stay, as the documentation promises.
+async fn release(ctx: &Ctx, backup: &Backup) -> Result<Action, Error> {
+    ctx.forget(backup);
+    if backup.finalizers().iter().any(|held| held == names::BACKUP_FINALIZER) {
+        ctx.hub.remove_finalizer(backup, names::BACKUP_FINALIZER).await?;
+    }
+    Ok(Action::await_change())
+}

@@ -1,0 +1,37 @@
+//! What is known, from caches alone.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kurator_api::backup::Backup;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::fleet::Fleet;
+use kurator_api::names;
+use kurator_api::velero;
+
+use super::validate::ValidBackup;
+use crate::ctx::Ctx;
+use crate::hub::{Guarded, find};
+use crate::location;
+use crate::run::child::{Seen, observe};
+
+pub(super) fn fleet(ctx: &Ctx, backup: &Backup) -> Option<Arc<Guarded<Fleet>>> {
+    find(&ctx.hub.fleets, &backup.namespace().unwrap_or_default(), &backup.spec.destination.fleet)
+}
+
+pub(super) fn clusters<'a>(ctx: &Ctx, valid: &'a ValidBackup) -> Vec<Seen<'a, velero::Backup>> {
+    valid.run.clusters.iter().map(|cluster| one(ctx, valid, cluster)).collect()
+}
+
+fn one<'a>(ctx: &Ctx, valid: &'a ValidBackup, cluster: &'a ClusterKey) -> Seen<'a, velero::Backup> {
+    let first = valid.run.owner.first_choice(cluster);
+    let second = names::second_choice(&first, &valid.run.owner.uid);
+    observe(
+        ctx,
+        &valid.run,
+        cluster,
+        &[first, second],
+        |member, name| member.backups().get(name),
+        |member| Ok(location::usable(member, valid.plugin_of.as_deref())?),
+    )
+}

@@ -1,0 +1,188 @@
+//! From a raw Backup to one that can be planned. After this, nobody looks at the raw spec.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kurator_api::backup::{Backup, BackupPolicy};
+use kurator_api::cluster::ClusterKey;
+use kurator_api::duration::GoDuration;
+use kurator_api::fleet::Fleet;
+use kurator_api::names::ChildKind;
+use kurator_api::reason::Reason;
+use kurator_api::velero;
+
+use super::template;
+use crate::destination;
+use crate::hub::Guarded;
+use crate::run::kinds::Run;
+use crate::run::{Owner, Started, Unfit};
+
+/// A one-time Backup whose clusters are known.
+pub(super) struct ValidBackup {
+    pub(super) run: Started<velero::BackupStatus>,
+    /// UID of the Fleet if its backup plugin decides on the storage location.
+    pub(super) plugin_of: Option<String>,
+    /// What every member's Velero Backup asks for; the storage location is filled in per member.
+    pub(super) template: velero::BackupSpec,
+}
+
+pub(super) fn validate(
+    backup: &Backup,
+    fleet: Option<&Guarded<Fleet>>,
+    labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+) -> Result<ValidBackup, Unfit> {
+    if backup.spec.schedule().is_some() {
+        let problem = "spec.schedule: scheduled backups are not supported by this version; remove it for a one-time backup";
+        return Err(Unfit::stalled(Reason::ScheduleNotSupported, &[problem.to_owned()]));
+    }
+    let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
+    let owner = owner(backup);
+    let said = backup.said();
+    let run = match said.started {
+        Some(_) => Started::again(owner, said),
+        None => Started::first(owner, first_look(backup, fleet, labels)?),
+    };
+    let has_plugin = |f: &&Fleet| f.spec.plugin.as_ref().is_some_and(|plugin| plugin.backup.is_some());
+    Ok(ValidBackup {
+        run,
+        plugin_of: fleet.filter(has_plugin).and_then(|f| f.metadata.uid.clone()),
+        template: template::spec(backup.spec.policy.as_ref()),
+    })
+}
+
+pub(super) fn owner(backup: &Backup) -> Owner {
+    Owner {
+        uid: backup.uid().unwrap_or_default(),
+        kind: ChildKind::Backup,
+        api_kind: "Backup",
+        namespace: backup.namespace().unwrap_or_default(),
+        name: backup.name_any(),
+        fleet: backup.spec.destination.fleet.clone(),
+    }
+}
+
+/// Everything that is checked once, before the Backup starts.
+fn first_look(
+    backup: &Backup,
+    fleet: Option<&Fleet>,
+    labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+) -> Result<Vec<ClusterKey>, Unfit> {
+    let spec = &backup.spec;
+    let named = &spec.destination.fleet;
+    let mut problems = spec.policy.as_ref().map(policy_problems).unwrap_or_default();
+    if named.is_empty() {
+        problems.push("spec.destination.fleet: is empty; name a Fleet of this namespace".to_owned());
+    }
+    let resolve = |fleet| destination::resolve(fleet, &spec.destination, "spec.destination", labels);
+    let clusters = match fleet.map(resolve).transpose() {
+        Ok(clusters) => clusters,
+        Err(unresolved) => {
+            problems.extend(unresolved.iter().map(ToString::to_string));
+            None
+        }
+    };
+    if !problems.is_empty() {
+        return Err(Unfit::stalled(Reason::InvalidSpec, &problems));
+    }
+    if spec.paused == Some(true) {
+        return Err(Unfit::waiting(Reason::Paused, "spec.paused is true; set it to false to start"));
+    }
+    match clusters {
+        None => Err(Unfit::waiting(
+            Reason::FleetNotFound,
+            format!("spec.destination.fleet: there is no Fleet `{named}` in this namespace; create it or name another"),
+        )),
+        Some(clusters) if clusters.is_empty() => Err(Unfit::waiting(
+            Reason::NoClusters,
+            format!("no cluster is selected: fleet `{named}` has none that match spec.destination"),
+        )),
+        Some(clusters) => Ok(clusters),
+    }
+}
+
+fn policy_problems(policy: &BackupPolicy) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(filter) = &policy.resource_filter {
+        problems.extend(filter.conflicts().into_iter().map(|text| format!("spec.policy.resourceFilter: {text}")));
+    }
+    if let Some(ttl) = &policy.ttl
+        && let Err(error) = ttl.parse::<GoDuration>()
+    {
+        problems.push(format!("spec.policy.ttl: {error}"));
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::standing::Standing;
+    use kube::core::DeserializeGuard;
+    use serde_json::json;
+
+    fn fleet(clusters: serde_json::Value) -> Guarded<Fleet> {
+        DeserializeGuard(Ok(serde_json::from_value(json!({
+            "metadata": {"name": "quickstart", "namespace": "default", "uid": "f"}, "spec": {"clusters": clusters},
+        }))
+        .unwrap()))
+    }
+
+    fn backup(spec: serde_json::Value) -> Backup {
+        serde_json::from_value(json!({"metadata": {"name": "b", "namespace": "default", "uid": "u"}, "spec": spec})).unwrap()
+    }
+
+    fn refused(backup: &Backup, fleet: Option<&Guarded<Fleet>>) -> (Standing, Reason, String) {
+        match validate(backup, fleet, |_| BTreeMap::new()) {
+            Ok(_) => panic!("accepted"),
+            Err(Unfit(verdict)) => (verdict.standing, verdict.reason, verdict.message),
+        }
+    }
+
+    #[test]
+    fn k09_a_fleet_without_clusters_is_waited_for() {
+        let backup = backup(json!({"destination": {"fleet": "quickstart"}}));
+        let (standing, reason, _) = refused(&backup, Some(&fleet(json!([]))));
+        assert_eq!((standing, reason), (Standing::Underway, Reason::NoClusters));
+    }
+
+    #[test]
+    fn a_missing_fleet_is_waited_for() {
+        let backup = backup(json!({"destination": {"fleet": "later"}}));
+        let (standing, reason, message) = refused(&backup, None);
+        assert_eq!((standing, reason), (Standing::Underway, Reason::FleetNotFound));
+        assert_eq!(message, "spec.destination.fleet: there is no Fleet `later` in this namespace; create it or name another");
+    }
+
+    #[test]
+    fn all_problems_are_named_at_once() {
+        let backup = backup(json!({
+            "destination": {"fleet": "quickstart", "clusters": [{"name": "x"}]},
+            "policy": {"ttl": "30d", "resourceFilter": {"labelSelector": {}, "orLabelSelectors": [{}]}},
+        }));
+        let (standing, reason, message) = refused(&backup, Some(&fleet(json!([{"name": "a"}]))));
+        assert_eq!((standing, reason), (Standing::Stalled, Reason::InvalidSpec));
+        for part in ["spec.policy.resourceFilter: ", "spec.policy.ttl: ", "spec.destination.clusters[0]: "] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_paused_backup_is_not_started() {
+        let backup = backup(json!({"destination": {"fleet": "quickstart"}, "paused": true}));
+        assert_eq!(refused(&backup, Some(&fleet(json!([{"name": "a"}])))).1, Reason::Paused);
+    }
+
+    #[test]
+    fn once_started_the_written_rows_are_the_clusters() {
+        let mut backup = backup(json!({"destination": {"fleet": "quickstart"}}));
+        backup.status = Some(serde_json::from_value(json!({
+            "startTimestamp": "2026-11-01T00:00:00Z",
+            "backupDetails": [{"clusterName": "gone", "clusterKind": "AttachedCluster"}],
+        })).unwrap());
+        let Ok(valid) = validate(&backup, Some(&fleet(json!([{"name": "new"}]))), |_| BTreeMap::new()) else {
+            panic!("refused")
+        };
+        let clusters: Vec<_> = valid.run.clusters.iter().map(ToString::to_string).collect();
+        assert_eq!(clusters, ["AttachedCluster default/gone"]);
+    }
+}

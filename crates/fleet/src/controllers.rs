@@ -1,0 +1,301 @@
+//! Starts all watches and controllers of a hub, and ends them in order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::PartialObjectMeta;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, applier, metadata_watcher, watcher as watch};
+use kube::{Api, Client, ResourceExt};
+use kurator_api::backup::Backup;
+use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
+use kurator_api::fleet::Fleet;
+use kurator_api::restore::Restore;
+use kurator_member::clock::Clock;
+use kurator_member::gate::{GateClosed, WriteGate};
+use kurator_member::member::MemberOptions;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ctx::{Ctx, Options};
+use crate::error::Error;
+use crate::fleet::probe::Probes;
+use crate::heartbeat::Heartbeats;
+use crate::hub::{Guarded, Hub, HubKind};
+use crate::members::Members;
+use crate::metrics::{Kind, Metrics, Reconcile};
+use crate::route::{Router, Wakes};
+use crate::wake::WakeSet;
+use crate::writes::{Writes, retry_delay};
+
+/// Longest time that running passes and writes are given when the process ends.
+const DRAIN: Duration = Duration::from_secs(8);
+/// Pause before a pass over an object that changed under the last one; its watch event usually comes first.
+const AFTER_CONFLICT: Duration = Duration::from_millis(100);
+
+/// What the controllers are made of.
+pub struct Setup {
+    /// Client of the hub; its writes pass the gate.
+    pub client: Client,
+    /// Closed unless this process leads.
+    pub gate: WriteGate,
+    /// For times that are shown.
+    pub clock: Arc<dyn Clock>,
+    /// Where the controllers count.
+    pub metrics: Metrics,
+    /// Choices of whoever runs the hub.
+    pub options: Options,
+    /// Cancelled when the process is to end.
+    pub shutdown: CancellationToken,
+}
+
+/// The hub could not be asked who it is.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read namespace kube-system of the hub")]
+pub struct StartError(#[source] Box<kube::Error>);
+
+/// Runs all controllers until shutdown; calls `ready` once everything on the hub is known.
+///
+/// # Errors
+/// [`StartError`] if the hub does not answer at all.
+pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
+    let Setup { client, gate, clock, metrics, options, shutdown } = setup;
+    let kube_system = Api::<Namespace>::all(client.clone()).get("kube-system").await;
+    let uid = kube_system.map_err(|error| StartError(Box::new(error)))?.uid().unwrap_or_default();
+
+    let (attached, attached_writer) = reflector::store();
+    let (provisioned, provisioned_writer) = reflector::store();
+    let (fleets, fleets_writer) = reflector::store();
+    let (backups, backups_writer) = reflector::store();
+    let (restores, restores_writer) = reflector::store();
+    let hub = Arc::new(Hub { client: client.clone(), uid, attached, provisioned, fleets, backups, restores });
+    let router =
+        Arc::new(Router { hub: Arc::clone(&hub), wakes: Wakes::new(), heartbeats: Heartbeats::default() });
+    let member_options = MemberOptions { clock: Arc::clone(&clock), ..MemberOptions::default() };
+    let work = TaskTracker::new();
+    let ctx = Arc::new(Ctx {
+        members: Members::new(gate, Arc::clone(&router), member_options),
+        writes: Writes::new(work.clone()),
+        probes: Arc::new(Probes::new(&work)),
+        pace: crate::pace::Pace::default(),
+        backoff: crate::ctx::Backoff::default(),
+        clock,
+        events: Recorder::new(client.clone(), Reporter::from("kurator")),
+        metrics,
+        options,
+        hub,
+        router,
+    });
+
+    let watches = Watches { client, ctx: Arc::clone(&ctx), tasks: TaskTracker::new(), stop: CancellationToken::new() };
+    watches.cluster(ClusterKind::AttachedCluster, attached_writer);
+    watches.cluster(ClusterKind::Cluster, provisioned_writer);
+    watches.kind::<Fleet>(fleets_writer, |router, namespace, name| router.fleet_changed(namespace, name));
+    watches.kind::<Backup>(backups_writer, |router, namespace, name| router.backup_changed(namespace, name));
+    watches.kind::<Restore>(restores_writer, |router, namespace, name| router.restore_changed(namespace, name));
+    watches.secrets();
+
+    let controllers = TaskTracker::new();
+    let start = Start { ctx: &ctx, tasks: &controllers, shutdown: &shutdown };
+    let (hub, wakes) = (&ctx.hub, &ctx.router.wakes);
+    start.controller(&hub.attached, &wakes.attached, crate::cluster::reconcile_attached);
+    start.controller(&hub.provisioned, &wakes.provisioned, crate::cluster::reconcile_provisioned);
+    start.controller(&hub.fleets, &wakes.fleets, crate::fleet::reconcile);
+    start.controller(&hub.backups, &wakes.backups, crate::backup::reconcile);
+    start.controller(&hub.restores, &wakes.restores, crate::restore::reconcile);
+    controllers.close();
+
+    tokio::select! {
+        () = known(hub) => ready(),
+        () = shutdown.cancelled() => {}
+    }
+    shutdown.cancelled().await;
+    drain(&controllers, &work).await;
+    watches.stop.cancel();
+    Ok(())
+}
+
+/// Waits until every kind has been listed once.
+async fn known(hub: &Hub) {
+    // An error means that the writer is gone, which happens only when the process ends.
+    let _ended = tokio::join!(
+        hub.attached.wait_until_ready(),
+        hub.provisioned.wait_until_ready(),
+        hub.fleets.wait_until_ready(),
+        hub.backups.wait_until_ready(),
+        hub.restores.wait_until_ready(),
+    );
+}
+
+async fn drain(controllers: &TaskTracker, work: &TaskTracker) {
+    work.close();
+    let ended = async {
+        controllers.wait().await;
+        work.wait().await;
+    };
+    if tokio::time::timeout(DRAIN, ended).await.is_err() {
+        tracing::warn!("ending with {} writes under way", work.len());
+    }
+}
+
+/// The watches of the hub's own objects.
+struct Watches {
+    client: Client,
+    ctx: Arc<Ctx>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Watches {
+    /// Keeps a cache and tells the router of everything that comes, including what a new list shows.
+    fn kind<K: HubKind>(&self, writer: reflector::store::Writer<Guarded<K>>, changed: fn(&Router, &str, &str)) {
+        let router = Arc::clone(&self.ctx.router);
+        self.follow(writer, move |event: &Event<Guarded<K>>| match event {
+            Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) => {
+                changed(&router, object.namespace().unwrap_or_default().as_str(), &object.name_any());
+            }
+            Event::Init | Event::InitDone => {}
+        });
+    }
+
+    /// As [`Watches::kind`]; the connection to a cluster ends when its object is gone.
+    fn cluster<K: HubKind>(&self, kind: ClusterKind, writer: reflector::store::Writer<Guarded<K>>) {
+        let ctx = Arc::clone(&self.ctx);
+        let key = move |object: &Guarded<K>| ClusterKey {
+            namespace: object.namespace().unwrap_or_default(),
+            kind,
+            name: object.name_any(),
+        };
+        self.follow(writer, move |event: &Event<Guarded<K>>| match event {
+            Event::Apply(object) | Event::InitApply(object) => ctx.router.cluster_changed(&key(object)),
+            Event::Delete(object) => {
+                ctx.members.disconnect(&key(object));
+                ctx.router.cluster_changed(&key(object));
+            }
+            Event::Init => {}
+            Event::InitDone => ctx.members.keep_only(|key| key.kind != kind || ctx.hub.has_cluster(key)),
+        });
+    }
+
+    fn follow<K: HubKind>(
+        &self,
+        writer: reflector::store::Writer<Guarded<K>>,
+        on: impl Fn(&Event<Guarded<K>>) + Send + 'static,
+    ) {
+        let api = Api::<Guarded<K>>::all(self.client.clone());
+        let events = reflector(writer, watch(api, watcher::Config::default()).backoff(kurator_member::backoff()));
+        self.listen(K::kind(&()).into_owned(), events, on);
+    }
+
+    /// Secrets are watched for their names alone; what they hold is read when it is needed and not kept.
+    fn secrets(&self) {
+        let router = Arc::clone(&self.ctx.router);
+        let api = Api::<Secret>::all(self.client.clone());
+        let events = metadata_watcher(api, watcher::Config::default()).backoff(kurator_member::backoff());
+        self.listen("Secret".to_owned(), events, move |event: &Event<PartialObjectMeta<Secret>>| match event {
+            Event::Apply(secret) | Event::Delete(secret) | Event::InitApply(secret) => {
+                router.secret_changed(&secret.namespace().unwrap_or_default(), &secret.name_any());
+            }
+            Event::Init | Event::InitDone => {}
+        });
+    }
+
+    fn listen<T: Send + 'static>(
+        &self,
+        kind: String,
+        events: impl futures::Stream<Item = Result<Event<T>, watcher::Error>> + Send + 'static,
+        on: impl Fn(&Event<T>) + Send + 'static,
+    ) {
+        let listening = async move {
+            let mut events = std::pin::pin!(events);
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => on(&event),
+                    Err(error) => tracing::warn!(kind, "watch of the hub broke: {}", crate::error::chain(&error)),
+                }
+            }
+        };
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(listening));
+    }
+}
+
+/// Starts one worker per kind.
+struct Start<'a> {
+    ctx: &'a Arc<Ctx>,
+    tasks: &'a TaskTracker,
+    shutdown: &'a CancellationToken,
+}
+
+impl Start<'_> {
+    fn controller<K, F>(
+        &self,
+        store: &Store<Guarded<K>>,
+        wakes: &Arc<WakeSet<Guarded<K>>>,
+        reconcile: fn(Arc<Guarded<K>>, Arc<Ctx>) -> F,
+    ) where
+        K: HubKind,
+        F: Future<Output = Result<Action, Error>> + Send + 'static,
+    {
+        let kind = kind_name::<K>();
+        let queue = Arc::clone(wakes).stream().take_until(self.shutdown.clone().cancelled_owned());
+        let pass = move |object: Arc<Guarded<K>>, ctx: Arc<Ctx>| Box::pin(measured(kind, reconcile, object, ctx));
+        let config = Config::default().concurrency(self.ctx.options.concurrency);
+        let passes = applier(pass, after_error::<K>, Arc::clone(self.ctx), store.clone(), queue, config);
+        self.tasks.spawn(passes.for_each(|_passed| std::future::ready(())));
+    }
+}
+
+fn kind_name<K: HubKind>() -> &'static str {
+    match K::kind(&()) {
+        std::borrow::Cow::Borrowed(kind) => kind,
+        std::borrow::Cow::Owned(_) => "other",
+    }
+}
+
+async fn measured<K, F>(
+    kind: &'static str,
+    reconcile: fn(Arc<Guarded<K>>, Arc<Ctx>) -> F,
+    object: Arc<Guarded<K>>,
+    ctx: Arc<Ctx>,
+) -> Result<Action, Error>
+where
+    K: HubKind,
+    F: Future<Output = Result<Action, Error>>,
+{
+    let began = Instant::now();
+    let uid = object.uid().unwrap_or_default();
+    let result = reconcile(object, Arc::clone(&ctx)).await;
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(error) if error.is_conflict() => "conflict",
+        Err(_) => "error",
+    };
+    if result.is_ok() {
+        ctx.backoff.reset(&uid);
+    }
+    ctx.metrics.reconciles.get_or_create(&Reconcile { kind, outcome }).inc();
+    ctx.metrics.reconcile_time.get_or_create(&Kind { kind }).observe(began.elapsed().as_secs_f64());
+    ctx.count_members();
+    result
+}
+
+fn after_error<K: HubKind>(object: Arc<Guarded<K>>, error: &Error, ctx: Arc<Ctx>) -> Action {
+    if error.is_conflict() {
+        return Action::requeue(AFTER_CONFLICT);
+    }
+    let Error::Hub { source, .. } = error;
+    if GateClosed::behind(source).is_some() {
+        return Action::await_change();
+    }
+    let attempts = ctx.backoff.next(&object.uid().unwrap_or_default());
+    tracing::warn!(object = crate::hub::describe(&*object), attempts, "{}", crate::error::chain(error));
+    Action::requeue(retry_delay(attempts))
+}
+

@@ -1,0 +1,101 @@
+//! What every reconcile is handed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::runtime::events::{Event, EventType, Recorder};
+use kurator_api::condition::{self, Condition};
+use kurator_api::fleet::Installer;
+use kurator_member::clock::Clock;
+use kurator_member::kubeconfig::TrustPolicy;
+
+use crate::fleet::probe::Probes;
+use crate::hub::{Hub, HubKind};
+use crate::members::Members;
+use crate::metrics::Metrics;
+use crate::pace::Pace;
+use crate::route::Router;
+use crate::standing::{Standing, Verdict};
+use crate::writes::Writes;
+
+/// Choices of whoever runs the hub.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Installer of a backup plugin whose Fleet names none.
+    pub default_installer: Installer,
+    /// Which kubeconfigs of tenants are used.
+    pub trust: TrustPolicy,
+    /// Objects of one kind that are reconciled at the same time.
+    pub concurrency: u16,
+}
+
+/// Shared by all controllers of this process.
+pub(crate) struct Ctx {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) members: Members,
+    pub(crate) writes: Arc<Writes>,
+    pub(crate) probes: Arc<Probes>,
+    pub(crate) pace: Pace,
+    pub(crate) backoff: Backoff,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Recorder,
+    pub(crate) metrics: Metrics,
+    pub(crate) options: Options,
+}
+
+/// How often a pass over an object failed in a row, by UID.
+#[derive(Default)]
+pub(crate) struct Backoff(Mutex<HashMap<String, u32>>);
+
+impl Backoff {
+    pub(crate) fn next(&self, uid: &str) -> u32 {
+        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = attempts.entry(uid.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    pub(crate) fn reset(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+impl Ctx {
+    pub(crate) fn count_members(&self) {
+        let (connected, alive) = self.members.count();
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.members_connected.set(gauge(connected));
+        self.metrics.members_alive.set(gauge(alive));
+    }
+
+    /// Drops what is kept of an object that needs no more work.
+    pub(crate) fn forget<K: HubKind>(&self, object: &K) {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        self.pace.forget(uid);
+        self.writes.forget_owner(uid);
+    }
+
+    /// Records an event if `said` is not what the object's Ready condition said before.
+    ///
+    /// Best effort: an event that can't be written must not hold up the work; the condition says the same.
+    pub(crate) async fn tell<K: HubKind>(&self, object: &K, before: &[Condition], said: &Verdict) {
+        if condition::find(before, condition::READY).is_some_and(|ready| ready.is_because(said.reason)) {
+            return;
+        }
+        let type_ = match said.standing {
+            Standing::Ready | Standing::Underway => EventType::Normal,
+            Standing::Stalled => EventType::Warning,
+        };
+        let event = Event {
+            type_,
+            reason: said.reason.as_str().to_owned(),
+            note: Some(said.message.clone()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.events.publish(&event, &object.object_ref(&())).await {
+            tracing::warn!(object = crate::hub::describe(object), "cannot write an event: {error}");
+        }
+    }
+}

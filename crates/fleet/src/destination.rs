@@ -1,0 +1,156 @@
+//! Which clusters of a Fleet a destination means. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::Selector;
+use kube::core::SelectorExt as _;
+use kurator_api::backup::Destination;
+use kurator_api::cluster::{ClusterKey, ClusterReference};
+use kurator_api::fleet::Fleet;
+
+/// Why a destination can't be meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DestinationError {
+    #[error("{field}.clusters[{index}]: {source}")]
+    Kind { field: &'static str, index: usize, source: kurator_api::cluster::UnknownClusterKind },
+    #[error("{field}.clusters[{index}].name: is empty; name a cluster of fleet `{fleet}`")]
+    NoName { field: &'static str, index: usize, fleet: String },
+    #[error(
+        "{field}.clusters[{index}]: {kind} `{name}` is not a cluster of fleet `{fleet}`; add it to the fleet or take it off the list"
+    )]
+    NotInFleet { field: &'static str, index: usize, kind: &'static str, name: String, fleet: String },
+    #[error("{field}.clusterSelector: {why}")]
+    Selector { field: &'static str, why: String },
+}
+
+/// The clusters that a Fleet lists, in its order, without repetitions and without references that name none.
+pub(crate) fn clusters_of(fleet: &Fleet) -> Vec<ClusterKey> {
+    let namespace = fleet.metadata.namespace.as_deref().unwrap_or_default();
+    let mut clusters = Vec::with_capacity(fleet.spec.clusters.len());
+    let mut known = std::collections::HashSet::new();
+    for key in fleet.spec.clusters.iter().filter_map(|reference| reference.key(namespace).ok()) {
+        if !key.name.is_empty() && known.insert(key.clone()) {
+            clusters.push(key);
+        }
+    }
+    clusters
+}
+
+/// Resolves `destination`, found at `field` of the spec, in the order of the Fleet.
+///
+/// No cluster list and no selector means all; both together mean the union.
+pub(crate) fn resolve(
+    fleet: &Fleet,
+    destination: &Destination,
+    field: &'static str,
+    labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+) -> Result<Vec<ClusterKey>, Vec<DestinationError>> {
+    let all = clusters_of(fleet);
+    if destination.clusters.is_empty() && destination.cluster_selector.is_none() {
+        return Ok(all);
+    }
+    let mut problems = Vec::new();
+    let mut wanted = std::collections::HashSet::new();
+    for (index, reference) in destination.clusters.iter().enumerate() {
+        match member(fleet, &all, reference, field, index) {
+            Ok(key) => {
+                wanted.insert(key);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if let Some(selector) = &destination.cluster_selector {
+        match parse(selector) {
+            Ok(selector) => wanted.extend(all.iter().filter(|key| selector.matches(&labels(key))).cloned()),
+            Err(why) => problems.push(DestinationError::Selector { field, why }),
+        }
+    }
+    if problems.is_empty() { Ok(all.into_iter().filter(|key| wanted.contains(key)).collect()) } else { Err(problems) }
+}
+
+fn member(
+    fleet: &Fleet,
+    all: &[ClusterKey],
+    reference: &ClusterReference,
+    field: &'static str,
+    index: usize,
+) -> Result<ClusterKey, DestinationError> {
+    let name = || fleet.metadata.name.clone().unwrap_or_default();
+    let namespace = fleet.metadata.namespace.as_deref().unwrap_or_default();
+    let key = reference.key(namespace).map_err(|source| DestinationError::Kind { field, index, source })?;
+    if key.name.is_empty() {
+        return Err(DestinationError::NoName { field, index, fleet: name() });
+    }
+    if !all.contains(&key) {
+        let kind = key.kind.as_str();
+        return Err(DestinationError::NotInFleet { field, index, kind, name: key.name, fleet: name() });
+    }
+    Ok(key)
+}
+
+fn parse(selector: &LabelSelector) -> Result<Selector, String> {
+    Selector::try_from(selector.clone()).map_err(|error| format!("{error}; use In, NotIn, Exists or DoesNotExist"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fleet(clusters: serde_json::Value) -> Fleet {
+        serde_json::from_value(json!({
+            "metadata": {"name": "quickstart", "namespace": "default"}, "spec": {"clusters": clusters},
+        }))
+        .unwrap()
+    }
+
+    fn resolved(fleet: &Fleet, destination: serde_json::Value) -> Result<Vec<String>, Vec<String>> {
+        let destination: Destination = serde_json::from_value(destination).unwrap();
+        let labels = |key: &ClusterKey| BTreeMap::from([("stage".to_owned(), key.name[..1].to_owned())]);
+        resolve(fleet, &destination, "spec.destination", labels)
+            .map(|keys| keys.iter().map(ToString::to_string).collect())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn no_list_means_every_cluster_once() {
+        let fleet = fleet(json!([{"name": "a", "kind": "AttachedCluster"}, {"name": "b"}, {"name": "b", "kind": "Cluster"}]));
+        let all = resolved(&fleet, json!({"fleet": "quickstart"})).unwrap();
+        assert_eq!(all, ["AttachedCluster default/a", "Cluster default/b"]);
+    }
+
+    #[test]
+    fn k42_an_empty_kind_matches_cluster_whichever_side_leaves_it_out() {
+        for in_fleet in [json!({"name": "c"}), json!({"name": "c", "kind": "Cluster"})] {
+            let fleet = fleet(json!([in_fleet]));
+            for asked in [json!({"name": "c"}), json!({"name": "c", "kind": "Cluster"})] {
+                let found = resolved(&fleet, json!({"fleet": "quickstart", "clusters": [asked]}));
+                assert_eq!(found.unwrap(), ["Cluster default/c"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cluster_of_no_member_is_named_with_the_remedy() {
+        let fleet = fleet(json!([{"name": "a", "kind": "AttachedCluster"}]));
+        let problems = resolved(&fleet, json!({"fleet": "quickstart", "clusters": [{"name": "a"}, {"kind": "Pod", "name": "x"}]}));
+        assert_eq!(
+            problems.unwrap_err(),
+            [
+                "spec.destination.clusters[0]: Cluster `a` is not a cluster of fleet `quickstart`; add it to the fleet or take it off the list",
+                "spec.destination.clusters[1]: kind `Pod` is not a kind of cluster; use `AttachedCluster` or `Cluster`",
+            ]
+        );
+    }
+
+    #[test]
+    fn list_and_selector_are_a_union_in_the_order_of_the_fleet() {
+        let fleet = fleet(json!([{"name": "x1"}, {"name": "a"}, {"name": "x2"}, {"name": "b"}]));
+        let found = resolved(
+            &fleet,
+            json!({"fleet": "quickstart", "clusters": [{"name": "b"}], "clusterSelector": {"matchLabels": {"stage": "x"}}}),
+        );
+        assert_eq!(found.unwrap(), ["Cluster default/x1", "Cluster default/x2", "Cluster default/b"]);
+    }
+}

@@ -1,0 +1,83 @@
+//! Starts the writes of a plan. Nothing is waited for.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::core::ObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, ResourceExt};
+use kurator_api::cluster::ClusterKey;
+use kurator_api::fleet::Fleet;
+use kurator_api::names;
+use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest, ServerStatusRequestSpec};
+
+use super::plan::{Action, Plan};
+use crate::ctx::Ctx;
+use crate::hub::MANAGER;
+use crate::writes::{self, Failure, WriteKey};
+
+pub(super) const SECRET: &str = "secret";
+pub(super) const LOCATION: &str = "location";
+pub(super) const SERVER: &str = "server";
+
+pub(super) fn apply(ctx: &Ctx, fleet: &Fleet, plan: &Plan) {
+    for (cluster, action) in &plan.actions {
+        let Some(member) = ctx.members.get(cluster) else { continue };
+        start(ctx, fleet, cluster, member.client().clone(), action);
+    }
+}
+
+fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action: &Action) {
+    let key = |what| WriteKey { owner: fleet.uid().unwrap_or_default(), cluster: cluster.clone(), what };
+    let wakes = Arc::clone(&ctx.router.wakes.fleets);
+    let back = ObjectRef::new(&fleet.name_any()).within(&fleet.namespace().unwrap_or_default());
+    let wake = move || wakes.wake(back);
+    match action {
+        Action::Secret(secret) => {
+            let secret = secret.clone();
+            ctx.writes.start(key(SECRET), async move { write(client, *secret).await }, wake);
+        }
+        Action::Location(location) => {
+            let location = location.clone();
+            ctx.writes.start(key(LOCATION), async move { write(client, *location).await }, wake);
+        }
+        Action::AskServer => {
+            ctx.router.heartbeats.ask(cluster);
+            ctx.writes.start(key(SERVER), async move { ask_server(client).await }, wake);
+        }
+        Action::DeleteLocation(name) => {
+            let name = name.clone();
+            let api = Api::<BackupStorageLocation>::namespaced(client, names::VELERO_NAMESPACE);
+            let delete = async move { writes::gone(api.delete(&name, &DeleteParams::default()).await) };
+            ctx.writes.start(key(LOCATION), delete, wake);
+        }
+        Action::DeleteSecret(name) => {
+            let name = name.clone();
+            let api = Api::<Secret>::namespaced(client, names::VELERO_NAMESPACE);
+            let delete = async move { writes::gone(api.delete(&name, &DeleteParams::default()).await) };
+            ctx.writes.start(key(SECRET), delete, wake);
+        }
+    }
+}
+
+async fn write<K>(client: Client, object: K) -> Result<(), Failure>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let api = Api::<K>::namespaced(client, names::VELERO_NAMESPACE);
+    api.patch(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await?;
+    Ok(())
+}
+
+/// Velero answers a status request and removes it a minute later.
+async fn ask_server(client: Client) -> Result<(), Failure> {
+    let metadata = ObjectMeta {
+        generate_name: Some("kurator-".to_owned()),
+        namespace: Some(names::VELERO_NAMESPACE.to_owned()),
+        ..ObjectMeta::default()
+    };
+    let request = ServerStatusRequest { metadata, spec: ServerStatusRequestSpec::default(), status: None };
+    writes::create(&Api::namespaced(client, names::VELERO_NAMESPACE), &request).await
+}

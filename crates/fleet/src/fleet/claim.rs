@@ -1,0 +1,82 @@
+//! Which clusters are this Fleet's: the label on the cluster object says so.
+//!
+//! A cluster listed by two Fleets stays with the one whose label it carries.
+
+use kube::{Resource, ResourceExt};
+use kurator_api::cluster::{ClusterKey, ClusterKind};
+use kurator_api::fleet::Fleet;
+use kurator_api::names;
+use serde_json::json;
+
+use crate::ctx::Ctx;
+use crate::destination::clusters_of;
+use crate::error::Error;
+use crate::hub::{Guarded, Hub, HubKind, find, in_namespace};
+
+/// Labels what is listed and free, takes the label off what is no longer listed.
+pub(super) async fn claim(ctx: &Ctx, fleet: &Fleet) -> Result<(), Error> {
+    let listed = clusters_of(fleet);
+    for key in &listed {
+        if rival(&ctx.hub, fleet, key).is_none() {
+            set_label(ctx, key, Some(&fleet.name_any())).await?;
+        }
+    }
+    release(ctx, fleet, &listed).await
+}
+
+/// Takes the label off every cluster but those in `kept`.
+pub(super) async fn release(ctx: &Ctx, fleet: &Fleet, kept: &[ClusterKey]) -> Result<(), Error> {
+    let namespace = fleet.namespace().unwrap_or_default();
+    let attached = labelled(in_namespace(&ctx.hub.attached, &namespace), ClusterKind::AttachedCluster, fleet);
+    let provisioned = labelled(in_namespace(&ctx.hub.provisioned, &namespace), ClusterKind::Cluster, fleet);
+    for key in attached.into_iter().chain(provisioned).filter(|key| !kept.contains(key)) {
+        set_label(ctx, &key, None).await?;
+    }
+    Ok(())
+}
+
+fn labelled<K: HubKind>(all: Vec<std::sync::Arc<Guarded<K>>>, kind: ClusterKind, fleet: &Fleet) -> Vec<ClusterKey> {
+    let value = names::label_value(&fleet.name_any());
+    let namespace = fleet.namespace().unwrap_or_default();
+    let carries = |object: &Guarded<K>| object.labels().get(names::FLEET_NAME_LABEL) == Some(&value);
+    all.iter()
+        .filter(|object| carries(object))
+        .map(|object| ClusterKey { namespace: namespace.clone(), kind, name: object.name_any() })
+        .collect()
+}
+
+/// Another Fleet that has this cluster and still lists it.
+pub(super) fn rival(hub: &Hub, fleet: &Fleet, key: &ClusterKey) -> Option<String> {
+    let holder = hub.labels(key).remove(names::FLEET_NAME_LABEL)?;
+    if holder == names::label_value(&fleet.name_any()) {
+        return None;
+    }
+    in_namespace(&hub.fleets, &key.namespace)
+        .iter()
+        .filter_map(|other| other.0.as_ref().ok())
+        .find(|other| names::label_value(&other.name_any()) == holder && clusters_of(other).contains(key))
+        .map(ResourceExt::name_any)
+}
+
+async fn set_label(ctx: &Ctx, key: &ClusterKey, fleet: Option<&str>) -> Result<(), Error> {
+    match key.kind {
+        ClusterKind::AttachedCluster => label(ctx, find(&ctx.hub.attached, &key.namespace, &key.name), fleet).await,
+        ClusterKind::Cluster => label(ctx, find(&ctx.hub.provisioned, &key.namespace, &key.name), fleet).await,
+    }
+}
+
+async fn label<K: HubKind>(
+    ctx: &Ctx,
+    object: Option<std::sync::Arc<Guarded<K>>>,
+    fleet: Option<&str>,
+) -> Result<(), Error>
+where
+    Guarded<K>: HubKind + Resource<DynamicType = ()>,
+{
+    let Some(object) = object else { return Ok(()) };
+    let wanted = fleet.map(names::label_value);
+    if object.labels().get(names::FLEET_NAME_LABEL) == wanted.as_ref() {
+        return Ok(());
+    }
+    ctx.hub.patch_metadata(&*object, json!({"labels": {names::FLEET_NAME_LABEL: wanted}})).await
+}

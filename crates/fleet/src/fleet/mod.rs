@@ -1,0 +1,53 @@
+//! Fleets: which clusters belong together, and the storage location of the backup plugin in each.
+//!
+//! A member out of reach is a fact in the status. It never makes anything be undone there, and it
+//! never holds up the others.
+
+mod apply;
+mod claim;
+mod layout;
+mod observe;
+mod plan;
+pub(crate) mod probe;
+mod release;
+mod render;
+mod report;
+mod server;
+mod validate;
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kurator_api::fleet::Fleet;
+use kurator_api::names;
+
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::hub::Guarded;
+use crate::run::look_again;
+
+pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Result<Action, Error> {
+    let fleet = match &object.0 {
+        Ok(fleet) => fleet,
+        Err(undecodable) => {
+            report::report_undecodable(&ctx, &*object, undecodable).await?;
+            return Ok(Action::await_change());
+        }
+    };
+    if fleet.metadata.deletion_timestamp.is_some() {
+        return release::release(&ctx, fleet).await;
+    }
+    if !fleet.finalizers().iter().any(|held| held == names::FLEET_FINALIZER) {
+        ctx.hub.add_finalizer(fleet, names::FLEET_FINALIZER).await?;
+        return Ok(Action::await_change());
+    }
+    claim::claim(&ctx, fleet).await?;
+    let credential = observe::credential(&ctx, fleet).await?;
+    let valid = validate::validate(fleet, credential.as_ref(), ctx.options.default_installer);
+    let seen = observe::observe(&ctx, fleet, &valid);
+    let plan = plan::plan(&valid, seen);
+    apply::apply(&ctx, fleet, &plan);
+    report::report(&ctx, fleet, &plan).await?;
+    Ok(look_again([plan.look_again]))
+}

@@ -1,0 +1,200 @@
+//! What is known of the members and of the object store.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::fleet::{Fleet, FleetClusterStatus};
+use kurator_api::names;
+use kurator_api::reason::Reason;
+use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest};
+use kurator_member::knowledge::Knowledge;
+use kurator_member::member::Member;
+use tokio::time::Instant;
+
+use super::claim::rival;
+use super::layout::{self, RootFinding};
+use super::probe::Probe;
+use super::validate::{Plugin, Problem, ValidFleet, ValidPlugin};
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::location::is_owned_by;
+use crate::members::Access;
+use crate::writes::{Write, WriteKey};
+
+/// What the hub's Secret for the object store holds.
+pub(super) enum Credential {
+    Keys { access_key: String, secret_key: String, session_token: Option<String> },
+    Faulty(Vec<Problem>),
+}
+
+/// The credential of the backup plugin, if there is one.
+pub(super) async fn credential(ctx: &Ctx, fleet: &Fleet) -> Result<Option<Credential>, Error> {
+    let Some(plugin) = fleet.spec.plugin.as_ref().and_then(|plugin| plugin.backup.as_ref()) else {
+        return Ok(None);
+    };
+    let name = &plugin.storage.secret_name;
+    let found = if name.is_empty() { None } else { ctx.hub.secret(&fleet.namespace().unwrap_or_default(), name).await? };
+    Ok(Some(found.map_or_else(|| missing(name), |secret| read(name, &secret))))
+}
+
+fn missing(name: &str) -> Credential {
+    let message = format!("there is no Secret `{name}` in this namespace; create it with keys `access-key` and `secret-key`");
+    Credential::Faulty(vec![Problem { reason: Reason::CredentialSecretMissing, message }])
+}
+
+fn read(name: &str, secret: &Secret) -> Credential {
+    let mut faults = Vec::new();
+    let mut value = |key: &str, needed: bool| -> Option<String> {
+        let fault = |reason, text: &str| Problem { reason, message: format!("Secret `{name}`, key `{key}`: {text}") };
+        match secret.data.as_ref().and_then(|data| data.get(key)) {
+            None if needed => faults.push(fault(Reason::CredentialKeyMissing, "is missing; add it")),
+            None => {}
+            Some(bytes) => match std::str::from_utf8(&bytes.0) {
+                Ok("") => faults.push(fault(Reason::CredentialKeyMissing, "is empty; fill it")),
+                Ok(text) if text.chars().any(char::is_control) => {
+                    faults.push(fault(Reason::CredentialInvalid, "holds a line break or control character; remove it"));
+                }
+                Ok(text) => return Some(text.to_owned()),
+                Err(_) => faults.push(fault(Reason::CredentialInvalid, "is not text; write the key as it was given")),
+            },
+        }
+        None
+    };
+    let (access_key, secret_key) = (value("access-key", true), value("secret-key", true));
+    let session_token = value("session-token", false);
+    match (access_key, secret_key) {
+        (Some(access_key), Some(secret_key)) if faults.is_empty() => {
+            Credential::Keys { access_key, secret_key, session_token }
+        }
+        _ => Credential::Faulty(faults),
+    }
+}
+
+/// What is known of one cluster of the Fleet, or of one that has left it.
+pub(super) struct SeenMember {
+    pub(super) key: ClusterKey,
+    /// Listed in the spec.
+    pub(super) listed: bool,
+    pub(super) recorded: Option<FleetClusterStatus>,
+    /// The cluster object exists.
+    pub(super) exists: bool,
+    /// Another Fleet that has it.
+    pub(super) rival: Option<String>,
+    pub(super) contact: SeenContact,
+}
+
+pub(super) enum SeenContact {
+    Connecting,
+    Away { why: String },
+    Alive(Box<SeenAlive>),
+}
+
+/// What is known of a member that answers.
+pub(super) struct SeenAlive {
+    pub(super) uid: String,
+    /// All storage locations and Secrets of ours, or why they can't be known.
+    pub(super) velero: Result<SeenVelero, String>,
+    pub(super) owner: Probe<layout::Owner>,
+    pub(super) secret_write: Write,
+    pub(super) location_write: Write,
+    pub(super) server_write: Write,
+    /// When Velero last showed a sign of life, and when it was last asked for one.
+    pub(super) sign_of_life: Option<Instant>,
+    pub(super) asked: Option<Instant>,
+}
+
+pub(super) struct SeenVelero {
+    pub(super) locations: Vec<Arc<BackupStorageLocation>>,
+    /// Name and hash of the content, of Secrets that this Fleet wrote.
+    pub(super) secrets: Vec<(String, Option<String>)>,
+    pub(super) requests: Vec<Arc<ServerStatusRequest>>,
+}
+
+pub(super) struct Seen {
+    pub(super) root: Probe<RootFinding>,
+    pub(super) members: Vec<SeenMember>,
+}
+
+pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen {
+    let plugin = match &valid.plugin {
+        Plugin::On(plugin) => Some(&**plugin),
+        Plugin::Off | Plugin::Faulty(_) => None,
+    };
+    let root = plugin.map_or(Probe::Running, |plugin| layout::probe_root(ctx, fleet, plugin));
+    let recorded = fleet.status.as_ref().map(|status| status.clusters.as_slice()).unwrap_or_default();
+    let namespace = fleet.namespace().unwrap_or_default();
+    let key_of = |row: &FleetClusterStatus| ClusterKey {
+        namespace: namespace.clone(),
+        kind: row.kind,
+        name: row.name.clone(),
+    };
+    let left: Vec<_> = recorded.iter().map(key_of).filter(|key| !valid.clusters.contains(key)).collect();
+    let all = valid.clusters.iter().map(|key| (key, true)).chain(left.iter().map(|key| (key, false)));
+    let members = all
+        .map(|(key, listed)| SeenMember {
+            key: key.clone(),
+            listed,
+            recorded: recorded.iter().find(|row| row.kind == key.kind && row.name == key.name).cloned(),
+            exists: ctx.hub.has_cluster(key),
+            rival: rival(&ctx.hub, fleet, key),
+            contact: contact(ctx, fleet, valid, plugin.zip(root.known()), key),
+        })
+        .collect();
+    Seen { root, members }
+}
+
+fn contact(
+    ctx: &Arc<Ctx>,
+    fleet: &Fleet,
+    valid: &ValidFleet,
+    plugin: Option<(&ValidPlugin, &RootFinding)>,
+    key: &ClusterKey,
+) -> SeenContact {
+    let (member, uid) = match ctx.members.access(key) {
+        Access::Connecting => return SeenContact::Connecting,
+        Access::Away { why } => return SeenContact::Away { why },
+        Access::Alive { member, uid, .. } => (member, uid),
+    };
+    let write = |what| ctx.writes.state(&WriteKey { owner: valid.uid.clone(), cluster: key.clone(), what });
+    let owner = match plugin {
+        Some((plugin, root)) => layout::probe_owner(ctx, fleet, plugin, root, key, &uid),
+        None => Probe::Running,
+    };
+    SeenContact::Alive(Box::new(SeenAlive {
+        velero: velero(&member, &valid.uid),
+        owner,
+        secret_write: write(super::apply::SECRET),
+        location_write: write(super::apply::LOCATION),
+        server_write: write(super::apply::SERVER),
+        sign_of_life: ctx.router.heartbeats.sign_of_life(key),
+        asked: ctx.router.heartbeats.asked(key),
+        uid,
+    }))
+}
+
+fn velero(member: &Member, fleet_uid: &str) -> Result<SeenVelero, String> {
+    let locations = known(member.locations().list())?;
+    let requests = known(member.status_requests().list())?;
+    let secrets = known(member.secrets().list())?
+        .into_iter()
+        .filter(|secret| secret.labels().get(names::OWNER_UID_LABEL).is_none_or(|uid| uid == fleet_uid))
+        .map(|secret| (secret.name_any(), secret.annotations().get(super::render::CONTENT_HASH).cloned()))
+        .collect();
+    Ok(SeenVelero { locations, secrets, requests })
+}
+
+fn known<T>(knowledge: Knowledge<Vec<T>>) -> Result<Vec<T>, String> {
+    match knowledge {
+        Knowledge::Unknown { why, .. } => Err(why),
+        Knowledge::Absent => Ok(Vec::new()),
+        Knowledge::Present(all) => Ok(all),
+    }
+}
+
+impl SeenVelero {
+    pub(super) fn ours<'a>(&'a self, fleet_uid: &'a str) -> impl Iterator<Item = &'a BackupStorageLocation> {
+        self.locations.iter().map(AsRef::as_ref).filter(move |location| is_owned_by(location, fleet_uid))
+    }
+}

@@ -1,0 +1,110 @@
+//! What a member gets from the backup plugin: one Secret and one storage location.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::ObjectMeta;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::names;
+use kurator_api::velero::{
+    AccessMode, BackupStorageLocation, BackupStorageLocationSpec, ObjectStorage, SecretKeySelector,
+};
+use sha2::{Digest, Sha256};
+
+use super::validate::{ValidFleet, ValidPlugin};
+
+/// Annotation of the Secret: a hash of its content, so that a change is seen without reading it.
+pub(super) const CONTENT_HASH: &str = "kurator.dev/content-hash";
+/// Key of the credentials file in the Secret, as Velero's own installation has it.
+const CLOUD: &str = "cloud";
+/// Name of the first location, as Velero's chart has it.
+pub(super) const FIRST_LOCATION: &str = "default";
+
+/// Hexadecimal SHA-256 over the parts.
+pub(super) fn hash(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn secret(fleet: &ValidFleet, plugin: &ValidPlugin, key: &ClusterKey) -> Secret {
+    let mut metadata = metadata(fleet, &plugin.secret, key);
+    let content = (CONTENT_HASH.to_owned(), hash(&[&plugin.cloud]));
+    metadata.annotations.get_or_insert_default().extend([content]);
+    Secret {
+        metadata,
+        type_: Some("Opaque".to_owned()),
+        data: Some(BTreeMap::from([(CLOUD.to_owned(), ByteString(plugin.cloud.clone().into_bytes()))])),
+        ..Secret::default()
+    }
+}
+
+pub(super) fn location(
+    fleet: &ValidFleet,
+    plugin: &ValidPlugin,
+    key: &ClusterKey,
+    name: &str,
+    prefix: &str,
+    mode: AccessMode,
+) -> BackupStorageLocation {
+    let spec = BackupStorageLocationSpec {
+        provider: Some(plugin.provider.to_owned()),
+        config: plugin.config.clone(),
+        credential: Some(SecretKeySelector {
+            name: Some(plugin.secret.clone()),
+            key: Some(CLOUD.to_owned()),
+            ..SecretKeySelector::default()
+        }),
+        object_storage: Some(ObjectStorage {
+            bucket: Some(plugin.bucket.clone()),
+            prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
+            ..ObjectStorage::default()
+        }),
+        default: Some(true),
+        access_mode: Some(mode),
+        ..BackupStorageLocationSpec::default()
+    };
+    BackupStorageLocation { metadata: metadata(fleet, name, key), spec, status: None }
+}
+
+/// Name of a location for this place that no other place has.
+pub(super) fn later_location(plugin: &ValidPlugin, prefix: &str) -> String {
+    let digest = hash(&[&plugin.bucket, prefix]);
+    format!("{FIRST_LOCATION}-{}", &digest[..8])
+}
+
+/// Whether a location says everything that `wanted` says; what others added does not matter.
+pub(super) fn says(found: &BackupStorageLocation, wanted: &BackupStorageLocation) -> bool {
+    let BackupStorageLocationSpec { provider, config, credential, object_storage, default, access_mode, .. } =
+        &wanted.spec;
+    let is = &found.spec;
+    is.provider == *provider
+        && is.config == *config
+        && is.credential == *credential
+        && is.object_storage == *object_storage
+        && is.default == *default
+        && is.access_mode == *access_mode
+        && found.metadata.labels.iter().flatten().any(|(key, _)| key == names::OWNER_UID_LABEL)
+}
+
+fn metadata(fleet: &ValidFleet, name: &str, key: &ClusterKey) -> ObjectMeta {
+    let owner = names::owner("Fleet", &key.namespace, &fleet.name);
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(names::VELERO_NAMESPACE.to_owned()),
+        labels: Some(BTreeMap::from([
+            (names::FLEET_NAME_LABEL.to_owned(), names::label_value(&fleet.name)),
+            (names::PLUGIN_LABEL.to_owned(), names::BACKUP_PLUGIN.to_owned()),
+            (names::OWNER_UID_LABEL.to_owned(), fleet.uid.clone()),
+        ])),
+        annotations: Some(BTreeMap::from([
+            (names::OWNER_ANNOTATION.to_owned(), owner),
+            (names::CLUSTER_ANNOTATION.to_owned(), key.to_string()),
+        ])),
+        ..ObjectMeta::default()
+    }
+}

@@ -1,0 +1,130 @@
+//! The status of a Fleet.
+
+use kube::core::error_boundary::InvalidObject;
+use kurator_api::condition::{self, Condition};
+use kurator_api::fleet::{Fleet, FleetClusterStatus, FleetPhase, FleetStatus};
+use kurator_api::reason::Reason;
+
+use super::plan::Plan;
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::hub::Guarded;
+use crate::standing::{Standing, Verdict};
+use crate::text;
+
+/// Condition: part of the spec belongs to features that are left alone.
+const NOT_MANAGED: &str = "NotManaged";
+/// Condition: something about the object store is worth knowing.
+const STORAGE: &str = "Storage";
+/// How many names a message holds.
+const NAMES_SHOWN: usize = 5;
+
+pub(super) async fn report(ctx: &Ctx, fleet: &Fleet, plan: &Plan) -> Result<(), Error> {
+    let before = fleet.status.clone().unwrap_or_default();
+    let now = ctx.clock.now();
+    let (phase, verdict) = verdict(plan);
+    let mut conditions = before.conditions.clone();
+    verdict.record(&mut conditions, now);
+    condition::set(&mut conditions, members_ready(plan, now));
+    note(&mut conditions, NOT_MANAGED, not_managed(plan), now);
+    let storage = plan.notes.first().map(|note| (note.reason, note.message.clone()));
+    note(&mut conditions, STORAGE, storage, now);
+    let connected = plan.rows.iter().take(plan.listed).filter(|row| row.ready).count();
+    let status = FleetStatus {
+        phase: Some(phase),
+        reason: (verdict.standing == Standing::Stalled).then(|| verdict.message.clone()),
+        ready_clusters: count(connected),
+        un_ready_clusters: count(plan.listed - connected),
+        conditions,
+        observed_generation: fleet.metadata.generation,
+        clusters: plan.rows.clone(),
+        ..before.clone()
+    };
+    if fleet.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    ctx.hub.write_status(fleet, &status).await?;
+    ctx.tell(fleet, &before.conditions, &verdict).await;
+    Ok(())
+}
+
+fn count(clusters: usize) -> u32 {
+    u32::try_from(clusters).unwrap_or(u32::MAX)
+}
+
+fn is_good(row: &FleetClusterStatus) -> bool {
+    row.ready && row.backup.as_ref().is_none_or(|backup| backup.ready)
+}
+
+/// Out of reach: no reason to call the Fleet as a whole unwell.
+fn is_away(row: &FleetClusterStatus) -> bool {
+    let is = |reason: Reason| row.reason.as_deref() == Some(reason.as_str());
+    !row.ready && (is(Reason::Unreachable) || is(Reason::Connecting))
+}
+
+fn verdict(plan: &Plan) -> (FleetPhase, Verdict) {
+    let rows = &plan.rows[..plan.listed.min(plan.rows.len())];
+    if let Some(first) = plan.problems.first() {
+        let all: Vec<_> = plan.problems.iter().map(|problem| problem.message.as_str()).collect();
+        return (FleetPhase::Failed, Verdict::stalled(first.reason, all.join("; ")));
+    }
+    if rows.is_empty() {
+        let message = "spec.clusters is empty; list the clusters of the fleet";
+        return (FleetPhase::Pending, Verdict::underway(Reason::NoClusters, message));
+    }
+    let (good, away) = (rows.iter().filter(|row| is_good(row)).count(), rows.iter().filter(|row| is_away(row)).count());
+    let counts = format!("{good}/{} clusters ready", rows.len());
+    match (good, away) {
+        (0, _) => (FleetPhase::Running, Verdict::underway(Reason::MembersUnready, counts)),
+        (good, away) if good + away == rows.len() => (FleetPhase::Ready, Verdict::ready(Reason::AsExpected, counts)),
+        _ => (FleetPhase::Running, Verdict::underway(Reason::MembersUnready, counts)),
+    }
+}
+
+fn members_ready(plan: &Plan, now: jiff::Timestamp) -> Condition {
+    let rows = &plan.rows[..plan.listed.min(plan.rows.len())];
+    let rest: Vec<_> = rows.iter().filter(|row| !is_good(row)).map(|row| row.name.clone()).collect();
+    let counts = format!("{}/{}", rows.len() - rest.len(), rows.len());
+    if rest.is_empty() && !rows.is_empty() {
+        return Condition::new(condition::MEMBERS_READY, true, Reason::AsExpected, counts, now);
+    }
+    let reason = if rows.is_empty() { Reason::NoClusters } else { Reason::MembersUnready };
+    let message = match rest.is_empty() {
+        true => counts,
+        false => format!("{counts}, not ready: {}", text::some_of(&rest, NAMES_SHOWN)),
+    };
+    Condition::new(condition::MEMBERS_READY, false, reason, message, now)
+}
+
+fn not_managed(plan: &Plan) -> Option<(Reason, String)> {
+    let fields = &plan.not_managed;
+    (!fields.is_empty()).then(|| (Reason::NotManaged, format!("accepted and left alone: {}", fields.join(", "))))
+}
+
+/// A condition that exists only while there is something to say.
+fn note(conditions: &mut Vec<Condition>, type_: &str, said: Option<(Reason, String)>, now: jiff::Timestamp) {
+    match said {
+        Some((reason, message)) => {
+            condition::set(conditions, Condition::new(type_, true, reason, message, now));
+        }
+        None => conditions.retain(|condition| condition.type_ != type_),
+    }
+}
+
+pub(super) async fn report_terminating(ctx: &Ctx, fleet: &Fleet, verdict: &Verdict, rows: Vec<FleetClusterStatus>) -> Result<(), Error> {
+    let before = fleet.status.clone().unwrap_or_default();
+    let mut status = FleetStatus { phase: Some(FleetPhase::Terminating), clusters: rows, ..before.clone() };
+    verdict.record(&mut status.conditions, ctx.clock.now());
+    if status == before {
+        return Ok(());
+    }
+    ctx.hub.write_status(fleet, &status).await?;
+    ctx.tell(fleet, &before.conditions, verdict).await;
+    Ok(())
+}
+
+pub(super) async fn report_undecodable(ctx: &Ctx, object: &Guarded<Fleet>, error: &InvalidObject) -> Result<(), Error> {
+    let mut status = FleetStatus { phase: Some(FleetPhase::Failed), ..FleetStatus::default() };
+    Verdict::undecodable(error).record(&mut status.conditions, ctx.clock.now());
+    ctx.hub.write_status(object, &status).await
+}

@@ -1,0 +1,206 @@
+//! From a raw Fleet to one that can be planned. After this, nobody looks at the raw spec.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::fleet::{BackupPlugin, Fleet, Installer, Layout, Plugins};
+use kurator_api::names;
+use kurator_api::reason::Reason;
+use kurator_store::s3::S3Settings;
+
+use super::observe::Credential;
+use crate::destination::clusters_of;
+
+/// A Fleet whose members can be planned, whatever is wrong with its plugin.
+pub(super) struct ValidFleet {
+    pub(super) uid: String,
+    pub(super) name: String,
+    pub(super) clusters: Vec<ClusterKey>,
+    /// Entries that name no cluster.
+    pub(super) problems: Vec<Problem>,
+    pub(super) plugin: Plugin,
+    /// Parts of the spec that are accepted and left alone.
+    pub(super) not_managed: Vec<String>,
+}
+
+/// Something that somebody must edit.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Problem {
+    pub(super) reason: Reason,
+    pub(super) message: String,
+}
+
+pub(super) enum Plugin {
+    Off,
+    /// Wanted, but not possible as it is written; what is in the members stays as it is.
+    Faulty(Vec<Problem>),
+    On(Box<ValidPlugin>),
+}
+
+/// A backup plugin that can be rendered.
+pub(super) struct ValidPlugin {
+    /// Velero's name of the provider.
+    pub(super) provider: &'static str,
+    pub(super) bucket: String,
+    /// Folder in the bucket below which everything lies; no slashes at the ends, may be empty.
+    pub(super) root: String,
+    pub(super) layout: Option<Layout>,
+    /// Options of the storage location, as Velero's plugin reads them.
+    pub(super) config: BTreeMap<String, String>,
+    pub(super) secret: String,
+    /// The credentials file that goes into the members.
+    pub(super) cloud: String,
+    /// How the hub itself reaches the bucket.
+    pub(super) store: S3Settings,
+}
+
+impl std::fmt::Debug for ValidPlugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ValidPlugin").field("bucket", &self.bucket).field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn validate(fleet: &Fleet, credential: Option<&Credential>, default_installer: Installer) -> ValidFleet {
+    let mut not_managed = Vec::new();
+    if fleet.annotations().contains_key(names::CONTROL_PLANE_ANNOTATION) {
+        not_managed.push(format!("metadata.annotations[{}]", names::CONTROL_PLANE_ANNOTATION));
+    }
+    let plugins = fleet.spec.plugin.as_ref();
+    not_managed.extend(plugins.map(foreign_plugins).unwrap_or_default());
+    ValidFleet {
+        uid: fleet.uid().unwrap_or_default(),
+        name: fleet.name_any(),
+        clusters: clusters_of(fleet),
+        problems: reference_problems(fleet),
+        plugin: match plugins.and_then(|plugins| plugins.backup.as_ref()) {
+            None => Plugin::Off,
+            Some(plugin) => match valid_plugin(fleet, plugin, credential, default_installer) {
+                Ok(plugin) => Plugin::On(Box::new(plugin)),
+                Err(problems) => Plugin::Faulty(problems),
+            },
+        },
+        not_managed,
+    }
+}
+
+fn foreign_plugins(plugins: &Plugins) -> Vec<String> {
+    let Plugins { backup: _, distributed_storage, metric, grafana, policy, flagger, submariner } = plugins;
+    [
+        ("distributedStorage", distributed_storage.is_some()),
+        ("metric", metric.is_some()),
+        ("grafana", grafana.is_some()),
+        ("policy", policy.is_some()),
+        ("flagger", flagger.is_some()),
+        ("submariner", submariner.is_some()),
+    ]
+    .into_iter()
+    .filter(|(_, given)| *given)
+    .map(|(name, _)| format!("spec.plugin.{name}"))
+    .collect()
+}
+
+fn reference_problems(fleet: &Fleet) -> Vec<Problem> {
+    let invalid = |message| Problem { reason: Reason::InvalidSpec, message };
+    let mut problems = Vec::new();
+    for (index, reference) in fleet.spec.clusters.iter().enumerate() {
+        match reference.key("") {
+            Err(error) => problems.push(invalid(format!("spec.clusters[{index}]: {error}"))),
+            Ok(key) if key.name.is_empty() => {
+                problems.push(invalid(format!("spec.clusters[{index}].name: is empty; name a cluster object")));
+            }
+            Ok(_) => {}
+        }
+    }
+    problems
+}
+
+fn valid_plugin(
+    fleet: &Fleet,
+    plugin: &BackupPlugin,
+    credential: Option<&Credential>,
+    default_installer: Installer,
+) -> Result<ValidPlugin, Vec<Problem>> {
+    const AT: &str = "spec.plugin.backup";
+    let mut problems = Vec::new();
+    let mut problem = |reason, message: String| problems.push(Problem { reason, message });
+    let location = &plugin.storage.location;
+
+    match plugin.installer.unwrap_or(default_installer) {
+        Installer::None => {}
+        other => problem(
+            Reason::UnsupportedInstaller,
+            format!("{AT}.installer: `{other:?}` is not supported by this version; install Velero yourself and set `None`"),
+        ),
+    }
+    let suffix = match location.provider.as_str() {
+        "aws" => "s3",
+        "huaweicloud" => "obs",
+        other => {
+            problem(
+                Reason::UnsupportedProvider,
+                format!("{AT}.storage.location.provider: `{other}` is not supported; use `aws` or `huaweicloud`"),
+            );
+            "s3"
+        }
+    };
+    let mut config = BTreeMap::from([
+        ("s3Url".to_owned(), location.endpoint.clone()),
+        ("s3ForcePathStyle".to_owned(), "true".to_owned()),
+    ]);
+    if location.provider == "huaweicloud" {
+        config.insert("checksumAlgorithm".to_owned(), String::new());
+    }
+    config.extend(location.region.clone().filter(|region| !region.is_empty()).map(|region| ("region".to_owned(), region)));
+    config.extend(location.config.clone());
+    if location.bucket.is_empty() || location.bucket.contains('/') {
+        problem(
+            Reason::InvalidSpec,
+            format!("{AT}.storage.location.bucket: `{}` is no bucket name; a folder goes into prefix", location.bucket),
+        );
+    }
+    let endpoint = config.get("s3Url").cloned().unwrap_or_default();
+    if !(endpoint.starts_with("http://") || endpoint.starts_with("https://")) {
+        problem(
+            Reason::InvalidSpec,
+            format!("{AT}.storage.location.endpoint: `{endpoint}` is no URL; begin it with http:// or https://"),
+        );
+    }
+    let keys = match credential {
+        Some(Credential::Keys { access_key, secret_key, session_token }) => {
+            Some((access_key.clone(), secret_key.clone(), session_token.clone()))
+        }
+        Some(Credential::Faulty(faults)) => {
+            for fault in faults {
+                problem(fault.reason, format!("{AT}.storage.secretName: {}", fault.message));
+            }
+            None
+        }
+        None => None,
+    };
+    let Some((access_key, secret_key, session_token)) = keys.filter(|_| problems.is_empty()) else {
+        return Err(problems);
+    };
+    let mut cloud = format!("[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n");
+    if let Some(token) = &session_token {
+        cloud.push_str(&format!("aws_session_token={token}\n"));
+    }
+    Ok(ValidPlugin {
+        provider: "aws",
+        bucket: location.bucket.clone(),
+        root: location.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned(),
+        layout: plugin.storage.layout,
+        store: S3Settings {
+            endpoint,
+            region: config.get("region").cloned(),
+            bucket: location.bucket.clone(),
+            access_key,
+            secret_key,
+            session_token,
+            path_style: config.get("s3ForcePathStyle").is_some_and(|value| value == "true"),
+        },
+        config,
+        secret: names::label_value(&format!("{}-velero-{suffix}", fleet.name_any())),
+        cloud,
+    })
+}

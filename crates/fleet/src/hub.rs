@@ -1,0 +1,150 @@
+//! What the hub's own API server holds: one watch and one cache per kind, and the writes that every
+//! controller makes on its own object.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use kube::core::{DeserializeGuard, NamespaceResourceScope, Resource};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, ResourceExt};
+use kurator_api::backup::Backup;
+use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
+use kurator_api::fleet::Fleet;
+use kurator_api::restore::Restore;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::error::Error;
+
+/// An object that may not decode: one bad object must not stop the watch of the others.
+pub(crate) type Guarded<K> = DeserializeGuard<K>;
+
+/// Field manager of everything this controller applies.
+pub(crate) const MANAGER: &str = "kurator";
+
+/// A kind of ours on the hub.
+pub(crate) trait HubKind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<K> HubKind for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The hub's API server and the caches of what it holds.
+pub(crate) struct Hub {
+    pub(crate) client: Client,
+    /// UID of the hub's kube-system namespace.
+    pub(crate) uid: String,
+    pub(crate) attached: Store<Guarded<AttachedCluster>>,
+    pub(crate) provisioned: Store<Guarded<Cluster>>,
+    pub(crate) fleets: Store<Guarded<Fleet>>,
+    pub(crate) backups: Store<Guarded<Backup>>,
+    pub(crate) restores: Store<Guarded<Restore>>,
+}
+
+impl Hub {
+    /// Labels of a cluster object; none if it is gone.
+    pub(crate) fn labels(&self, key: &ClusterKey) -> BTreeMap<String, String> {
+        match key.kind {
+            ClusterKind::AttachedCluster => find(&self.attached, &key.namespace, &key.name).map(|c| c.labels().clone()),
+            ClusterKind::Cluster => find(&self.provisioned, &key.namespace, &key.name).map(|c| c.labels().clone()),
+        }
+        .unwrap_or_default()
+    }
+
+    pub(crate) fn has_cluster(&self, key: &ClusterKey) -> bool {
+        match key.kind {
+            ClusterKind::AttachedCluster => find(&self.attached, &key.namespace, &key.name).is_some(),
+            ClusterKind::Cluster => find(&self.provisioned, &key.namespace, &key.name).is_some(),
+        }
+    }
+
+    pub(crate) async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Error> {
+        let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
+        api.get_opt(name).await.map_err(|source| Error::Hub {
+            action: "read",
+            object: format!("Secret {namespace}/{name}"),
+            source: Box::new(source),
+        })
+    }
+
+    /// Writes the status of `object`, provided that nobody changed the object since it was read.
+    pub(crate) async fn write_status<K: HubKind, S: Serialize + Sync>(
+        &self,
+        object: &K,
+        status: &S,
+    ) -> Result<(), Error> {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let applied = json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            "metadata": {"name": name, "namespace": namespace, "resourceVersion": object.resource_version()},
+            "status": status,
+        });
+        Api::<Guarded<K>>::namespaced(self.client.clone(), &namespace)
+            .patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&applied))
+            .await
+            .map(drop)
+            .map_err(|source| failed("write the status of", object, source))
+    }
+
+    pub(crate) async fn add_finalizer<K: HubKind>(&self, object: &K, finalizer: &str) -> Result<(), Error> {
+        let mut finalizers = object.finalizers().to_vec();
+        finalizers.push(finalizer.to_owned());
+        self.patch_metadata(object, json!({"finalizers": finalizers})).await
+    }
+
+    pub(crate) async fn remove_finalizer<K: HubKind>(&self, object: &K, finalizer: &str) -> Result<(), Error> {
+        let finalizers: Vec<_> = object.finalizers().iter().filter(|kept| *kept != finalizer).collect();
+        match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
+            Err(Error::Hub { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Merges into `metadata`, provided that nobody changed the object since it was read.
+    pub(crate) async fn patch_metadata<K: HubKind>(
+        &self,
+        object: &K,
+        mut metadata: serde_json::Value,
+    ) -> Result<(), Error> {
+        metadata["resourceVersion"] = json!(object.resource_version());
+        Api::<Guarded<K>>::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
+            .patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(json!({"metadata": metadata})))
+            .await
+            .map(drop)
+            .map_err(|source| failed("change the metadata of", object, source))
+    }
+}
+
+fn failed<K: HubKind>(action: &'static str, object: &K, source: kube::Error) -> Error {
+    Error::Hub { action, object: describe(object), source: Box::new(source) }
+}
+
+/// `Backup default/nightly`: how an object is named in messages and in the owner annotation.
+pub(crate) fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
+    format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Looks an object up in a cache.
+pub(crate) fn find<K: HubKind>(store: &Store<Guarded<K>>, namespace: &str, name: &str) -> Option<Arc<Guarded<K>>> {
+    store.get(&ObjectRef::new(name).within(namespace))
+}
+
+/// Every decodable object of a namespace.
+pub(crate) fn in_namespace<K: HubKind>(store: &Store<Guarded<K>>, namespace: &str) -> Vec<Arc<Guarded<K>>> {
+    store.state_filter(|object| object.meta().namespace.as_deref() == Some(namespace) && object.0.is_ok())
+}

@@ -1,0 +1,100 @@
+//! Which storage location of a member a Backup goes to.
+
+use kube::ResourceExt;
+use kurator_api::names;
+use kurator_api::reason::Reason;
+use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationPhase};
+use kurator_member::knowledge::Knowledge;
+use kurator_member::member::Member;
+
+/// Name of the location, or why there is none to use.
+pub(crate) type Usable = Result<String, (Reason, String)>;
+
+/// With a backup plugin, the location that its Fleet wrote; without one, whatever Velero's own default is.
+pub(crate) fn usable(member: &Member, plugin_of: Option<&str>) -> Usable {
+    match member.locations().list() {
+        Knowledge::Unknown { why, .. } => Err((Reason::VeleroMissing, why)),
+        Knowledge::Absent => choose(&[], plugin_of),
+        Knowledge::Present(all) => choose(&all.iter().map(AsRef::as_ref).collect::<Vec<_>>(), plugin_of),
+    }
+}
+
+fn choose(all: &[&BackupStorageLocation], plugin_of: Option<&str>) -> Usable {
+    let chosen = match plugin_of {
+        Some(fleet) => {
+            let mut ours: Vec<_> = all.iter().filter(|location| is_owned_by(location, fleet)).collect();
+            ours.sort_by_key(|location| is_read_only(location));
+            ours.first().copied().ok_or_else(|| "the fleet has not written its storage location yet".to_owned())
+        }
+        None => match all.iter().find(|location| location.spec.default == Some(true)) {
+            Some(location) => Ok(location),
+            None if all.len() == 1 => Ok(&all[0]),
+            None => Err(format!("{} storage locations and none is the default", all.len())),
+        },
+    };
+    let location = chosen.map_err(|why| (Reason::LocationPending, why))?;
+    let name = location.name_any();
+    if is_read_only(location) {
+        return Err((Reason::LocationUnavailable, format!("storage location `{name}` is read-only")));
+    }
+    let status = location.status.as_ref();
+    match status.and_then(|status| status.phase.as_ref()) {
+        Some(BackupStorageLocationPhase::Available) => Ok(name),
+        None => Err((Reason::LocationPending, format!("storage location `{name}` is not checked by Velero yet"))),
+        Some(phase) => {
+            let message = status.and_then(|status| status.message.as_deref()).unwrap_or("no message");
+            Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
+        }
+    }
+}
+
+/// Whether this Fleet wrote the location.
+pub(crate) fn is_owned_by(location: &BackupStorageLocation, fleet_uid: &str) -> bool {
+    location.labels().get(names::OWNER_UID_LABEL).is_some_and(|uid| uid == fleet_uid)
+}
+
+pub(crate) fn is_read_only(location: &BackupStorageLocation) -> bool {
+    location.spec.access_mode == Some(AccessMode::ReadOnly)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn location(value: serde_json::Value) -> BackupStorageLocation {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn available(name: &str, owner: &str, default: bool) -> BackupStorageLocation {
+        location(json!({
+            "metadata": {"name": name, "labels": {"kurator.dev/owner-uid": owner}},
+            "spec": {"default": default, "provider": "aws"}, "status": {"phase": "Available"},
+        }))
+    }
+
+    #[test]
+    fn with_a_plugin_only_the_fleets_own_location_counts() {
+        let foreign = available("default", "other", true);
+        assert_eq!(choose(&[&foreign], Some("f")).unwrap_err().0, Reason::LocationPending);
+        assert_eq!(choose(&[&foreign, &available("kurator", "f", false)], Some("f")), Ok("kurator".into()));
+    }
+
+    #[test]
+    fn without_a_plugin_the_default_one_is_used() {
+        let (a, b) = (available("a", "x", false), available("b", "x", true));
+        assert_eq!(choose(&[&a, &b], None), Ok("b".into()));
+        assert_eq!(choose(&[&a, &a], None).unwrap_err().0, Reason::LocationPending);
+    }
+
+    #[test]
+    fn an_unavailable_location_is_named_with_veleros_words() {
+        let broken = location(json!({
+            "metadata": {"name": "default"}, "spec": {"default": true},
+            "status": {"phase": "Unavailable", "message": "no such bucket"},
+        }));
+        let (reason, message) = choose(&[&broken], None).unwrap_err();
+        assert_eq!(reason, Reason::LocationUnavailable);
+        assert_eq!(message, "storage location `default` is Unavailable: no such bucket");
+    }
+}

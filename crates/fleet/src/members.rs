@@ -1,0 +1,100 @@
+//! The members this process is connected to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kurator_api::cluster::ClusterKey;
+use kurator_member::connect::{ConnectError, connect};
+use kurator_member::gate::WriteGate;
+use kurator_member::kubeconfig::TrustedConfig;
+use kurator_member::member::{Change, Liveness, Member, MemberOptions};
+
+use crate::route::Router;
+
+/// All connections; one per cluster object.
+pub(crate) struct Members {
+    connected: RwLock<HashMap<ClusterKey, Connected>>,
+    gate: WriteGate,
+    router: Arc<Router>,
+    options: MemberOptions,
+}
+
+struct Connected {
+    member: Arc<Member>,
+    fingerprint: String,
+}
+
+/// What a controller may do with a member now.
+pub(crate) enum Access {
+    /// It answers.
+    Alive { member: Arc<Member>, uid: String, version: String },
+    /// Not tried long enough to say anything; what was said before stands.
+    Connecting,
+    /// It does not, or it is not known how to reach it: a sentence for the status.
+    Away { why: String },
+}
+
+impl Members {
+    pub(crate) fn new(gate: WriteGate, router: Arc<Router>, options: MemberOptions) -> Self {
+        Self { connected: RwLock::default(), gate, router, options }
+    }
+
+    pub(crate) fn get(&self, key: &ClusterKey) -> Option<Arc<Member>> {
+        let connected = self.connected.read().unwrap_or_else(PoisonError::into_inner);
+        connected.get(key).map(|held| Arc::clone(&held.member))
+    }
+
+    pub(crate) fn access(&self, key: &ClusterKey) -> Access {
+        let Some(member) = self.get(key) else {
+            return Access::Away { why: format!("no connection to {key}: see its Ready condition") };
+        };
+        match member.liveness() {
+            Liveness::Alive { uid, version, .. } => Access::Alive { member, uid, version },
+            Liveness::Connecting { why: None, .. } => Access::Connecting,
+            Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why } => {
+                Access::Away { why: format!("{key} has not answered since {}: {why}", crate::text::time(since)) }
+            }
+        }
+    }
+
+    /// Connects with this kubeconfig unless that is how the member is connected already.
+    pub(crate) fn connect(&self, key: &ClusterKey, config: &TrustedConfig) -> Result<Arc<Member>, ConnectError> {
+        let fingerprint = config.fingerprint().to_owned();
+        let mut connected = self.connected.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = connected.get(key).filter(|held| held.fingerprint == fingerprint) {
+            return Ok(Arc::clone(&held.member));
+        }
+        let client = connect(config, &self.gate)?;
+        let (router, about) = (Arc::clone(&self.router), key.clone());
+        let on_change = Arc::new(move |change: Change| router.member_changed(&about, &change));
+        let member = Member::spawn(key.clone(), client, self.options.clone(), on_change);
+        let held = Connected { member: Arc::clone(&member), fingerprint };
+        connected.insert(key.clone(), held);
+        Ok(member)
+    }
+
+    /// Ends the connection. Nothing in the member is touched.
+    pub(crate) fn disconnect(&self, key: &ClusterKey) {
+        let removed = self.connected.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        if removed.is_some() {
+            self.router.heartbeats.forget(key);
+        }
+    }
+
+    /// Ends the connections of cluster objects that are gone.
+    pub(crate) fn keep_only(&self, still_there: impl Fn(&ClusterKey) -> bool) {
+        let connected = self.connected.read().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<_> = connected.keys().filter(|key| !still_there(key)).cloned().collect();
+        drop(connected);
+        for key in gone {
+            self.disconnect(&key);
+        }
+    }
+
+    /// How many members are connected, and how many of them answer.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let connected = self.connected.read().unwrap_or_else(PoisonError::into_inner);
+        let alive = |held: &&Connected| matches!(held.member.liveness(), Liveness::Alive { .. });
+        (connected.len(), connected.values().filter(alive).count())
+    }
+}

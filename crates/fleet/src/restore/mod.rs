@@ -1,0 +1,63 @@
+//! Restores: one Velero Restore per selected cluster, of the run that a Backup made there.
+//!
+//! Each cluster goes as soon as its own source is there; one that is out of reach holds up no other.
+//! Which run is restored is chosen once per cluster and written down. A finished Restore never runs again.
+
+mod observe;
+mod release;
+mod template;
+mod validate;
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kurator_api::names;
+use kurator_api::restore::Restore;
+
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::hub::Guarded;
+use crate::run::kinds::{Run, RunPhase};
+use crate::run::{self, apply, plan, report};
+
+pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> Result<Action, Error> {
+    let restore = match &object.0 {
+        Ok(restore) => restore,
+        Err(undecodable) => {
+            report::report_undecodable(&ctx, &*object, undecodable).await?;
+            return Ok(Action::await_change());
+        }
+    };
+    if restore.metadata.deletion_timestamp.is_some() {
+        return release::release(&ctx, restore).await;
+    }
+    if restore.phase().is_some_and(RunPhase::is_finished) {
+        ctx.forget(restore);
+        return Ok(Action::await_change());
+    }
+    if !restore.finalizers().iter().any(|held| held == names::RESTORE_FINALIZER) {
+        ctx.hub.add_finalizer(restore, names::RESTORE_FINALIZER).await?;
+        return Ok(Action::await_change());
+    }
+    let source = observe::source(&ctx, restore);
+    let fleet = observe::fleet(&ctx, restore, source.as_deref());
+    let valid = match validate::validate(restore, source.as_deref(), fleet.as_deref(), |key| ctx.hub.labels(key)) {
+        Ok(valid) => valid,
+        Err(unfit) => {
+            report::report_unfit(&ctx, restore, &unfit).await?;
+            return Ok(Action::await_change());
+        }
+    };
+    let (seen, copies) = observe::clusters(&ctx, &valid);
+    let make = |cluster: &_, name: &str, backup: String| template::velero_restore(&valid, cluster, name, backup);
+    let mut plan = plan::plan(&valid.run, seen, make, ctx.clock.now());
+    valid.freeze_sources(&mut plan.rows);
+    let delayed = report::report(&ctx, restore, &plan).await?;
+    let (owner, wakes) = (&valid.run.owner, &ctx.router.wakes.restores);
+    for (cluster, copy) in copies {
+        apply::start(&ctx, owner, &cluster, observe::copying(owner, &cluster), copy, wakes);
+    }
+    apply::apply(&ctx, owner, &plan, wakes);
+    Ok(run::look_again([plan.look_again, delayed]))
+}

@@ -1,0 +1,204 @@
+//! From a raw Restore to one that can be planned. After this, nobody looks at the raw spec.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kurator_api::backup::{Backup, BackupDetails, RowPhase};
+use kurator_api::cluster::ClusterKey;
+use kurator_api::filter::ResourceFilter;
+use kurator_api::fleet::Fleet;
+use kurator_api::names::ChildKind;
+use kurator_api::reason::Reason;
+use kurator_api::restore::Restore;
+use kurator_api::velero;
+
+use super::template;
+use crate::destination;
+use crate::hub::Guarded;
+use crate::run::kinds::{Run, RunPhase};
+use crate::run::rows::{Details, Rows};
+use crate::run::{Owner, Started, Unfit};
+
+/// A Restore whose clusters are known.
+pub(super) struct ValidRestore {
+    pub(super) run: Started<velero::RestoreStatus>,
+    /// What every member's Velero Restore asks for; the source is filled in per member.
+    pub(super) template: velero::RestoreSpec,
+    /// The Backup, while it exists.
+    pub(super) source: Option<Backup>,
+    /// Its rows, by cluster.
+    pub(super) source_rows: BTreeMap<ClusterKey, BackupDetails>,
+}
+
+impl ValidRestore {
+    /// Writes into each row which run it restores, once that is known; a name once written stays.
+    pub(super) fn freeze_sources(&self, rows: &mut Rows<velero::RestoreStatus>) {
+        for row in rows.0.iter_mut().filter(|row| row.source.is_none()) {
+            let run = self.source_rows.get(&row.cluster).filter(|run| run.phase.is_some_and(is_restorable));
+            row.source = run.and_then(|run| run.backup_name_in_cluster.clone());
+        }
+    }
+}
+
+/// As Velero: a partial backup can be restored, one that failed can't.
+pub(super) fn is_restorable(phase: RowPhase) -> bool {
+    matches!(phase, RowPhase::Completed | RowPhase::PartiallyFailed)
+}
+
+pub(super) fn validate(
+    restore: &Restore,
+    source: Option<&Guarded<Backup>>,
+    fleet: Option<&Guarded<Fleet>>,
+    labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+) -> Result<ValidRestore, Unfit> {
+    let source = source.and_then(|backup| backup.0.as_ref().ok());
+    let owner = owner(restore, source);
+    let namespace = owner.namespace.clone();
+    let said = restore.said();
+    let run = match said.started {
+        Some(_) => Started::again(owner, said),
+        None => {
+            let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
+            Started::first(owner, first_look(restore, source, fleet, labels)?)
+        }
+    };
+    let rows = source.and_then(|backup| backup.status.as_ref()).map(|status| status.backup_details.clone());
+    let source_rows = rows.unwrap_or_default().into_iter().map(|row| (row.cluster(&namespace), row)).collect();
+    let template = template::spec(restore.spec.policy.as_ref());
+    Ok(ValidRestore { run, template, source: source.cloned(), source_rows })
+}
+
+pub(super) fn owner(restore: &Restore, source: Option<&Backup>) -> Owner {
+    let named = restore.spec.destination.as_ref().map(|destination| destination.fleet.clone());
+    Owner {
+        uid: restore.uid().unwrap_or_default(),
+        kind: ChildKind::Restore,
+        api_kind: "Restore",
+        namespace: restore.namespace().unwrap_or_default(),
+        name: restore.name_any(),
+        fleet: named.or_else(|| source.map(|backup| backup.spec.destination.fleet.clone())).unwrap_or_default(),
+    }
+}
+
+/// Everything that is checked once, before the Restore starts.
+fn first_look(
+    restore: &Restore,
+    source: Option<&Backup>,
+    fleet: Option<&Fleet>,
+    labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+) -> Result<Vec<ClusterKey>, Unfit> {
+    let named = &restore.spec.backup_name;
+    let policy = restore.spec.policy.as_ref();
+    let problems = policy.and_then(|policy| policy.resource_filter.as_ref()).map(filter_problems).unwrap_or_default();
+    if !problems.is_empty() {
+        return Err(Unfit::stalled(Reason::InvalidSpec, &problems));
+    }
+    let Some(source) = source else {
+        let message = format!("spec.backupName: there is no Backup `{named}` in this namespace; create it or name another");
+        return Err(Unfit::waiting(Reason::BackupNotFound, message));
+    };
+    if source.spec.schedule().is_some() {
+        let message = format!("spec.backupName: Backup `{named}` is scheduled, which this version does not support");
+        return Err(Unfit::stalled(Reason::ScheduleNotSupported, &[message]));
+    }
+    let covered = covered(source);
+    let wanted = match &restore.spec.destination {
+        None => covered.clone(),
+        Some(destination) => {
+            let clusters = resolve(destination, source, fleet, labels)?;
+            not_covered(&clusters, &covered, named)?;
+            clusters
+        }
+    };
+    let phases = |key: &ClusterKey| source_row(source, key).and_then(|row| row.phase);
+    match source.phase() {
+        Some(RunPhase::Failed | RunPhase::FailedValidation) => Err(Unfit::stalled(
+            Reason::BackupFailed,
+            &[format!("spec.backupName: Backup `{named}` failed in every cluster; there is nothing to restore")],
+        )),
+        _ if wanted.iter().any(|key| phases(key).is_some_and(RowPhase::is_terminal)) => Ok(wanted),
+        _ => Err(Unfit::waiting(
+            Reason::BackupNotFinished,
+            format!("Backup `{named}` has not finished in any of the selected clusters"),
+        )),
+    }
+}
+
+fn resolve(
+    destination: &kurator_api::backup::Destination,
+    source: &Backup,
+    fleet: Option<&Fleet>,
+    labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+) -> Result<Vec<ClusterKey>, Unfit> {
+    let (asked, of_backup) = (&destination.fleet, &source.spec.destination.fleet);
+    if asked != of_backup {
+        let message = format!(
+            "spec.destination.fleet: `{asked}` is not the fleet `{of_backup}` of the Backup; use that one, or a Migrate"
+        );
+        return Err(Unfit::stalled(Reason::InvalidSpec, &[message]));
+    }
+    if destination.clusters.is_empty() && destination.cluster_selector.is_none() {
+        return Ok(covered(source));
+    }
+    let Some(fleet) = fleet else {
+        let message = format!("spec.destination.fleet: there is no Fleet `{asked}` in this namespace");
+        return Err(Unfit::waiting(Reason::FleetNotFound, message));
+    };
+    let clusters = destination::resolve(fleet, destination, "spec.destination", labels).map_err(|problems| {
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Unfit::stalled(Reason::InvalidSpec, &problems)
+    })?;
+    if clusters.is_empty() {
+        return Err(Unfit::waiting(Reason::NoClusters, "no cluster matches spec.destination"));
+    }
+    Ok(clusters)
+}
+
+fn not_covered(wanted: &[ClusterKey], covered: &[ClusterKey], backup: &str) -> Result<(), Unfit> {
+    let foreign: Vec<_> = wanted
+        .iter()
+        .filter(|key| !covered.is_empty() && !covered.contains(key))
+        .map(|key| {
+            let (kind, name) = (key.kind.as_str(), &key.name);
+            format!("spec.destination.clusters: {kind} `{name}` is not covered by Backup `{backup}`; use a Migrate for other clusters")
+        })
+        .collect();
+    if foreign.is_empty() { Ok(()) } else { Err(Unfit::stalled(Reason::ClusterNotInFleet, &foreign)) }
+}
+
+fn covered(source: &Backup) -> Vec<ClusterKey> {
+    let namespace = source.namespace().unwrap_or_default();
+    let rows = source.status.as_ref().map(|status| status.backup_details.as_slice()).unwrap_or_default();
+    rows.iter().map(|row| row.cluster(&namespace)).collect()
+}
+
+fn source_row<'a>(source: &'a Backup, key: &ClusterKey) -> Option<&'a BackupDetails> {
+    let rows = &source.status.as_ref()?.backup_details;
+    rows.iter().find(|row| row.cluster_kind == key.kind && row.cluster_name == key.name)
+}
+
+fn filter_problems(filter: &ResourceFilter) -> Vec<String> {
+    let mut problems: Vec<_> =
+        filter.conflicts().into_iter().map(|text| format!("spec.policy.resourceFilter: {text}")).collect();
+    let ResourceFilter {
+        included_cluster_scoped_resources,
+        excluded_cluster_scoped_resources,
+        included_namespace_scoped_resources,
+        excluded_namespace_scoped_resources,
+        ..
+    } = filter;
+    for (field, list) in [
+        ("includedClusterScopedResources", included_cluster_scoped_resources),
+        ("excludedClusterScopedResources", excluded_cluster_scoped_resources),
+        ("includedNamespaceScopedResources", included_namespace_scoped_resources),
+        ("excludedNamespaceScopedResources", excluded_namespace_scoped_resources),
+    ] {
+        if !list.is_empty() {
+            problems.push(format!(
+                "spec.policy.resourceFilter.{field}: Velero's restores have no such filter; use includedResources, \
+                 excludedResources and includeClusterResources"
+            ));
+        }
+    }
+    problems
+}

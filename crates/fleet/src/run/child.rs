@@ -1,0 +1,255 @@
+//! The life of one Velero object that a hub object makes in one member: the pure step from what is
+//! known to what is said and done.
+//!
+//! Invariants: nothing is created unless its absence is known; a row that is final stays; an object
+//! that was made once is never made again.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kurator_api::backup::RowPhase;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::names;
+use kurator_api::reason::Reason;
+use kurator_member::knowledge::Knowledge;
+use kurator_member::member::Member;
+use tokio::time::Instant;
+
+use super::apply::creation;
+use super::rows::Row;
+use super::{Owner, Started};
+use crate::ctx::Ctx;
+use crate::members::Access;
+use crate::writes::{Failure, Write};
+
+/// A Velero object with an end.
+pub(crate) trait VeleroRun: ResourceExt + Clone {
+    type Status: Clone + Default + PartialEq;
+    /// What must be known before one can be made.
+    type Needs;
+    /// What the object's status says, in this project's terms.
+    fn outcome(&self) -> Outcome<Self::Status>;
+}
+
+/// A Velero status, read.
+pub(crate) struct Outcome<S> {
+    pub(crate) status: S,
+    pub(crate) phase: RowPhase,
+    pub(crate) message: Option<String>,
+}
+
+/// Which name the child has or shall have in a member.
+#[derive(Clone, Debug)]
+pub(crate) enum Place<K> {
+    /// Nobody knows yet.
+    Unknown { why: String },
+    /// Our object is there.
+    Ours(Arc<K>),
+    /// Nothing of ours is there; this name can be taken.
+    Free { name: String },
+    /// Every name we may use belongs to somebody else.
+    Taken { name: String },
+}
+
+/// Finds our object among the names it may have, in the order of choice.
+pub(crate) fn place<K: VeleroRun>(
+    names: &[String],
+    look: impl Fn(&str) -> Knowledge<Arc<K>>,
+    owner: &Owner,
+    cluster: &ClusterKey,
+) -> Place<K> {
+    let mut free = None;
+    for name in names {
+        match look(name) {
+            Knowledge::Unknown { why, .. } => return Place::Unknown { why },
+            Knowledge::Present(object) if is_ours(&*object, owner, cluster) => return Place::Ours(object),
+            Knowledge::Present(_) => {}
+            Knowledge::Absent => {
+                free.get_or_insert(name);
+            }
+        }
+    }
+    match (free, names.last()) {
+        (Some(name), _) => Place::Free { name: name.clone() },
+        (None, last) => Place::Taken { name: last.cloned().unwrap_or_default() },
+    }
+}
+
+/// Ours by UID, or made by Kurator itself for an object of this name, which knew no owner UID.
+fn is_ours<K: ResourceExt>(object: &K, owner: &Owner, cluster: &ClusterKey) -> bool {
+    match object.labels().get(names::OWNER_UID_LABEL) {
+        Some(uid) => {
+            *uid == owner.uid
+                && object.annotations().get(names::CLUSTER_ANNOTATION).is_none_or(|made_for| *made_for == cluster.to_string())
+        }
+        None => {
+            let (key, value) = owner.name_label();
+            object.labels().get(key) == Some(&value)
+        }
+    }
+}
+
+/// What a child needs in order to be created, or why it can't be yet.
+pub(crate) type Precondition<N> = Result<N, NotYet>;
+
+/// Why a child can't be created.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum NotYet {
+    /// It will be possible when something changes.
+    Wait(Reason, String),
+    /// It never will be.
+    Never(Reason, String),
+}
+
+impl From<(Reason, String)> for NotYet {
+    fn from((reason, message): (Reason, String)) -> Self {
+        Self::Wait(reason, message)
+    }
+}
+
+/// Whether the member can be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Contact {
+    Live,
+    /// Being connected to; what was said before stands.
+    NotYet,
+    /// Out of reach, and why.
+    Lost(String),
+}
+
+impl From<&Access> for Contact {
+    fn from(access: &Access) -> Self {
+        match access {
+            Access::Alive { .. } => Self::Live,
+            Access::Connecting => Self::NotYet,
+            Access::Away { why } => Self::Lost(why.clone()),
+        }
+    }
+}
+
+/// What is known of one cluster when its row is decided.
+pub(crate) struct Seen<'a, K: VeleroRun> {
+    pub(crate) cluster: &'a ClusterKey,
+    /// The row as last written, if any.
+    pub(crate) recorded: Option<Row<K::Status>>,
+    pub(crate) contact: Contact,
+    pub(crate) place: Place<K>,
+    pub(crate) write: Write,
+    pub(crate) precondition: Precondition<K::Needs>,
+}
+
+/// Gathers what is known of one cluster, from caches alone.
+///
+/// `look` finds a child by name, `needs` says what a new one needs; both are asked only while the
+/// member answers.
+pub(crate) fn observe<'a, K: VeleroRun>(
+    ctx: &Ctx,
+    run: &Started<K::Status>,
+    cluster: &'a ClusterKey,
+    names: &[String],
+    look: impl Fn(&Member, &str) -> Knowledge<Arc<K>>,
+    needs: impl FnOnce(&Member) -> Precondition<K::Needs>,
+) -> Seen<'a, K> {
+    let access = ctx.members.access(cluster);
+    let contact = Contact::from(&access);
+    let recorded = run.recorded.get(cluster).cloned();
+    let Access::Alive { member, .. } = access else {
+        let why = "the member is out of reach".to_owned();
+        let place = Place::Unknown { why: why.clone() };
+        let precondition = Err(NotYet::Wait(Reason::Unreachable, why));
+        return Seen { cluster, recorded, contact, place, write: Write::None, precondition };
+    };
+    let place = place(names, |name| look(&member, name), &run.owner, cluster);
+    let key = creation(&run.owner, cluster);
+    if matches!(place, Place::Ours(_)) {
+        ctx.writes.forget(&key);
+    }
+    Seen { cluster, recorded, contact, place, write: ctx.writes.state(&key), precondition: needs(&member) }
+}
+
+/// What follows for one cluster.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Step<S, N> {
+    pub(crate) row: Row<S>,
+    /// The name under which the child is to be created now, and what it needs.
+    pub(crate) create: Option<(String, N)>,
+    /// When to look again although nothing may have changed.
+    pub(crate) look_again: Option<Instant>,
+}
+
+pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs> {
+    let Seen { cluster, recorded, contact, place, write, precondition } = seen;
+    let row = recorded.unwrap_or_else(|| Row::new(cluster.clone()));
+    if row.phase.is_terminal() {
+        return Step { row, create: None, look_again: None };
+    }
+    match contact {
+        Contact::Live => {}
+        Contact::NotYet => return said(row),
+        Contact::Lost(why) => return said(row.because(Reason::Unreachable, why)),
+    }
+    match place {
+        Place::Ours(child) => said(observed(row, &*child)),
+        Place::Unknown { why } => said(row.because(Reason::VeleroMissing, why)),
+        Place::Free { .. } | Place::Taken { .. } if row.started() => said(child_is_gone(row)),
+        Place::Taken { name } => {
+            let message = format!("`{name}` in the member belongs to another owner; give this object another name");
+            said(row.in_phase(RowPhase::Failed).because(Reason::AlreadyExists, message))
+        }
+        Place::Free { name } => not_there_yet(row, name, write, precondition),
+    }
+}
+
+fn not_there_yet<S, N>(row: Row<S>, name: String, write: Write, precondition: Precondition<N>) -> Step<S, N> {
+    match write {
+        Write::InFlight => said(row.because(Reason::InProgress, "being created in the member")),
+        Write::Done { until } => {
+            let row = Row { child: Some(name), ..row }
+                .because(Reason::InProgress, "created; waiting for the member to show it");
+            Step { row, create: None, look_again: Some(until) }
+        }
+        Write::Failed { failure: Failure::Refused(why), .. } => {
+            said(row.in_phase(RowPhase::Failed).because(Reason::MemberRefused, why))
+        }
+        Write::Failed { failure, retry_at } if retry_at > Instant::now() => {
+            let (reason, message) = match failure {
+                Failure::Forbidden(why) => (Reason::Forbidden, why),
+                Failure::Refused(why) | Failure::Transient(why) => (Reason::Waiting, why),
+            };
+            Step { row: row.because(reason, message), create: None, look_again: Some(retry_at) }
+        }
+        Write::None | Write::Failed { .. } => match precondition {
+            Err(NotYet::Wait(reason, message)) => said(row.because(reason, message)),
+            Err(NotYet::Never(reason, message)) => {
+                said(row.in_phase(RowPhase::FailedValidation).because(reason, message))
+            }
+            Ok(needs) => Step {
+                row: row.because(Reason::InProgress, "being created in the member"),
+                create: Some((name, needs)),
+                look_again: None,
+            },
+        },
+    }
+}
+
+fn observed<K: VeleroRun>(row: Row<K::Status>, child: &K) -> Row<K::Status> {
+    let Outcome { status, phase, message } = child.outcome();
+    let reason = match phase {
+        RowPhase::Completed => Reason::Completed,
+        RowPhase::PartiallyFailed => Reason::PartiallyFailed,
+        RowPhase::Failed | RowPhase::FailedValidation => Reason::Failed,
+        RowPhase::Pending | RowPhase::InProgress => Reason::InProgress,
+    };
+    Row { child: Some(child.name_any()), status: Some(status), ..row }
+        .in_phase(phase)
+        .because(reason, message.unwrap_or_default())
+}
+
+fn child_is_gone<S>(row: Row<S>) -> Row<S> {
+    row.in_phase(RowPhase::Failed)
+        .because(Reason::ChildGone, "the Velero object was deleted in the member before it finished; it is not made again")
+}
+
+fn said<S, N>(row: Row<S>) -> Step<S, N> {
+    Step { row, create: None, look_again: None }
+}

@@ -1,0 +1,326 @@
+//! The two kinds of run, on the hub and in the members, in the terms of this module.
+
+use kurator_api::backup::{Backup, BackupDetails, BackupPhase, BackupStatus, RowPhase, Summary};
+use kurator_api::cluster::ClusterKey;
+use kurator_api::condition::Condition;
+use kurator_api::reason::Reason;
+use kurator_api::restore::{Restore, RestoreDetails, RestorePhase, RestoreStatus};
+use kurator_api::velero;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::child::{Outcome, VeleroRun};
+use super::rows::{Details, Row};
+use crate::hub::HubKind;
+
+/// Phases of a run on the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunPhase {
+    Pending,
+    InProgress,
+    Completed,
+    PartiallyFailed,
+    Failed,
+    FailedValidation,
+    Deleting,
+}
+
+impl RunPhase {
+    /// Whether nothing will change any more. A failed validation is not the end: an edit starts anew.
+    pub(crate) const fn is_finished(self) -> bool {
+        matches!(self, Self::Completed | Self::PartiallyFailed | Self::Failed)
+    }
+}
+
+/// A status of either kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Said<D> {
+    pub(crate) phase: Option<RunPhase>,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) details: Vec<D>,
+    pub(crate) summary: Option<Summary>,
+    pub(crate) observed_generation: Option<i64>,
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) completed: Option<Timestamp>,
+}
+
+impl<D> Default for Said<D> {
+    fn default() -> Self {
+        Self {
+            phase: None,
+            conditions: Vec::new(),
+            details: Vec::new(),
+            summary: None,
+            observed_generation: None,
+            started: None,
+            completed: None,
+        }
+    }
+}
+
+/// A kind on the hub that runs in many clusters.
+pub(crate) trait Run: HubKind {
+    type Status: Serialize + PartialEq + Sync + Send;
+    type Details: Details;
+
+    /// The phase alone, without a copy of all rows.
+    fn phase(&self) -> Option<RunPhase>;
+    fn said(&self) -> Said<Self::Details>;
+    fn status(said: Said<Self::Details>) -> Self::Status;
+}
+
+macro_rules! run_kind {
+    ($Kind:ident, $Status:ident, $Details:ident, $Phase:ident, $details:ident) => {
+        impl Run for $Kind {
+            type Status = $Status;
+            type Details = $Details;
+
+            fn phase(&self) -> Option<RunPhase> {
+                let phase = self.status.as_ref().and_then(|status| status.phase);
+                phase.and_then(|phase| RunPhase::try_from(phase).ok())
+            }
+
+            fn said(&self) -> Said<$Details> {
+                let phase = self.phase();
+                let Some($Status {
+                    phase: _,
+                    conditions,
+                    $details,
+                    summary,
+                    observed_generation,
+                    start_timestamp,
+                    completion_timestamp,
+                }) = self.status.clone()
+                else {
+                    return Said::default();
+                };
+                Said {
+                    phase,
+                    conditions,
+                    details: $details,
+                    summary,
+                    observed_generation,
+                    started: start_timestamp,
+                    completed: completion_timestamp,
+                }
+            }
+
+            fn status(said: Said<$Details>) -> $Status {
+                let Said { phase, conditions, details, summary, observed_generation, started, completed } = said;
+                $Status {
+                    phase: phase.map(Into::into),
+                    conditions,
+                    $details: details,
+                    summary,
+                    observed_generation,
+                    start_timestamp: started,
+                    completion_timestamp: completed,
+                }
+            }
+        }
+
+        impl From<RunPhase> for $Phase {
+            fn from(phase: RunPhase) -> Self {
+                match phase {
+                    RunPhase::Pending => Self::Pending,
+                    RunPhase::InProgress => Self::InProgress,
+                    RunPhase::Completed => Self::Completed,
+                    RunPhase::PartiallyFailed => Self::PartiallyFailed,
+                    RunPhase::Failed => Self::Failed,
+                    RunPhase::FailedValidation => Self::FailedValidation,
+                    RunPhase::Deleting => Self::Deleting,
+                }
+            }
+        }
+    };
+}
+
+run_kind!(Backup, BackupStatus, BackupDetails, BackupPhase, backup_details);
+run_kind!(Restore, RestoreStatus, RestoreDetails, RestorePhase, restore_details);
+
+/// A phase of a scheduled Backup, which is no run.
+pub(crate) struct OfASchedule;
+
+impl TryFrom<BackupPhase> for RunPhase {
+    type Error = OfASchedule;
+
+    fn try_from(phase: BackupPhase) -> Result<Self, OfASchedule> {
+        Ok(match phase {
+            BackupPhase::Pending => Self::Pending,
+            BackupPhase::InProgress => Self::InProgress,
+            BackupPhase::Completed => Self::Completed,
+            BackupPhase::PartiallyFailed => Self::PartiallyFailed,
+            BackupPhase::Failed => Self::Failed,
+            BackupPhase::FailedValidation => Self::FailedValidation,
+            BackupPhase::Deleting => Self::Deleting,
+            BackupPhase::Enabled | BackupPhase::Paused => return Err(OfASchedule),
+        })
+    }
+}
+
+impl From<RestorePhase> for RunPhase {
+    fn from(phase: RestorePhase) -> Self {
+        match phase {
+            RestorePhase::Pending => Self::Pending,
+            RestorePhase::InProgress => Self::InProgress,
+            RestorePhase::Completed => Self::Completed,
+            RestorePhase::PartiallyFailed => Self::PartiallyFailed,
+            RestorePhase::Failed => Self::Failed,
+            RestorePhase::FailedValidation => Self::FailedValidation,
+            RestorePhase::Deleting => Self::Deleting,
+        }
+    }
+}
+
+fn reason(text: Option<&str>) -> Option<Reason> {
+    Reason::ALL.iter().copied().find(|reason| Some(reason.as_str()) == text)
+}
+
+impl Details for BackupDetails {
+    type Status = velero::BackupStatus;
+
+    fn cluster(&self, namespace: &str) -> ClusterKey {
+        ClusterKey { namespace: namespace.to_owned(), kind: self.cluster_kind, name: self.cluster_name.clone() }
+    }
+
+    fn read(&self, cluster: ClusterKey) -> Row<Self::Status> {
+        Row {
+            cluster,
+            child: self.backup_name_in_cluster.clone(),
+            source: None,
+            status: self.backup_status_in_cluster.clone(),
+            phase: self.phase.unwrap_or(RowPhase::Pending),
+            reason: reason(self.reason.as_deref()),
+            message: self.message.clone(),
+        }
+    }
+
+    fn write(row: &Row<Self::Status>) -> Self {
+        Self {
+            cluster_name: row.cluster.name.clone(),
+            cluster_kind: row.cluster.kind,
+            backup_name_in_cluster: row.child.clone(),
+            backup_status_in_cluster: row.status.clone(),
+            phase: Some(row.phase),
+            reason: row.reason.map(|reason| reason.as_str().to_owned()),
+            message: row.message.clone(),
+        }
+    }
+
+    fn shorten(status: &mut Self::Status) {
+        let velero::BackupStatus { phase, completion_timestamp, .. } = std::mem::take(status);
+        *status = velero::BackupStatus { phase, completion_timestamp, ..velero::BackupStatus::default() };
+    }
+
+    fn clear_progress(&mut self) {
+        if let Some(status) = &mut self.backup_status_in_cluster {
+            status.progress = None;
+        }
+    }
+}
+
+impl Details for RestoreDetails {
+    type Status = velero::RestoreStatus;
+
+    fn cluster(&self, namespace: &str) -> ClusterKey {
+        ClusterKey { namespace: namespace.to_owned(), kind: self.cluster_kind, name: self.cluster_name.clone() }
+    }
+
+    fn read(&self, cluster: ClusterKey) -> Row<Self::Status> {
+        Row {
+            cluster,
+            child: self.restore_name_in_cluster.clone(),
+            source: self.backup_name_in_cluster.clone(),
+            status: self.restore_status_in_cluster.clone(),
+            phase: self.phase.unwrap_or(RowPhase::Pending),
+            reason: reason(self.reason.as_deref()),
+            message: self.message.clone(),
+        }
+    }
+
+    fn write(row: &Row<Self::Status>) -> Self {
+        Self {
+            cluster_name: row.cluster.name.clone(),
+            cluster_kind: row.cluster.kind,
+            restore_name_in_cluster: row.child.clone(),
+            backup_name_in_cluster: row.source.clone(),
+            restore_status_in_cluster: row.status.clone(),
+            phase: Some(row.phase),
+            reason: row.reason.map(|reason| reason.as_str().to_owned()),
+            message: row.message.clone(),
+        }
+    }
+
+    fn shorten(status: &mut Self::Status) {
+        let velero::RestoreStatus { phase, completion_timestamp, .. } = std::mem::take(status);
+        *status = velero::RestoreStatus { phase, completion_timestamp, ..velero::RestoreStatus::default() };
+    }
+
+    fn clear_progress(&mut self) {
+        if let Some(status) = &mut self.restore_status_in_cluster {
+            status.progress = None;
+        }
+    }
+}
+
+impl VeleroRun for velero::Backup {
+    type Status = velero::BackupStatus;
+    /// Name of the storage location.
+    type Needs = String;
+
+    fn outcome(&self) -> Outcome<Self::Status> {
+        use velero::BackupPhase as P;
+        let status = self.status.clone().unwrap_or_default();
+        let phase = match status.phase {
+            Some(P::Completed) => RowPhase::Completed,
+            Some(P::PartiallyFailed) => RowPhase::PartiallyFailed,
+            Some(P::Failed) => RowPhase::Failed,
+            Some(P::FailedValidation) => RowPhase::FailedValidation,
+            None | Some(_) => RowPhase::InProgress,
+        };
+        let message =
+            complaint(status.failure_reason.as_deref(), &status.validation_errors, status.errors, status.warnings);
+        Outcome { status, phase, message }
+    }
+}
+
+impl VeleroRun for velero::Restore {
+    type Status = velero::RestoreStatus;
+    /// Name of the Velero Backup.
+    type Needs = String;
+
+    fn outcome(&self) -> Outcome<Self::Status> {
+        use velero::RestorePhase as P;
+        let status = self.status.clone().unwrap_or_default();
+        let phase = match status.phase {
+            Some(P::Completed) => RowPhase::Completed,
+            Some(P::PartiallyFailed) => RowPhase::PartiallyFailed,
+            Some(P::Failed) => RowPhase::Failed,
+            Some(P::FailedValidation) => RowPhase::FailedValidation,
+            None | Some(_) => RowPhase::InProgress,
+        };
+        let message =
+            complaint(status.failure_reason.as_deref(), &status.validation_errors, status.errors, status.warnings);
+        Outcome { status, phase, message }
+    }
+}
+
+/// Velero's own words about what went wrong, if anything did.
+fn complaint(
+    failure: Option<&str>,
+    validation: &[String],
+    errors: Option<i64>,
+    warnings: Option<i64>,
+) -> Option<String> {
+    if let Some(failure) = failure.filter(|text| !text.is_empty()) {
+        return Some(failure.to_owned());
+    }
+    if !validation.is_empty() {
+        return Some(validation.join("; "));
+    }
+    match (errors.unwrap_or(0), warnings.unwrap_or(0)) {
+        (0, 0) => None,
+        (0, warnings) => Some(format!("{warnings} warnings; the run's log in the member has them")),
+        (errors, _) => Some(format!("{errors} errors; the run's log in the member has them")),
+    }
+}

@@ -1,0 +1,127 @@
+//! What Backup and Restore have in common: runs in many clusters, started once, followed to the end.
+//!
+//! [`child`] decides for one cluster, [`rows`] says what all clusters together mean, [`plan`] joins the
+//! two, [`report`] writes it down, [`apply`] starts what is to be created.
+
+pub(crate) mod apply;
+pub(crate) mod child;
+pub(crate) mod kinds;
+pub(crate) mod plan;
+pub(crate) mod report;
+pub(crate) mod rows;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::core::ObjectMeta;
+use kube::runtime::controller::Action;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::names::{self, ChildKind};
+use kurator_api::reason::Reason;
+use tokio::time::Instant;
+
+use crate::standing::{Standing, Verdict};
+use kinds::Said;
+use rows::{Details, Row};
+
+/// The hub object on whose behalf children are made in members.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) uid: String,
+    pub(crate) kind: ChildKind,
+    /// Kind as in the API: `Backup`, `Restore`.
+    pub(crate) api_kind: &'static str,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// The Fleet that the clusters belong to.
+    pub(crate) fleet: String,
+}
+
+impl Owner {
+    /// The Kurator label that names the owner, with its value.
+    pub(crate) fn name_label(&self) -> (&'static str, String) {
+        (self.kind.name_label(), names::label_value(&self.name))
+    }
+
+    /// Kurator's name for the child in this cluster.
+    pub(crate) fn first_choice(&self, cluster: &ClusterKey) -> String {
+        names::member_object_name(&cluster.name, self.kind, &self.namespace, &self.name)
+    }
+
+    /// Labels and annotations of everything that is made in a member for this owner.
+    pub(crate) fn metadata(&self, child: &str, cluster: &ClusterKey) -> ObjectMeta {
+        let (key, value) = self.name_label();
+        let mut annotations = BTreeMap::from([
+            (names::OWNER_ANNOTATION.to_owned(), names::owner(self.api_kind, &self.namespace, &self.name)),
+            (names::CLUSTER_ANNOTATION.to_owned(), cluster.to_string()),
+        ]);
+        let full = names::full_name(&cluster.name, self.kind, &self.namespace, &self.name);
+        if child != full {
+            annotations.insert(names::FULL_NAME_ANNOTATION.to_owned(), full);
+        }
+        ObjectMeta {
+            name: Some(child.to_owned()),
+            namespace: Some(names::VELERO_NAMESPACE.to_owned()),
+            labels: Some(BTreeMap::from([
+                (key.to_owned(), value),
+                (names::FLEET_NAME_LABEL.to_owned(), names::label_value(&self.fleet)),
+                (names::PLUGIN_LABEL.to_owned(), names::BACKUP_PLUGIN.to_owned()),
+                (names::OWNER_UID_LABEL.to_owned(), self.uid.clone()),
+            ])),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        }
+    }
+}
+
+/// A run whose clusters are known.
+pub(crate) struct Started<S> {
+    pub(crate) owner: Owner,
+    pub(crate) clusters: Vec<ClusterKey>,
+    /// Rows as last written, by cluster.
+    pub(crate) recorded: BTreeMap<ClusterKey, Row<S>>,
+    /// When the set of clusters was frozen, if it is.
+    pub(crate) at: Option<Timestamp>,
+}
+
+impl<S: Clone> Started<S> {
+    /// A run that is to begin in these clusters.
+    pub(crate) fn first(owner: Owner, clusters: Vec<ClusterKey>) -> Self {
+        Self { owner, clusters, recorded: BTreeMap::new(), at: None }
+    }
+
+    /// A run that has begun: its own rows are the set of clusters, whatever became of the fleet.
+    pub(crate) fn again<D: Details<Status = S>>(owner: Owner, said: Said<D>) -> Self {
+        let clusters: Vec<_> = said.details.iter().map(|row| row.cluster(&owner.namespace)).collect();
+        let recorded = clusters.iter().cloned().zip(&said.details).map(|(key, row)| (key.clone(), row.read(key)));
+        Self { recorded: recorded.collect(), clusters, owner, at: said.started }
+    }
+}
+
+/// Why an object can't be started.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Unfit(pub(crate) Verdict);
+
+impl Unfit {
+    /// Something outside must happen first, and will wake the object.
+    pub(crate) fn waiting(reason: Reason, message: impl Into<String>) -> Self {
+        Self(Verdict::underway(reason, message))
+    }
+
+    /// Somebody must edit the object; all reasons at once.
+    pub(crate) fn stalled(reason: Reason, problems: &[String]) -> Self {
+        Self(Verdict::stalled(reason, problems.join("; ")))
+    }
+
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.0.standing == Standing::Stalled
+    }
+}
+
+/// Waits for a change, or until the earliest of the given times.
+pub(crate) fn look_again(times: impl IntoIterator<Item = Option<Instant>>) -> Action {
+    match times.into_iter().flatten().min() {
+        None => Action::await_change(),
+        Some(at) => Action::requeue(at.saturating_duration_since(Instant::now())),
+    }
+}

@@ -1,0 +1,92 @@
+//! Writes the status of a run.
+
+use kube::ResourceExt;
+use kube::core::error_boundary::InvalidObject;
+use tokio::time::Instant;
+
+use super::Unfit;
+use super::child::VeleroRun;
+use super::kinds::{Run, RunPhase, Said};
+use super::plan::Plan;
+use super::rows::{Details, only_progress};
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::hub::Guarded;
+use crate::standing::Verdict;
+
+/// Writes what the plan says. Returns when to come back if it is too early to write.
+pub(crate) async fn report<R, K>(ctx: &Ctx, object: &R, plan: &Plan<K>) -> Result<Option<Instant>, Error>
+where
+    R: Run,
+    K: VeleroRun,
+    R::Details: Details<Status = K::Status>,
+{
+    let before = object.said();
+    let mut conditions = before.conditions.clone();
+    plan.verdict.record(&mut conditions, ctx.clock.now());
+    let now = Said {
+        phase: Some(plan.phase),
+        conditions,
+        details: plan.rows.write(),
+        summary: Some(plan.rows.summary()),
+        observed_generation: object.meta().generation,
+        started: Some(plan.started),
+        completed: plan.completed,
+    };
+    let urgent = before.phase != now.phase || before.started.is_none();
+    if !urgent && only_progress(&before.details, &now.details) {
+        return Ok(None);
+    }
+    let said_before = before.conditions.clone();
+    let status = R::status(now);
+    if R::status(before) == status {
+        return Ok(None);
+    }
+    let uid = object.uid().unwrap_or_default();
+    if !urgent && let Some(wait) = ctx.pace.wait(&uid, || serde_json::to_vec(&status).map_or(0, |json| json.len())) {
+        return Ok(Some(wait));
+    }
+    ctx.hub.write_status(object, &status).await?;
+    ctx.pace.wrote(&uid);
+    ctx.tell(object, &said_before, &plan.verdict).await;
+    Ok(None)
+}
+
+/// Says why the run has not started.
+pub(crate) async fn report_unfit<R: Run>(ctx: &Ctx, object: &R, unfit: &Unfit) -> Result<(), Error> {
+    let phase = if unfit.is_invalid() { RunPhase::FailedValidation } else { RunPhase::Pending };
+    report_standing(ctx, object, phase, &unfit.0).await
+}
+
+/// Says something of the whole object and leaves its rows alone.
+pub(crate) async fn report_standing<R: Run>(
+    ctx: &Ctx,
+    object: &R,
+    phase: RunPhase,
+    verdict: &Verdict,
+) -> Result<(), Error> {
+    let before = object.said();
+    let mut now = before.clone();
+    verdict.record(&mut now.conditions, ctx.clock.now());
+    now.phase = Some(phase);
+    now.observed_generation = object.meta().generation;
+    let said_before = before.conditions.clone();
+    let status = R::status(now);
+    if R::status(before) == status {
+        return Ok(());
+    }
+    ctx.hub.write_status(object, &status).await?;
+    ctx.tell(object, &said_before, verdict).await;
+    Ok(())
+}
+
+/// Says that an object can't be read, which somebody must mend.
+pub(crate) async fn report_undecodable<R: Run>(
+    ctx: &Ctx,
+    object: &Guarded<R>,
+    error: &InvalidObject,
+) -> Result<(), Error> {
+    let mut said = Said { phase: Some(RunPhase::FailedValidation), ..Said::default() };
+    Verdict::undecodable(error).record(&mut said.conditions, ctx.clock.now());
+    ctx.hub.write_status(object, &R::status(said)).await
+}

@@ -1,0 +1,235 @@
+//! Writes to members that are under way or failed, so that no reconcile ever waits for a member.
+//!
+//! A reconcile starts a write and returns; its end wakes the object again. What is kept here is only
+//! an observation: it may be lost at any time (a restart), and the watch tells the truth again.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::api::PostParams;
+use kurator_api::cluster::ClusterKey;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::hub::MANAGER;
+
+/// How long a finished write is believed over a cache that does not show its result yet.
+const BELIEVED: Duration = Duration::from_secs(10);
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// One thing that is written in one member on behalf of one hub object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WriteKey {
+    /// UID of the hub object.
+    pub(crate) owner: String,
+    /// The member.
+    pub(crate) cluster: ClusterKey,
+    /// What is written; distinguishes several writes for one owner.
+    pub(crate) what: &'static str,
+}
+
+/// What is known of a write.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    /// Never started, or done long enough ago that the cache decides.
+    None,
+    /// Not answered yet.
+    InFlight,
+    /// The member accepted it; its watch may not have told yet. Ask again at the given time.
+    Done { until: Instant },
+    /// The member refused it or did not answer.
+    Failed { failure: Failure, retry_at: Instant },
+}
+
+/// A write that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The server understood and will say the same next time: its words.
+    #[error("{0}")]
+    Refused(String),
+    /// Not allowed with this credential: the server's words.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Worth another try: what happened.
+    #[error("{0}")]
+    Transient(String),
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.is_forbidden() || status.code == 401 => Self::Forbidden(status.message),
+            kube::Error::Api(status) if matches!(status.code, 400 | 405 | 422) => Self::Refused(status.message),
+            kube::Error::Api(status) => Self::Transient(status.message),
+            other => Self::Transient(crate::error::chain(&other)),
+        }
+    }
+}
+
+/// Creates `object`. One of that name that exists already counts as done: the watch shows whose it is.
+pub(crate) async fn create<K>(api: &kube::Api<K>, object: &K) -> Result<(), Failure>
+where
+    K: kube::Resource + Clone + Serialize + DeserializeOwned + Debug,
+{
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    match api.create(&params, object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A deletion: what is gone already is as good.
+pub(crate) fn gone<T>(answer: Result<T, kube::Error>) -> Result<(), Failure> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: Write,
+    attempts: u32,
+}
+
+/// All writes of this process.
+pub(crate) struct Writes {
+    entries: Mutex<HashMap<WriteKey, Entry>>,
+    tasks: TaskTracker,
+}
+
+impl Writes {
+    pub(crate) fn new(tasks: TaskTracker) -> Arc<Self> {
+        Arc::new(Self { entries: Mutex::new(HashMap::new()), tasks })
+    }
+
+    pub(crate) fn state(&self, key: &WriteKey) -> Write {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        match entries.get(key).map(|entry| &entry.state) {
+            None => Write::None,
+            Some(Write::Done { until }) if *until <= Instant::now() => Write::None,
+            Some(state) => state.clone(),
+        }
+    }
+
+    /// The cache shows what was written, or nobody cares any more.
+    pub(crate) fn forget(&self, key: &WriteKey) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.get(key).is_some_and(|entry| !matches!(entry.state, Write::InFlight)) {
+            entries.remove(key);
+        }
+    }
+
+    /// Forgets everything kept for a hub object that is gone.
+    pub(crate) fn forget_owner(&self, owner: &str) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| key.owner != owner);
+    }
+
+    /// Starts `write` unless one is under way; calls `wake` when it has ended.
+    pub(crate) fn start<F, W>(self: &Arc<Self>, key: WriteKey, write: F, wake: W)
+    where
+        F: Future<Output = Result<(), Failure>> + Send + 'static,
+        W: FnOnce() + Send + 'static,
+    {
+        {
+            let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let attempts = match entries.get(&key) {
+                Some(Entry { state: Write::InFlight, .. }) => return,
+                Some(entry) => entry.attempts,
+                None => 0,
+            };
+            entries.insert(key.clone(), Entry { state: Write::InFlight, attempts });
+        }
+        let writes = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let ended = write.await;
+            writes.ended(&key, ended);
+            wake();
+        });
+    }
+
+    fn ended(&self, key: &WriteKey, result: Result<(), Failure>) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = entries.get_mut(key) else { return };
+        entry.state = match result {
+            Ok(()) => {
+                entry.attempts = 0;
+                Write::Done { until: Instant::now() + BELIEVED }
+            }
+            Err(failure) => {
+                entry.attempts = entry.attempts.saturating_add(1);
+                Write::Failed { failure, retry_at: Instant::now() + retry_delay(entry.attempts) }
+            }
+        };
+    }
+}
+
+/// Doubles from half a second to a minute.
+pub(crate) fn retry_delay(attempts: u32) -> Duration {
+    let factor = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    FIRST_RETRY.saturating_mul(factor).min(LAST_RETRY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kurator_api::cluster::ClusterKind;
+
+    fn key() -> WriteKey {
+        WriteKey {
+            owner: "uid".into(),
+            cluster: ClusterKey {
+                namespace: "default".into(),
+                kind: ClusterKind::AttachedCluster,
+                name: "member1".into(),
+            },
+            what: "backup",
+        }
+    }
+
+    async fn run(writes: &Arc<Writes>, result: Result<(), Failure>) {
+        let (done, ended) = tokio::sync::oneshot::channel();
+        writes.start(key(), async { result }, move || drop(done));
+        let _closed = ended.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_done_write_is_believed_only_until_the_cache_must_show_it() {
+        let writes = Writes::new(TaskTracker::new());
+        run(&writes, Ok(())).await;
+        assert!(matches!(writes.state(&key()), Write::Done { .. }));
+        tokio::time::advance(BELIEVED).await;
+        assert!(matches!(writes.state(&key()), Write::None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_back_off_up_to_a_minute() {
+        let writes = Writes::new(TaskTracker::new());
+        let mut delays = Vec::new();
+        for _ in 0..9 {
+            run(&writes, Err(Failure::Transient("reset".into()))).await;
+            let Write::Failed { retry_at, .. } = writes.state(&key()) else { panic!("not failed") };
+            delays.push(retry_at.duration_since(Instant::now()));
+        }
+        assert_eq!(delays.first(), Some(&FIRST_RETRY));
+        assert_eq!(delays.last(), Some(&LAST_RETRY));
+    }
+
+    #[tokio::test]
+    async fn a_second_start_while_one_is_under_way_does_nothing() {
+        let writes = Writes::new(TaskTracker::new());
+        let (release, held) = tokio::sync::oneshot::channel::<()>();
+        writes.start(key(), async move { held.await.map_err(|_| Failure::Transient("dropped".into())) }, || {});
+        writes.start(key(), async { Err(Failure::Refused("second".into())) }, || {});
+        assert!(matches!(writes.state(&key()), Write::InFlight));
+        drop(release);
+    }
+}

@@ -1,0 +1,217 @@
+//! Clients: for a member from a [`TrustedConfig`], for the hub from the operator's own configuration.
+//!
+//! A member's client keeps one HTTP/2 connection, over which all watches run (six HTTP/1.1 watches cost twice the
+//! memory and six sockets). The connection is pinged, so that a peer which has gone without a word is noticed
+//! in [`PING_EVERY`] + [`PING_TIMEOUT`] although nothing is being sent; a server that speaks HTTP/1.1 only gets TCP
+//! keep-alive instead, which notices a dead link but not a hung server.
+//!
+//! Nothing is sent twice on its own: whoever asked decides whether to ask again.
+
+mod deadline;
+mod resolver;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use kube::{
+    Client,
+    client::{Body, ClientBuilder, ConfigExt as _},
+};
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use tower::{BoxError, Layer, Service, ServiceBuilder};
+
+use self::{deadline::DeadlineLayer, resolver::CheckedResolver};
+use crate::{gate::WriteGate, kubeconfig::TrustedConfig};
+
+/// Longest time for name resolution, TCP and TLS together.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time for a request that is no watch, its body included; and for the head of a watch's answer.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time between two pings of a quiet HTTP/2 connection.
+pub const PING_EVERY: Duration = Duration::from_secs(3);
+/// A connection whose ping is not answered for this long is dead.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why no client could be made. Nothing was sent anywhere.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Certificates or key can't be used together.
+    #[error("cannot prepare TLS for {server}; check the CA, the client certificate and its key")]
+    Tls {
+        /// The server's URL.
+        server: String,
+        /// What the TLS library says.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The name to expect in the server's certificate is none.
+    #[error("cannot expect `tls-server-name` `{name}` of {server}; write a host name or an address")]
+    ServerName {
+        /// The server's URL.
+        server: String,
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: InvalidDnsNameError,
+    },
+    /// The credentials can't be put into a request.
+    #[error("cannot use the credentials for {server}; check token, exec plugin and token file")]
+    Credentials {
+        /// The server's URL.
+        server: String,
+        /// What is wrong with them.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The proxy in the operator's configuration can't be used.
+    #[error("cannot use the proxy for {server}; check `proxy-url` and HTTPS_PROXY")]
+    Proxy {
+        /// The server's URL.
+        server: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// A client for a member. Runs no program, reads no file, connects only where the configuration's policy allows;
+/// the first connection is made with the first request.
+///
+/// # Errors
+///
+/// If TLS can't be set up with the certificates given.
+pub fn connect(config: &TrustedConfig, gate: &WriteGate) -> Result<Client, ConnectError> {
+    let kube = config.to_kube();
+    http2_client(&kube, CheckedResolver::new(Some(config.policy())), gate)
+}
+
+/// A client for the hub, whose configuration is the operator's own and trusted: exec plugins, token files and
+/// proxies work. Over a proxy the client is kube's own (HTTP/1.1), otherwise it is built as for a member.
+///
+/// # Errors
+///
+/// If TLS, the credentials or the proxy can't be used.
+#[expect(clippy::needless_pass_by_value, reason = "kube's own constructors take the configuration by value")]
+pub fn hub_client(config: kube::Config, gate: &WriteGate) -> Result<Client, ConnectError> {
+    if config.proxy_url.is_none() {
+        return http2_client(&config, CheckedResolver::new(None), gate);
+    }
+    let server = config.cluster_url.to_string();
+    let mut config = config;
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    let builder = ClientBuilder::try_from(config)
+        .map_err(|source| ConnectError::Proxy { server, source: Box::new(source) })?;
+    Ok(builder.with_layer(&DeadlineLayer::new(REQUEST_TIMEOUT)).with_layer(gate).build())
+}
+
+fn http2_client(
+    config: &kube::Config,
+    resolver: CheckedResolver,
+    gate: &WriteGate,
+) -> Result<Client, ConnectError> {
+    let server = || config.cluster_url.to_string();
+    use_one_crypto_provider();
+    let tls = config
+        .rustls_client_config()
+        .map_err(|source| ConnectError::Tls { server: server(), source: Box::new(source) })?;
+    let auth = config
+        .auth_layer()
+        .map_err(|source| ConnectError::Credentials { server: server(), source: Box::new(source) })?;
+    let headers = config
+        .extra_headers_layer()
+        .map_err(|source| ConnectError::Credentials { server: server(), source: Box::new(source) })?;
+
+    let mut tcp = HttpConnector::new_with_resolver(resolver);
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(PING_EVERY));
+    tcp.set_keepalive_interval(Some(Duration::from_secs(1)));
+    tcp.set_keepalive_retries(Some(3));
+    // Keep-alive is silent while sent data waits for its acknowledgement; this limit is not.
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(PING_EVERY + PING_TIMEOUT));
+
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    let https = match &config.tls_server_name {
+        Some(name) => {
+            let name = ServerName::try_from(name.clone()).map_err(|source| ConnectError::ServerName {
+                server: server(),
+                name: name.clone(),
+                source,
+            })?;
+            https.with_server_name_resolver(FixedServerNameResolver::new(name))
+        }
+        None => https,
+    };
+    let connector = TimedConnector(https.enable_all_versions().wrap_connector(tcp));
+
+    let transport: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .http2_keep_alive_interval(PING_EVERY)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_while_idle(true)
+        .build(connector);
+
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(auth)
+        .layer(headers)
+        .map_err(BoxError::from)
+        .service(transport);
+    let service = gate.layer(DeadlineLayer::new(REQUEST_TIMEOUT).layer(service));
+    Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// rustls panics at the first connection if two providers are linked and none was chosen. Whoever chose one
+/// before keeps it.
+fn use_one_crypto_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Fails only if another thread was faster, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+}
+
+/// The connector within one limit for everything it does: the TCP part has a limit of its own only for itself,
+/// and a stopped server accepts connections whose TLS handshake never ends.
+#[derive(Clone)]
+struct TimedConnector(HttpsConnector<HttpConnector<CheckedResolver>>);
+
+impl Service<Uri> for TimedConnector {
+    type Response = <HttpsConnector<HttpConnector<CheckedResolver>> as Service<Uri>>::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move {
+            match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+                Ok(connection) => connection,
+                Err(_) => Err(NotConnected.into()),
+            }
+        })
+    }
+}
+
+/// The server did not complete a connection in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
+struct NotConnected;

@@ -1,0 +1,187 @@
+//! Lets nothing but reads through while somebody else leads.
+//!
+//! The gate is a layer of the client itself, so that no controller can forget it. It looks at the claim at the
+//! moment a request is handed to the connection, and it compares a monotonic deadline rather than a flag: a
+//! process that was stopped and goes on after its lease has run out finds the gate shut before any task had a
+//! chance to notice.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::future::{Either, Ready, ready};
+use http::{Method, Request};
+use tokio::sync::watch;
+use tower::{BoxError, Layer, Service};
+
+use crate::lease::Claim;
+
+/// Whether requests that change something may be sent. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WriteGate(Option<Arc<watch::Receiver<Claim>>>);
+
+impl WriteGate {
+    /// A gate that is always open: for tests, for processes that have no rivals, and for the elector's own
+    /// client, which must write before it leads.
+    #[must_use]
+    pub fn open() -> Self {
+        Self(None)
+    }
+
+    /// A gate that is open while `claim` is held.
+    #[must_use]
+    pub fn new(claim: watch::Receiver<Claim>) -> Self {
+        Self(Some(Arc::new(claim)))
+    }
+
+    /// Open at this moment.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.as_ref().is_none_or(|claim| claim.borrow().is_held())
+    }
+
+    fn check<B>(&self, request: &Request<B>) -> Result<(), GateClosed> {
+        if matches!(*request.method(), Method::GET | Method::HEAD) || self.is_open() {
+            return Ok(());
+        }
+        let why = match self.0.as_ref().map(|claim| claim.borrow().clone()) {
+            Some(Claim::Waiting { holder: Some(holder) }) => format!("`{holder}` leads"),
+            Some(Claim::Waiting { holder: None }) => "nobody leads yet".to_owned(),
+            Some(Claim::Held { .. }) => "the lease was not renewed in time".to_owned(),
+            Some(Claim::Lost) | None => "leadership was lost".to_owned(),
+        };
+        Err(GateClosed { method: request.method().clone(), path: request.uri().path().to_owned(), why })
+    }
+}
+
+/// A write that was not sent because this process does not lead.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{method} {path} was not sent: {why}; it is repeated by whoever leads")]
+pub struct GateClosed {
+    /// The method that was refused.
+    pub method: Method,
+    /// The path that it was for, without host and query.
+    pub path: String,
+    /// Who leads instead, or why this process no longer does.
+    pub why: String,
+}
+
+impl GateClosed {
+    /// The refusal behind an error of a gated client, if that is what it was.
+    #[must_use]
+    pub fn behind(error: &kube::Error) -> Option<&Self> {
+        match error {
+            kube::Error::Service(source) => source.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl<S> Layer<S> for WriteGate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { gate: self.clone(), inner }
+    }
+}
+
+/// A client's service behind a [`WriteGate`].
+#[derive(Clone, Debug)]
+pub struct Gated<S> {
+    gate: WriteGate,
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for Gated<S>
+where
+    S: Service<Request<B>, Error = BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Either<S::Future, Ready<Result<S::Response, BoxError>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.gate.check(&request) {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(closed) => Either::Right(ready(Err(closed.into()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::Duration};
+
+    use http::Response;
+    use kube::client::Body;
+    use tokio::time::{Instant, advance};
+    use tower::service_fn;
+
+    use super::*;
+
+    /// A client whose server answers everything with an empty 200.
+    fn client(gate: &WriteGate) -> kube::Client {
+        let server =
+            service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+        let server = tower::ServiceExt::map_err(server, BoxError::from);
+        kube::Client::new(gate.layer(server), "default")
+    }
+
+    async fn send(client: &kube::Client, method: Method) -> kube::Result<()> {
+        let request = Request::builder().method(method).uri("/api/v1/secrets?fieldManager=x");
+        client.send(request.body(Body::empty()).unwrap()).await.map(drop)
+    }
+
+    const WRITES: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+    #[tokio::test]
+    async fn an_open_gate_lets_everything_through() {
+        let client = client(&WriteGate::open());
+        for method in WRITES {
+            send(&client, method).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn reads_pass_and_writes_fail_while_another_leads() {
+        let (_claim, watched) = watch::channel(Claim::Waiting { holder: Some("other".to_owned()) });
+        let client = client(&WriteGate::new(watched));
+        send(&client, Method::GET).await.unwrap();
+        send(&client, Method::HEAD).await.unwrap();
+        for method in WRITES {
+            let error = send(&client, method.clone()).await.unwrap_err();
+            let closed = GateClosed::behind(&error).unwrap();
+            assert_eq!((&closed.method, closed.path.as_str()), (&method, "/api/v1/secrets"));
+            assert!(closed.to_string().contains("`other` leads"), "{closed}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_was_not_renewed_closes_the_gate_though_nobody_says_so() {
+        let until = Instant::now() + Duration::from_secs(10);
+        let (_claim, watched) = watch::channel(Claim::Held { until });
+        let client = client(&WriteGate::new(watched));
+        send(&client, Method::POST).await.unwrap();
+        advance(Duration::from_secs(10)).await;
+        let error = send(&client, Method::POST).await.unwrap_err();
+        assert!(GateClosed::behind(&error).is_some(), "{error}");
+        send(&client, Method::GET).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_gate_follows_the_claim_and_stays_shut_when_its_task_is_gone() {
+        let (claim, watched) = watch::channel(Claim::Waiting { holder: None });
+        let gate = WriteGate::new(watched);
+        assert!(!gate.is_open());
+        claim.send_replace(Claim::Held { until: Instant::now() + Duration::from_secs(600) });
+        assert!(gate.is_open());
+        claim.send_replace(Claim::Lost);
+        drop(claim);
+        assert!(!gate.is_open());
+    }
+}

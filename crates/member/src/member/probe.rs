@@ -1,0 +1,141 @@
+//! The task that decides whether the member is alive.
+//!
+//! It is the only writer of the liveness. It looks when something casts doubt (a broken watch), and now and then
+//! without a reason, because a server that hangs keeps its connections open and says nothing. Bounds, for a
+//! connection that is pinged: dead pings are noticed after 6 s, the look that follows takes [`DOUBT`] at most;
+//! a return is noticed after the longest pause and one [`PATIENCE`].
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, StatusCode, Version};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, client::Body};
+use rand::RngExt as _;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    Shared,
+    liveness::{Backoff, Liveness},
+    why::{CREDENTIALS_REFUSED, explain},
+};
+use crate::connect::CONNECT_TIMEOUT;
+
+/// Longest time for one look.
+///
+/// A little more than a connection may take, so that the connection's own words are heard.
+pub(super) const PATIENCE: Duration = CONNECT_TIMEOUT.saturating_add(Duration::from_millis(250));
+
+/// Longest time for a look at a member that was alive and whose watch broke: the connection has been silent for
+/// six seconds by then, and ten are allowed in all.
+const DOUBT: Duration = Duration::from_secs(3);
+
+/// Time between two looks over HTTP/1.1, which has no pings.
+const WITHOUT_PINGS: Duration = Duration::from_secs(4);
+
+/// What a member says of itself.
+struct Seen {
+    version: String,
+    uid: String,
+    pinged: bool,
+}
+
+/// Looks until it is cancelled.
+pub(super) async fn run(shared: Arc<Shared>, look_every: Duration) {
+    let mut backoff = Backoff::default();
+    let mut limit = PATIENCE;
+    loop {
+        match look(&shared.client, limit).await {
+            Ok(seen) => {
+                let pause = if seen.pinged { look_every } else { look_every.min(WITHOUT_PINGS) };
+                backoff.reset();
+                alive(&shared, seen);
+                tokio::select! {
+                    () = shared.doubt.notified() => limit = DOUBT,
+                    () = sleep(pause.mul_f64(rand::rng().random_range(0.8..=1.0))) => limit = PATIENCE,
+                }
+            }
+            Err(why) => {
+                not_alive(&shared, why);
+                limit = PATIENCE;
+                sleep(backoff.next()).await;
+            }
+        }
+    }
+}
+
+async fn look(client: &Client, limit: Duration) -> Result<Seen, String> {
+    match timeout(limit, examine(client)).await {
+        Ok(seen) => seen,
+        Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
+    }
+}
+
+/// One request after the other: asked at once, they would open a connection each.
+async fn examine(client: &Client) -> Result<Seen, String> {
+    let pinged = ready(client).await?;
+    let version = client.apiserver_version().await.map_err(|error| explain(&error))?.git_version;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let system = namespaces
+        .get_metadata("kube-system")
+        .await
+        .map_err(|error| format!("cannot read namespace `kube-system`: {}", explain(&error)))?;
+    let uid = system.metadata.uid.unwrap_or_default();
+    Ok(Seen { version, uid, pinged })
+}
+
+/// Whether the server calls itself ready, and whether its connection is pinged. A server that doesn't tell us
+/// (403, 404) has answered all the same.
+async fn ready(client: &Client) -> Result<bool, String> {
+    let request = Request::get("/readyz").body(Body::empty()).map_err(|error| error.to_string())?;
+    let response = client.send(request).await.map_err(|error| explain(&error))?;
+    let (status, pinged) = (response.status(), response.version() == Version::HTTP_2);
+    // Read to its end: an HTTP/1.1 connection could not be used again otherwise.
+    let body = response.into_body().collect_bytes().await.map_err(|error| explain(&error))?;
+    if status == StatusCode::UNAUTHORIZED {
+        return Err(CREDENTIALS_REFUSED.to_owned());
+    }
+    if status.is_server_error() {
+        let failed = String::from_utf8_lossy(&body);
+        let failed: Vec<&str> = failed.lines().filter_map(|line| line.strip_prefix("[-]")).take(2).collect();
+        return Err(format!("the server is not ready ({}): {}", status.as_u16(), failed.join(", ")));
+    }
+    Ok(pinged)
+}
+
+fn alive(shared: &Shared, seen: Seen) {
+    let Seen { version, uid, pinged: _ } = seen;
+    match shared.liveness() {
+        Liveness::Alive { since, version: old_version, uid: old_uid } if old_uid == uid => {
+            if old_version != version {
+                shared.say(Liveness::Alive { since, version, uid }, false);
+            }
+        }
+        Liveness::Alive { uid: old_uid, .. } => {
+            tracing::warn!(%old_uid, %uid, "another cluster answers under the same address");
+            shared.forget("another cluster answers under this address; the objects are being listed");
+            shared.say(Liveness::Alive { since: shared.clock.now(), version, uid }, true);
+        }
+        Liveness::Connecting { .. } | Liveness::Unreachable { .. } => {
+            tracing::info!(%version, %uid, "member is alive");
+            shared.forget("the cluster answers; the objects are being listed");
+            shared.say(Liveness::Alive { since: shared.clock.now(), version, uid }, true);
+        }
+    }
+}
+
+fn not_alive(shared: &Shared, why: String) {
+    let since = match shared.liveness() {
+        // One failure at the start is no verdict: names and routes may be as young as the member.
+        Liveness::Connecting { since, why: None } => {
+            shared.say(Liveness::Connecting { since, why: Some(why) }, false);
+            return;
+        }
+        Liveness::Unreachable { since, .. } => since,
+        Liveness::Connecting { why: Some(_), .. } | Liveness::Alive { .. } => {
+            tracing::warn!(%why, "member is unreachable");
+            shared.clock.now()
+        }
+    };
+    shared.forget(&format!("the cluster is unreachable: {why}"));
+    shared.say(Liveness::Unreachable { since, why }, true);
+}

@@ -1,0 +1,90 @@
+//! Faults of a member in one sentence, for a status.
+
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+};
+
+use http::StatusCode;
+use kube::{core::Status, runtime::watcher};
+
+/// Longest sentence that goes into a status, in characters (RULES section 9).
+const SENTENCE: usize = 200;
+
+/// What went wrong with a request, in one sentence.
+///
+/// The layers of the client say only that something below them failed; the innermost says what. Between them
+/// it matters whether there was a connection at all.
+pub(super) fn explain(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return explain_status(status);
+    }
+    let mut innermost: &(dyn Error + 'static) = error;
+    let mut connecting = false;
+    let mut cut_off = false;
+    loop {
+        connecting |= innermost.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect);
+        cut_off |=
+            innermost.downcast_ref().is_some_and(|io: &io::Error| io.kind() == ErrorKind::UnexpectedEof);
+        match innermost.source() {
+            Some(source) => innermost = source,
+            None => break,
+        }
+    }
+    let cause = if cut_off { "the server closed the connection".to_owned() } else { innermost.to_string() };
+    let sentence = if connecting { format!("cannot connect: {cause}") } else { cause };
+    sentence.chars().take(SENTENCE).collect()
+}
+
+pub(super) fn explain_status(status: &Status) -> String {
+    match status.code {
+        401 => CREDENTIALS_REFUSED.to_owned(),
+        code => format!("{} ({code})", status.message).chars().take(SENTENCE).collect(),
+    }
+}
+
+pub(super) const CREDENTIALS_REFUSED: &str = "credentials refused (401)";
+
+/// Why a watch of `what` (such as "velero.io/v1 backups") is broken.
+pub(super) fn explain_watch(what: &str, namespace: &str, error: &watcher::Error) -> String {
+    let Some(status) = status_of(error) else {
+        return match error {
+            watcher::Error::InitialListFailed(source)
+            | watcher::Error::WatchStartFailed(source)
+            | watcher::Error::WatchFailed(source) => {
+                format!("the watch of {what} broke: {}", explain(source))
+            }
+            watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => {
+                format!("the watch of {what} broke: the server sent no version")
+            }
+        };
+    };
+    match StatusCode::from_u16(status.code) {
+        Ok(StatusCode::NOT_FOUND) => format!("{what} are not served by this cluster: is Velero installed?"),
+        Ok(StatusCode::FORBIDDEN) => format!(
+            "{what} in namespace `{namespace}` may not be watched with these credentials (403); grant get, list and watch"
+        ),
+        Ok(StatusCode::GONE) => format!("the watch of {what} fell behind (410) and starts anew"),
+        _ => format!("the watch of {what} broke: {}", explain_status(status)),
+    }
+}
+
+/// Whether a broken watch says something about the member as a whole: no answer, or no valid credentials. A
+/// server that answers "no" is alive.
+pub(super) fn casts_doubt(error: &watcher::Error) -> bool {
+    match (status_of(error), error) {
+        (Some(status), _) => status.code == 401,
+        (None, watcher::Error::NoResourceVersion) => false,
+        (None, _) => true,
+    }
+}
+
+fn status_of(error: &watcher::Error) -> Option<&Status> {
+    match error {
+        watcher::Error::WatchError(status) => Some(status),
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status),
+        _ => None,
+    }
+}
