@@ -81,15 +81,14 @@ fn start(up: &Up) -> Result<()> {
     if up.no_s3 {
         command.arg("--no-s3");
     }
-    let mut owner = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .context("cannot start the lab's owner")?;
-    let lines = BufReader::new(owner.stdout.take().context("the lab's owner has no output")?).lines();
+    // Both streams, and nothing of the caller's: an inherited one would keep `lab up | tail` waiting for its end.
+    let (said, says) = std::io::pipe().context("cannot make a pipe")?;
+    command.stdin(Stdio::piped()).stdout(says.try_clone().context("cannot share a pipe")?).stderr(says);
+    let mut owner = command.spawn().context("cannot start the lab's owner")?;
+    // It holds the pipe's other end, whose closing is to be the owner's end.
+    drop(command);
     let mut ready = false;
-    for line in lines {
+    for line in BufReader::new(said).lines() {
         let line = line.context("cannot read from the lab's owner")?;
         if line == READY {
             ready = true;

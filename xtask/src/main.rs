@@ -1,5 +1,9 @@
 //! Tasks of the repository: `cargo xtask --help`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its two streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks through its two streams"
+)]
 
 mod lab;
 

@@ -9,12 +9,14 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, applier, metadata_watcher, watcher as watch};
+use kube::runtime::reflector::store::{Writer, store};
+use kube::runtime::reflector::Store;
+use kube::runtime::watcher::{self, DefaultBackoff, Event};
+use kube::runtime::utils::Backoff;
+use kube::runtime::{WatchStreamExt, applier, reflector as reflect, watcher as watch};
 use kube::{Api, Client, ResourceExt};
 use kurator_api::backup::Backup;
-use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
+use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::fleet::Fleet;
 use kurator_api::restore::Restore;
 use kurator_member::clock::Clock;
@@ -70,11 +72,11 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     let kube_system = Api::<Namespace>::all(client.clone()).get("kube-system").await;
     let uid = kube_system.map_err(|error| StartError(Box::new(error)))?.uid().unwrap_or_default();
 
-    let (attached, attached_writer) = reflector::store();
-    let (provisioned, provisioned_writer) = reflector::store();
-    let (fleets, fleets_writer) = reflector::store();
-    let (backups, backups_writer) = reflector::store();
-    let (restores, restores_writer) = reflector::store();
+    let (attached, attached_writer) = store();
+    let (provisioned, provisioned_writer) = store();
+    let (fleets, fleets_writer) = store();
+    let (backups, backups_writer) = store();
+    let (restores, restores_writer) = store();
     let hub = Arc::new(Hub { client: client.clone(), uid, attached, provisioned, fleets, backups, restores });
     let router =
         Arc::new(Router { hub: Arc::clone(&hub), wakes: Wakes::new(), heartbeats: Heartbeats::default() });
@@ -155,18 +157,18 @@ struct Watches {
 
 impl Watches {
     /// Keeps a cache and tells the router of everything that comes, including what a new list shows.
-    fn kind<K: HubKind>(&self, writer: reflector::store::Writer<Guarded<K>>, changed: fn(&Router, &str, &str)) {
+    fn kind<K: HubKind>(&self, writer: Writer<Guarded<K>>, changed: fn(&Router, &str, &str)) {
         let router = Arc::clone(&self.ctx.router);
         self.follow(writer, move |event: &Event<Guarded<K>>| match event {
             Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) => {
-                changed(&router, object.namespace().unwrap_or_default().as_str(), &object.name_any());
+                changed(&router, &object.namespace().unwrap_or_default(), &object.name_any());
             }
             Event::Init | Event::InitDone => {}
         });
     }
 
     /// As [`Watches::kind`]; the connection to a cluster ends when its object is gone.
-    fn cluster<K: HubKind>(&self, kind: ClusterKind, writer: reflector::store::Writer<Guarded<K>>) {
+    fn cluster<K: HubKind>(&self, kind: ClusterKind, writer: Writer<Guarded<K>>) {
         let ctx = Arc::clone(&self.ctx);
         let key = move |object: &Guarded<K>| ClusterKey {
             namespace: object.namespace().unwrap_or_default(),
@@ -186,19 +188,19 @@ impl Watches {
 
     fn follow<K: HubKind>(
         &self,
-        writer: reflector::store::Writer<Guarded<K>>,
+        writer: Writer<Guarded<K>>,
         on: impl Fn(&Event<Guarded<K>>) + Send + 'static,
     ) {
         let api = Api::<Guarded<K>>::all(self.client.clone());
-        let events = reflector(writer, watch(api, watcher::Config::default()).backoff(kurator_member::backoff()));
+        let events = reflect(writer, watch(api, watcher::Config::default()).backoff(SoonBack::default()));
         self.listen(K::kind(&()).into_owned(), events, on);
     }
 
     /// Secrets are watched for their names alone; what they hold is read when it is needed and not kept.
     fn secrets(&self) {
         let router = Arc::clone(&self.ctx.router);
-        let api = Api::<Secret>::all(self.client.clone());
-        let events = metadata_watcher(api, watcher::Config::default()).backoff(kurator_member::backoff());
+        let api = Api::<PartialObjectMeta<Secret>>::all(self.client.clone());
+        let events = watch(api, watcher::Config::default()).backoff(SoonBack::default());
         self.listen("Secret".to_owned(), events, move |event: &Event<PartialObjectMeta<Secret>>| match event {
             Event::Apply(secret) | Event::Delete(secret) | Event::InitApply(secret) => {
                 router.secret_changed(&secret.namespace().unwrap_or_default(), &secret.name_any());
@@ -223,6 +225,24 @@ impl Watches {
             }
         };
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(listening));
+    }
+}
+
+/// kube's own pauses, cut to 5 s: what happens on the hub should be seen soon after it is back.
+#[derive(Default)]
+struct SoonBack(DefaultBackoff);
+
+impl Iterator for SoonBack {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(Duration::from_secs(5)))
+    }
+}
+
+impl Backoff for SoonBack {
+    fn reset(&mut self) {
+        self.0.reset();
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// Why a pass over an object could not be finished. All of these are worth another try: what a user
 /// must mend is a condition in the status, not an error.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A request to the hub's API server failed.
     #[error("cannot {action} {object} on the hub")]
     Hub {

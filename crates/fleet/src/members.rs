@@ -27,7 +27,7 @@ struct Connected {
 /// What a controller may do with a member now.
 pub(crate) enum Access {
     /// It answers.
-    Alive { member: Arc<Member>, uid: String, version: String },
+    Alive { member: Arc<Member>, uid: String },
     /// Not tried long enough to say anything; what was said before stands.
     Connecting,
     /// It does not, or it is not known how to reach it: a sentence for the status.
@@ -49,7 +49,7 @@ impl Members {
             return Access::Away { why: format!("no connection to {key}: see its Ready condition") };
         };
         match member.liveness() {
-            Liveness::Alive { uid, version, .. } => Access::Alive { member, uid, version },
+            Liveness::Alive { uid, .. } => Access::Alive { member, uid },
             Liveness::Connecting { why: None, .. } => Access::Connecting,
             Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why } => {
                 Access::Away { why: format!("{key} has not answered since {}: {why}", crate::text::time(since)) }

@@ -146,7 +146,7 @@ impl Router {
     fn fleets_with(&self, key: &ClusterKey) {
         for fleet in in_namespace(&self.hub.fleets, &key.namespace) {
             let lists_it = |f: &Fleet| {
-                f.spec.clusters.iter().any(|entry| entry.name.as_deref() == Some(&key.name))
+                f.spec.clusters.iter().any(|entry| entry.name == key.name)
                     || f.status.as_ref().is_some_and(|s| s.clusters.iter().any(|row| row.name == key.name))
             };
             if fleet.0.as_ref().is_ok_and(lists_it) {

@@ -1,2 +1,16 @@
-//! The `kurator` binary.
-fn main() {}
+//! The `kurator` binary: backs up, restores and migrates workloads over a fleet of clusters.
+
+mod cli;
+mod failure;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::run(cli::Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

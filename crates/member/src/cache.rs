@@ -4,7 +4,7 @@
 //! [`Knowledge`]. The map is replaced as a whole at the end of a complete list and never in between, so
 //! that an object deleted while nobody watched is gone afterwards, and half a list is never taken for a whole one.
 //!
-//! Only a [`Feed`] writes, and only the newest one: whoever takes knowledge away ([`Cache::forget`]) also
+//! Only a `Feed` writes, and only the newest one: whoever takes knowledge away (`forget`) also
 //! silences the feed that was there, even if it has an event in its hands already.
 
 use std::{

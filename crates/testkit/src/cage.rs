@@ -124,7 +124,8 @@ impl Cage {
             let _ = init.wait();
             return Err(failed(said.trim().to_owned()));
         };
-        let open = |kind: &str| File::open(format!("/proc/{pid}/ns/{kind}")).map_err(|e| failed(e.to_string()));
+        let open =
+            |kind: &str| File::open(format!("/proc/{pid}/ns/{kind}")).map_err(|e| failed(e.to_string()));
         let (pid_ns, mount_ns, lan) = (open("pid")?, open("mnt")?, open("net")?);
         Ok(Self {
             init: Mutex::new(init),

@@ -55,7 +55,9 @@ impl Cluster {
         let kubeconfig_path = slot.path().join(format!("{name}.kubeconfig"));
         fs::create_dir_all(&folder)
             .and_then(|()| pki.write(&folder))
-            .and_then(|()| fs::write(folder.join("tokens.csv"), format!("{token},admin,admin,\"system:masters\"\n")))
+            .and_then(|()| {
+                fs::write(folder.join("tokens.csv"), format!("{token},admin,admin,\"system:masters\"\n"))
+            })
             .map_err(|source| LabError::File { path: folder.clone(), source })?;
         for path in [&folder.join("kubeconfig"), &kubeconfig_path] {
             fs::write(path, &kubeconfig).map_err(|source| LabError::File { path: path.clone(), source })?;
@@ -65,7 +67,16 @@ impl Cluster {
         let api = component(api_server(&host, etcd, binaries));
         let controllers = component(controller_manager(&host, binaries));
         let velero = velero.then(|| Velero::new(&host, cage, slot, binaries)).transpose()?;
-        Ok(Self { cage: Arc::clone(cage), kubeconfig, kubeconfig_path, config, api, controllers, velero, host })
+        Ok(Self {
+            cage: Arc::clone(cage),
+            kubeconfig,
+            kubeconfig_path,
+            config,
+            api,
+            controllers,
+            velero,
+            host,
+        })
     }
 
     /// Starts everything and waits until it is ready.

@@ -132,7 +132,9 @@ pub enum LabError {
     },
 
     /// The lab of this test binary runs with another spec than the one asked for.
-    #[error("the shared lab was started as {running:?}, now {asked:?} is asked for; use one spec per test binary")]
+    #[error(
+        "the shared lab was started as {running:?}, now {asked:?} is asked for; use one spec per test binary"
+    )]
     OtherSpec {
         /// What the shared lab is.
         running: crate::LabSpec,

@@ -61,7 +61,10 @@ impl Guest {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it still runs after {bound:?}")));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("it still runs after {bound:?}"),
+                ));
             }
             std::thread::sleep(Duration::from_millis(10));
         }

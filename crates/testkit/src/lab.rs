@@ -73,11 +73,7 @@ impl Lab {
     ///
     /// # Errors
     /// As [`Lab::start`]; [`LabError::AlreadyUp`] if the name is taken.
-    pub fn start_named(
-        name: Option<&str>,
-        spec: LabSpec,
-        progress: Progress<'_>,
-    ) -> Result<Self, LabError> {
+    pub fn start_named(name: Option<&str>, spec: LabSpec, progress: Progress<'_>) -> Result<Self, LabError> {
         requirements()?;
         let slot = Slot::claim(name)?;
         let binaries = binaries::ensure(&modules(spec), progress)?;
@@ -147,7 +143,10 @@ impl Lab {
     ///
     /// # Panics
     /// Inside another runtime, and where the kernel refuses to change the network namespace.
-    #[expect(clippy::expect_used, reason = "a test has no other way on, and a Result here would burden every one")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a test has no other way on, and a Result here would burden every one"
+    )]
     pub fn run<F: Future>(&self, work: F) -> F::Output {
         // The runtime is dropped, and its threads with it, before this thread goes home.
         let _inside = self.cage.enter().expect("cannot enter the lab's network");
@@ -191,7 +190,15 @@ impl Lab {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args(["--target", &self.cage.pid().to_string(), "--mount", "--net", "--pid", "--no-fork", "--wd=."])
+            .args([
+                "--target",
+                &self.cage.pid().to_string(),
+                "--mount",
+                "--net",
+                "--pid",
+                "--no-fork",
+                "--wd=.",
+            ])
             .args(["--", "unshare", "--fork", "--kill-child", "--"])
             .arg(program);
         self.equip(&mut command);

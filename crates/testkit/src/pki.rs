@@ -3,7 +3,8 @@
 use std::{fs, io, net::Ipv4Addr, path::Path};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 
 /// First address of the service range: the API server as pods see it.
@@ -30,7 +31,8 @@ impl Pki {
         let issuer = Issuer::new(authority, authority_key);
 
         let address = address.to_string();
-        let names = [address.as_str(), KUBERNETES_SERVICE, "127.0.0.1", "localhost", "kubernetes.default.svc"];
+        let names =
+            [address.as_str(), KUBERNETES_SERVICE, "127.0.0.1", "localhost", "kubernetes.default.svc"];
         let mut server = CertificateParams::new(names.map(str::to_owned))?;
         server.distinguished_name.push(DnType::CommonName, cluster);
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];

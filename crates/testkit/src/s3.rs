@@ -107,7 +107,9 @@ impl S3 {
 fn store() -> object_store::Result<impl ObjectStore> {
     AmazonS3Builder::new()
         .with_endpoint(S3::ENDPOINT)
-        .with_client_options(ClientOptions::new().with_allow_http(true).with_connect_timeout(Duration::from_secs(5)))
+        .with_client_options(
+            ClientOptions::new().with_allow_http(true).with_connect_timeout(Duration::from_secs(5)),
+        )
         .with_retry(RetryConfig { max_retries: 1, ..RetryConfig::default() })
         .with_virtual_hosted_style_request(false)
         .with_region(S3::REGION)

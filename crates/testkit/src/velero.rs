@@ -67,7 +67,8 @@ impl Velero {
             seed(cluster, &crds, crd).await?;
         }
         let namespace = dynamic::<Namespace>(json!({"metadata": {"name": NAMESPACE}}));
-        seed(cluster, &Api::all_with(client.clone(), &ApiResource::erase::<Namespace>(&())), &namespace).await?;
+        seed(cluster, &Api::all_with(client.clone(), &ApiResource::erase::<Namespace>(&())), &namespace)
+            .await?;
         let deployments =
             Api::namespaced_with(client.clone(), NAMESPACE, &ApiResource::erase::<Deployment>(&()));
         seed(cluster, &deployments, &deployment()).await?;

@@ -155,7 +155,7 @@ fn contact(
     let (member, uid) = match ctx.members.access(key) {
         Access::Connecting => return SeenContact::Connecting,
         Access::Away { why } => return SeenContact::Away { why },
-        Access::Alive { member, uid, .. } => (member, uid),
+        Access::Alive { member, uid } => (member, uid),
     };
     let write = |what| ctx.writes.state(&WriteKey { owner: valid.uid.clone(), cluster: key.clone(), what });
     let owner = match plugin {

@@ -104,13 +104,11 @@ pub fn connect(config: &TrustedConfig, gate: &WriteGate) -> Result<Client, Conne
 /// # Errors
 ///
 /// If TLS, the credentials or the proxy can't be used.
-#[expect(clippy::needless_pass_by_value, reason = "kube's own constructors take the configuration by value")]
-pub fn hub_client(config: kube::Config, gate: &WriteGate) -> Result<Client, ConnectError> {
+pub fn hub_client(mut config: kube::Config, gate: &WriteGate) -> Result<Client, ConnectError> {
     if config.proxy_url.is_none() {
         return http2_client(&config, CheckedResolver::new(None), gate);
     }
     let server = config.cluster_url.to_string();
-    let mut config = config;
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     let builder = ClientBuilder::try_from(config)

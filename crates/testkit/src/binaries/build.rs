@@ -25,11 +25,10 @@ impl Go {
         let Some(program) = find_in_path("go") else {
             return Err(BinariesError::NoGo(super::obstacle().unwrap_or_default()));
         };
-        let output = Command::new(&program)
-            .arg("version")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|e| BinariesError::NoGo(format!("`{} version` does not run: {e}", program.display())))?;
+        let output =
+            Command::new(&program).arg("version").stdin(Stdio::null()).output().map_err(|e| {
+                BinariesError::NoGo(format!("`{} version` does not run: {e}", program.display()))
+            })?;
         Ok(Self { program, version: String::from_utf8_lossy(&output.stdout).trim().to_owned() })
     }
 }
@@ -49,7 +48,8 @@ pub(super) fn module(
     let source = folder.join("src");
     fs::create_dir_all(&source).map_err(cache_error(&source))?;
     let lock = folder.join("lock");
-    let _held = File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(cache_error(&lock))?;
+    let _held =
+        File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(cache_error(&lock))?;
     for (name, text) in [("go.mod", pin.go_mod), ("go.sum", pin.go_sum)] {
         let file = source.join(name);
         fs::write(&file, text).map_err(cache_error(&file))?;

@@ -1,0 +1,103 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use kurator_api::fleet::Installer;
+
+use crate::failure::Failure;
+use crate::serve;
+
+/// Back up, restore and migrate Kubernetes workloads over a fleet of clusters.
+#[derive(Parser)]
+#[command(name = "kurator", version, disable_help_subcommand = true)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the controllers of a hub
+    Serve(ServeFlags),
+}
+
+/// Runs the controllers of a hub: AttachedClusters, Fleets, Backups, Restores.
+///
+/// Installs its CRDs, then follows the hub's objects and the member clusters until it is ended. Several
+/// processes may run; one leads.
+#[derive(clap::Args)]
+pub(crate) struct ServeFlags {
+    /// Kubeconfig of the hub; in a pod, its service account is used instead
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig, instead of its current one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+
+    /// Address of /healthz, /readyz and /metrics
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+
+    /// Namespace of the Lease that decides who leads; the pod's own, else `default`
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub(crate) lease_namespace: Option<String>,
+
+    /// Installer of backup plugins whose Fleet names none; `none`: Velero is there already
+    #[arg(long, value_enum, default_value_t = InstallerFlag::Helm, ignore_case = true)]
+    pub(crate) default_installer: InstallerFlag,
+
+    /// Accept kubeconfigs of members that point to this machine
+    #[arg(long)]
+    pub(crate) allow_loopback_members: bool,
+
+    /// Objects of one kind that are worked on at the same time
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) concurrency: u16,
+
+    /// Format of the log on stderr; RUST_LOG filters it
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum InstallerFlag {
+    Helm,
+    Flux,
+    None,
+}
+
+impl From<InstallerFlag> for Installer {
+    fn from(flag: InstallerFlag) -> Self {
+        match flag {
+            InstallerFlag::Helm => Self::Helm,
+            InstallerFlag::Flux => Self::Flux,
+            InstallerFlag::None => Self::None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
+    match flags.command {
+        Command::Serve(flags) => serve::serve(flags),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Flags::command().debug_assert();
+    }
+}
