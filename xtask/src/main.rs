@@ -5,7 +5,11 @@
     reason = "a command line speaks through its two streams"
 )]
 
+mod cargo;
+mod crds;
 mod lab;
+mod test;
+mod walkthrough;
 
 use std::process::ExitCode;
 
@@ -18,11 +22,20 @@ enum Task {
     /// Real clusters, Velero and object storage on this machine.
     #[command(subcommand)]
     Lab(lab::Lab),
+    /// Walk the documentation's story on real components.
+    Walkthrough,
+    /// Run every test that this machine can run, and say which it can't.
+    Test,
+    /// Write the CRDs and the list of reasons from the code.
+    Crds(crds::Crds),
 }
 
 fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Lab(task) => lab::run(task),
+        Task::Walkthrough => walkthrough::run(),
+        Task::Test => test::run(),
+        Task::Crds(task) => crds::run(&task),
     };
     match result {
         Ok(code) => code,

@@ -196,7 +196,7 @@ mod tests {
     }
 
     async fn run(writes: &Arc<Writes>, result: Result<(), Failure>) {
-        let (done, ended) = tokio::sync::oneshot::channel();
+        let (done, ended) = tokio::sync::oneshot::channel::<()>();
         writes.start(key(), async { result }, move || drop(done));
         let _closed = ended.await;
     }

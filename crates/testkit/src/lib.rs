@@ -10,7 +10,8 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let lab = Lab::start(LabSpec { members: 2, velero: true, s3: true })?;
-//! let version = lab.run(async { lab.member(1).client()?.apiserver_version().await })?;
+//! let client = || lab.member(1).client();
+//! let version = lab.run(async { Ok::<_, Box<dyn std::error::Error>>(client()?.apiserver_version().await?) })?;
 //! assert_eq!(version.minor, "36");
 //! # Ok(())
 //! # }
@@ -20,6 +21,7 @@
 
 pub mod binaries;
 pub mod wait;
+pub mod walkthrough;
 
 mod cage;
 mod cluster;
@@ -30,6 +32,7 @@ mod lab;
 mod pki;
 mod requirements;
 mod s3;
+mod serving;
 mod slot;
 mod state;
 mod velero;
@@ -40,4 +43,5 @@ pub use guest::Guest;
 pub use lab::{Lab, LabSpec};
 pub use requirements::{Missing, requirements};
 pub use s3::S3;
+pub use serving::Serving;
 pub use state::{ClusterState, ComponentState, LabState};

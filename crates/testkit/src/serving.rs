@@ -1,0 +1,84 @@
+//! A `kurator serve` that runs in a lab, and what a person at the hub does.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use crate::{Guest, Lab, LabError};
+
+/// Each process listens on a port of its own, so that several can run in one lab.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(8080);
+
+/// A running `kurator serve`, killed when it is dropped.
+pub struct Serving {
+    guest: Guest,
+    log: PathBuf,
+    port: u16,
+}
+
+impl Serving {
+    /// Starts `program serve` at the lab's hub, with Velero taken as installed, and these further arguments.
+    ///
+    /// # Errors
+    /// The program could not be started.
+    pub fn start<A: AsRef<OsStr>>(
+        lab: &Lab,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Self, LabError> {
+        let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        let log = lab.dir().join(format!("kurator-{port}.log"));
+        let stderr = File::create(&log).map_err(|source| LabError::File { path: log.clone(), source })?;
+        let mut command = Command::new(program);
+        command
+            .args(["serve", "--default-installer", "none", "--listen", &format!("127.0.0.1:{port}"), "--kubeconfig"])
+            .arg(lab.hub().kubeconfig_path())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(stderr);
+        Ok(Self { guest: lab.spawn(&mut command)?, log, port })
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    /// The log can't be read.
+    pub fn log(&self) -> io::Result<String> {
+        std::fs::read_to_string(&self.log)
+    }
+
+    /// URL of its health endpoint, inside the lab.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.guest.kill()
+    }
+
+    /// SIGTERM, as a cluster ends a pod; waits for the end.
+    ///
+    /// # Errors
+    /// `TimedOut` after the bound.
+    pub fn terminate(&mut self, bound: Duration) -> io::Result<ExitStatus> {
+        self.guest.terminate()?;
+        self.guest.wait(bound)
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// `TimedOut` after the bound.
+    pub fn wait(&mut self, bound: Duration) -> io::Result<ExitStatus> {
+        self.guest.wait(bound)
+    }
+}
