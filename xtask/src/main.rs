@@ -5,6 +5,7 @@
     reason = "a command line speaks through its two streams"
 )]
 
+mod bench;
 mod cargo;
 mod crds;
 mod lab;
@@ -26,6 +27,9 @@ enum Task {
     Walkthrough,
     /// Run every test that this machine can run, and say which it can't.
     Test,
+    /// Measure, and write the result to target/bench/.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Write the CRDs and the list of reasons from the code.
     Crds(crds::Crds),
 }
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         Task::Lab(task) => lab::run(task),
         Task::Walkthrough => walkthrough::run(),
         Task::Test => test::run(),
+        Task::Bench(task) => bench::run(task),
         Task::Crds(task) => crds::run(&task),
     };
     match result {
