@@ -14,7 +14,8 @@ pub(crate) fn root() -> PathBuf {
 /// Runs cargo with these arguments in the repository; its output is the caller's.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(arguments).current_dir(root()).status().context("cannot start cargo")?;
+    let status =
+        Command::new(cargo).args(arguments).current_dir(root()).status().context("cannot start cargo")?;
     ensure!(status.success(), "`cargo {}` failed", arguments.join(" "));
     Ok(())
 }

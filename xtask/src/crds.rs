@@ -34,10 +34,8 @@ pub(crate) fn run(task: &Crds) -> Result<ExitCode> {
 
 fn generated() -> Vec<(PathBuf, String)> {
     let folder = root().join("charts/kurator/crds");
-    let mut files: Vec<_> = kurator_api::crds::render()
-        .into_iter()
-        .map(|(name, content)| (folder.join(name), content))
-        .collect();
+    let mut files: Vec<_> =
+        kurator_api::crds::render().into_iter().map(|(name, content)| (folder.join(name), content)).collect();
     files.push((root().join("docs/reasons.md"), kurator_api::reason::render()));
     files
 }

@@ -13,7 +13,8 @@ pub(crate) fn run() -> Result<ExitCode> {
     let began = Instant::now();
     let program = kurator("dev")?;
     let spec = LabSpec { members: 2, velero: true, s3: true };
-    let lab = Lab::start_named(None, spec, &|line| println!("     {line}")).context("cannot start the lab")?;
+    let lab =
+        Lab::start_named(None, spec, &|line| println!("     {line}")).context("cannot start the lab")?;
     println!("ok   {:6.1} s  a hub, two members with Velero, and MinIO run", began.elapsed().as_secs_f64());
     walk(&lab, &program, &root().join("examples"), &|line| println!("{line}"))?;
     println!("\nall steps passed in {:.0} s", began.elapsed().as_secs_f64());

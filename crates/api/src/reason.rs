@@ -63,7 +63,7 @@ reasons! {
     BackupNotFinished: "The Backup referred to has not finished in this cluster yet.",
     BackupFailed: "The Backup referred to failed in this cluster, so there is nothing to restore.",
     BackupObjectMissing: "The Backup's run is no longer known in the member: expired, deleted or never synced.",
-    ScheduleNotSupported: "Schedules are not supported yet.",
+    NotSupported: "The spec asks for something that this version does not do.",
     AlreadyExists: "An object of the name that is needed exists in the member and belongs to somebody else.",
     ChildGone: "The object in the member was removed by somebody else; a finished run is not repeated.",
     Forbidden: "The credential lacks a permission that is needed.",

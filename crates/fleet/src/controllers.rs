@@ -9,15 +9,16 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::store::{Writer, store};
 use kube::runtime::reflector::Store;
-use kube::runtime::watcher::{self, DefaultBackoff, Event};
+use kube::runtime::reflector::store::{Writer, store};
 use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event};
 use kube::runtime::{WatchStreamExt, applier, reflector as reflect, watcher as watch};
 use kube::{Api, Client, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::fleet::Fleet;
+use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use kurator_member::clock::Clock;
 use kurator_member::gate::{GateClosed, WriteGate};
@@ -77,7 +78,17 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     let (fleets, fleets_writer) = store();
     let (backups, backups_writer) = store();
     let (restores, restores_writer) = store();
-    let hub = Arc::new(Hub { client: client.clone(), uid, attached, provisioned, fleets, backups, restores });
+    let (migrates, migrates_writer) = store();
+    let hub = Arc::new(Hub {
+        client: client.clone(),
+        uid,
+        attached,
+        provisioned,
+        fleets,
+        backups,
+        restores,
+        migrates,
+    });
     let router =
         Arc::new(Router { hub: Arc::clone(&hub), wakes: Wakes::new(), heartbeats: Heartbeats::default() });
     let member_options = MemberOptions { clock: Arc::clone(&clock), ..MemberOptions::default() };
@@ -96,12 +107,16 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
         router,
     });
 
-    let watches = Watches { client, ctx: Arc::clone(&ctx), tasks: TaskTracker::new(), stop: CancellationToken::new() };
+    let watches =
+        Watches { client, ctx: Arc::clone(&ctx), tasks: TaskTracker::new(), stop: CancellationToken::new() };
     watches.cluster(ClusterKind::AttachedCluster, attached_writer);
     watches.cluster(ClusterKind::Cluster, provisioned_writer);
     watches.kind::<Fleet>(fleets_writer, |router, namespace, name| router.fleet_changed(namespace, name));
     watches.kind::<Backup>(backups_writer, |router, namespace, name| router.backup_changed(namespace, name));
-    watches.kind::<Restore>(restores_writer, |router, namespace, name| router.restore_changed(namespace, name));
+    watches
+        .kind::<Restore>(restores_writer, |router, namespace, name| router.restore_changed(namespace, name));
+    watches
+        .kind::<Migrate>(migrates_writer, |router, namespace, name| router.migrate_changed(namespace, name));
     watches.secrets();
 
     let controllers = TaskTracker::new();
@@ -112,6 +127,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     start.controller(&hub.fleets, &wakes.fleets, crate::fleet::reconcile);
     start.controller(&hub.backups, &wakes.backups, crate::backup::reconcile);
     start.controller(&hub.restores, &wakes.restores, crate::restore::reconcile);
+    start.controller(&hub.migrates, &wakes.migrates, crate::migrate::reconcile);
     controllers.close();
 
     tokio::select! {
@@ -133,6 +149,7 @@ async fn known(hub: &Hub) {
         hub.fleets.wait_until_ready(),
         hub.backups.wait_until_ready(),
         hub.restores.wait_until_ready(),
+        hub.migrates.wait_until_ready(),
     );
 }
 
@@ -201,12 +218,16 @@ impl Watches {
         let router = Arc::clone(&self.ctx.router);
         let api = Api::<PartialObjectMeta<Secret>>::all(self.client.clone());
         let events = watch(api, watcher::Config::default()).backoff(SoonBack::default());
-        self.listen("Secret".to_owned(), events, move |event: &Event<PartialObjectMeta<Secret>>| match event {
-            Event::Apply(secret) | Event::Delete(secret) | Event::InitApply(secret) => {
-                router.secret_changed(&secret.namespace().unwrap_or_default(), &secret.name_any());
-            }
-            Event::Init | Event::InitDone => {}
-        });
+        self.listen(
+            "Secret".to_owned(),
+            events,
+            move |event: &Event<PartialObjectMeta<Secret>>| match event {
+                Event::Apply(secret) | Event::Delete(secret) | Event::InitApply(secret) => {
+                    router.secret_changed(&secret.namespace().unwrap_or_default(), &secret.name_any());
+                }
+                Event::Init | Event::InitDone => {}
+            },
+        );
     }
 
     fn listen<T: Send + 'static>(
@@ -220,7 +241,9 @@ impl Watches {
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => on(&event),
-                    Err(error) => tracing::warn!(kind, "watch of the hub broke: {}", crate::error::chain(&error)),
+                    Err(error) => {
+                        tracing::warn!(kind, "watch of the hub broke: {}", crate::error::chain(&error))
+                    }
                 }
             }
         };
@@ -265,7 +288,8 @@ impl Start<'_> {
     {
         let kind = kind_name::<K>();
         let queue = Arc::clone(wakes).stream().take_until(self.shutdown.clone().cancelled_owned());
-        let pass = move |object: Arc<Guarded<K>>, ctx: Arc<Ctx>| Box::pin(measured(kind, reconcile, object, ctx));
+        let pass =
+            move |object: Arc<Guarded<K>>, ctx: Arc<Ctx>| Box::pin(measured(kind, reconcile, object, ctx));
         let config = Config::default().concurrency(self.ctx.options.concurrency);
         let passes = applier(pass, after_error::<K>, Arc::clone(self.ctx), store.clone(), queue, config);
         self.tasks.spawn(passes.for_each(|_passed| std::future::ready(())));
@@ -318,4 +342,3 @@ fn after_error<K: HubKind>(object: Arc<Guarded<K>>, error: &Error, ctx: Arc<Ctx>
     tracing::warn!(object = crate::hub::describe(&*object), attempts, "{}", crate::error::chain(error));
     Action::requeue(retry_delay(attempts))
 }
-

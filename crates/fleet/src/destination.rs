@@ -66,7 +66,11 @@ pub(crate) fn resolve(
             Err(why) => problems.push(DestinationError::Selector { field, why }),
         }
     }
-    if problems.is_empty() { Ok(all.into_iter().filter(|key| wanted.contains(key)).collect()) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(all.into_iter().filter(|key| wanted.contains(key)).collect())
+    } else {
+        Err(problems)
+    }
 }
 
 fn member(
@@ -90,7 +94,8 @@ fn member(
 }
 
 fn parse(selector: &LabelSelector) -> Result<Selector, String> {
-    Selector::try_from(selector.clone()).map_err(|error| format!("{error}; use In, NotIn, Exists or DoesNotExist"))
+    Selector::try_from(selector.clone())
+        .map_err(|error| format!("{error}; use In, NotIn, Exists or DoesNotExist"))
 }
 
 #[cfg(test)]
@@ -115,7 +120,9 @@ mod tests {
 
     #[test]
     fn no_list_means_every_cluster_once() {
-        let fleet = fleet(json!([{"name": "a", "kind": "AttachedCluster"}, {"name": "b"}, {"name": "b", "kind": "Cluster"}]));
+        let fleet = fleet(
+            json!([{"name": "a", "kind": "AttachedCluster"}, {"name": "b"}, {"name": "b", "kind": "Cluster"}]),
+        );
         let all = resolved(&fleet, json!({"fleet": "quickstart"})).unwrap();
         assert_eq!(all, ["AttachedCluster default/a", "Cluster default/b"]);
     }
@@ -134,7 +141,10 @@ mod tests {
     #[test]
     fn a_cluster_of_no_member_is_named_with_the_remedy() {
         let fleet = fleet(json!([{"name": "a", "kind": "AttachedCluster"}]));
-        let problems = resolved(&fleet, json!({"fleet": "quickstart", "clusters": [{"name": "a"}, {"kind": "Pod", "name": "x"}]}));
+        let problems = resolved(
+            &fleet,
+            json!({"fleet": "quickstart", "clusters": [{"name": "a"}, {"kind": "Pod", "name": "x"}]}),
+        );
         assert_eq!(
             problems.unwrap_err(),
             [

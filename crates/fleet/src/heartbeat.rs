@@ -34,7 +34,11 @@ struct Beat {
 
 impl Heartbeats {
     /// Records what came; false if it was only a sign of life.
-    pub(crate) fn location_says_something_new(&self, key: &ClusterKey, location: &BackupStorageLocation) -> bool {
+    pub(crate) fn location_says_something_new(
+        &self,
+        key: &ClusterKey,
+        location: &BackupStorageLocation,
+    ) -> bool {
         let content = digest(location);
         let validated = validation_time(location);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,9 +79,11 @@ impl Heartbeats {
 
     /// When the server last answered or validated a location, by our own clock.
     pub(crate) fn sign_of_life(&self, key: &ClusterKey) -> Option<Instant> {
-        let answered = self.servers.lock().unwrap_or_else(PoisonError::into_inner).get(key).and_then(|s| s.answered);
+        let answered =
+            self.servers.lock().unwrap_or_else(PoisonError::into_inner).get(key).and_then(|s| s.answered);
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let validated = seen.iter().filter(|((cluster, _), _)| cluster == key).filter_map(|(_, beat)| beat.at).max();
+        let validated =
+            seen.iter().filter(|((cluster, _), _)| cluster == key).filter_map(|(_, beat)| beat.at).max();
         answered.max(validated)
     }
 

@@ -13,6 +13,7 @@ use kube::{Api, Client, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
 use kurator_api::fleet::Fleet;
+use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +29,13 @@ pub(crate) const MANAGER: &str = "kurator";
 
 /// A kind of ours on the hub.
 pub(crate) trait HubKind:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
 {
 }
 
@@ -53,14 +60,19 @@ pub(crate) struct Hub {
     pub(crate) fleets: Store<Guarded<Fleet>>,
     pub(crate) backups: Store<Guarded<Backup>>,
     pub(crate) restores: Store<Guarded<Restore>>,
+    pub(crate) migrates: Store<Guarded<Migrate>>,
 }
 
 impl Hub {
     /// Labels of a cluster object; none if it is gone.
     pub(crate) fn labels(&self, key: &ClusterKey) -> BTreeMap<String, String> {
         match key.kind {
-            ClusterKind::AttachedCluster => find(&self.attached, &key.namespace, &key.name).map(|c| c.labels().clone()),
-            ClusterKind::Cluster => find(&self.provisioned, &key.namespace, &key.name).map(|c| c.labels().clone()),
+            ClusterKind::AttachedCluster => {
+                find(&self.attached, &key.namespace, &key.name).map(|c| c.labels().clone())
+            }
+            ClusterKind::Cluster => {
+                find(&self.provisioned, &key.namespace, &key.name).map(|c| c.labels().clone())
+            }
         }
         .unwrap_or_default()
     }
@@ -107,10 +119,16 @@ impl Hub {
         self.patch_metadata(object, json!({"finalizers": finalizers})).await
     }
 
-    pub(crate) async fn remove_finalizer<K: HubKind>(&self, object: &K, finalizer: &str) -> Result<(), Error> {
+    pub(crate) async fn remove_finalizer<K: HubKind>(
+        &self,
+        object: &K,
+        finalizer: &str,
+    ) -> Result<(), Error> {
         let finalizers: Vec<_> = object.finalizers().iter().filter(|kept| *kept != finalizer).collect();
         match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
-            Err(Error::Hub { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => Ok(()),
+            Err(Error::Hub { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => {
+                Ok(())
+            }
             other => other,
         }
     }
@@ -140,7 +158,11 @@ pub(crate) fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
 }
 
 /// Looks an object up in a cache.
-pub(crate) fn find<K: HubKind>(store: &Store<Guarded<K>>, namespace: &str, name: &str) -> Option<Arc<Guarded<K>>> {
+pub(crate) fn find<K: HubKind>(
+    store: &Store<Guarded<K>>,
+    namespace: &str,
+    name: &str,
+) -> Option<Arc<Guarded<K>>> {
     store.get(&ObjectRef::new(name).within(namespace))
 }
 

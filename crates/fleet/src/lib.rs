@@ -22,6 +22,7 @@ mod hub;
 mod location;
 mod members;
 mod metrics;
+mod migrate;
 mod pace;
 mod restore;
 mod route;

@@ -24,7 +24,9 @@ fn choose(all: &[&BackupStorageLocation], plugin_of: Option<&str>) -> Usable {
         Some(fleet) => {
             let mut ours: Vec<_> = all.iter().filter(|location| is_owned_by(location, fleet)).collect();
             ours.sort_by_key(|location| is_read_only(location));
-            ours.first().copied().ok_or_else(|| "the fleet has not written its storage location yet".to_owned())
+            ours.first()
+                .copied()
+                .ok_or_else(|| "the fleet has not written its storage location yet".to_owned())
         }
         None => match all.iter().find(|location| location.spec.default == Some(true)) {
             Some(location) => Ok(location),
@@ -40,7 +42,9 @@ fn choose(all: &[&BackupStorageLocation], plugin_of: Option<&str>) -> Usable {
     let status = location.status.as_ref();
     match status.and_then(|status| status.phase.as_ref()) {
         Some(BackupStorageLocationPhase::Available) => Ok(name),
-        None => Err((Reason::LocationPending, format!("storage location `{name}` is not checked by Velero yet"))),
+        None => {
+            Err((Reason::LocationPending, format!("storage location `{name}` is not checked by Velero yet")))
+        }
         Some(phase) => {
             let message = status.and_then(|status| status.message.as_deref()).unwrap_or("no message");
             Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))

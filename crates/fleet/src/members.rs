@@ -2,14 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use kurator_api::cluster::ClusterKey;
 use kurator_member::connect::{ConnectError, connect};
 use kurator_member::gate::WriteGate;
 use kurator_member::kubeconfig::TrustedConfig;
 use kurator_member::member::{Change, Liveness, Member, MemberOptions};
 
+use tokio::time::Instant;
+
 use crate::route::Router;
+
+/// A member that answers lists what it has within this time.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// All connections; one per cluster object.
 pub(crate) struct Members {
@@ -26,8 +33,8 @@ struct Connected {
 
 /// What a controller may do with a member now.
 pub(crate) enum Access {
-    /// It answers.
-    Alive { member: Arc<Member>, uid: String },
+    /// It answers. Until `settled` its first lists may be under way, and not knowing says nothing.
+    Alive { member: Arc<Member>, uid: String, settled: Option<Instant> },
     /// Not tried long enough to say anything; what was said before stands.
     Connecting,
     /// It does not, or it is not known how to reach it: a sentence for the status.
@@ -49,16 +56,29 @@ impl Members {
             return Access::Away { why: format!("no connection to {key}: see its Ready condition") };
         };
         match member.liveness() {
-            Liveness::Alive { uid, .. } => Access::Alive { member, uid },
+            Liveness::Alive { uid, since, .. } => Access::Alive { member, uid, settled: self.settled(since) },
             Liveness::Connecting { why: None, .. } => Access::Connecting,
             Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why } => {
-                Access::Away { why: format!("{key} has not answered since {}: {why}", crate::text::time(since)) }
+                Access::Away {
+                    why: format!("{key} has not answered since {}: {why}", crate::text::time(since)),
+                }
             }
         }
     }
 
+    /// When a member that answers since then must have told what it has; `None` if that is past.
+    fn settled(&self, since: Timestamp) -> Option<Instant> {
+        let left =
+            LISTED_WITHIN.checked_sub(self.options.clock.now().duration_since(since).unsigned_abs())?;
+        (!left.is_zero()).then(|| Instant::now() + left)
+    }
+
     /// Connects with this kubeconfig unless that is how the member is connected already.
-    pub(crate) fn connect(&self, key: &ClusterKey, config: &TrustedConfig) -> Result<Arc<Member>, ConnectError> {
+    pub(crate) fn connect(
+        &self,
+        key: &ClusterKey,
+        config: &TrustedConfig,
+    ) -> Result<Arc<Member>, ConnectError> {
         let fingerprint = config.fingerprint().to_owned();
         let mut connected = self.connected.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = connected.get(key).filter(|held| held.fingerprint == fingerprint) {

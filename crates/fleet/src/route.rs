@@ -8,6 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use kurator_api::backup::Backup;
 use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
 use kurator_api::fleet::Fleet;
+use kurator_api::migrate::Migrate;
 use kurator_api::names;
 use kurator_api::restore::Restore;
 use kurator_api::velero::RequestPhase;
@@ -25,6 +26,7 @@ pub(crate) struct Wakes {
     pub(crate) fleets: Arc<WakeSet<Guarded<Fleet>>>,
     pub(crate) backups: Arc<WakeSet<Guarded<Backup>>>,
     pub(crate) restores: Arc<WakeSet<Guarded<Restore>>>,
+    pub(crate) migrates: Arc<WakeSet<Guarded<Migrate>>>,
 }
 
 impl Wakes {
@@ -35,6 +37,7 @@ impl Wakes {
             fleets: WakeSet::new(),
             backups: WakeSet::new(),
             restores: WakeSet::new(),
+            migrates: WakeSet::new(),
         }
     }
 }
@@ -83,10 +86,15 @@ impl Router {
         self.wakes.restores.wake(reference(namespace, name));
     }
 
+    pub(crate) fn migrate_changed(&self, namespace: &str, name: &str) {
+        self.wakes.migrates.wake(reference(namespace, name));
+    }
+
     /// A Secret of the hub changed: it may hold a kubeconfig or the key of an object store.
     pub(crate) fn secret_changed(&self, namespace: &str, name: &str) {
         for cluster in in_namespace(&self.hub.attached, namespace) {
-            let names_it = |c: &AttachedCluster| c.spec.kubeconfig.as_ref().is_some_and(|secret| secret.name == name);
+            let names_it =
+                |c: &AttachedCluster| c.spec.kubeconfig.as_ref().is_some_and(|secret| secret.name == name);
             if cluster.0.as_ref().is_ok_and(names_it) {
                 self.wakes.attached.wake(reference(namespace, &cluster.name_any()));
             }
@@ -133,7 +141,9 @@ impl Router {
 
     /// Wakes the hub object that a Velero object was made for.
     fn wake_owner<K: ResourceExt>(&self, child: &K) {
-        let Some((kind, namespace, name)) = child.annotations().get(names::OWNER_ANNOTATION).and_then(|o| parse_owner(o)) else {
+        let Some((kind, namespace, name)) =
+            child.annotations().get(names::OWNER_ANNOTATION).and_then(|o| parse_owner(o))
+        else {
             return;
         };
         match kind {

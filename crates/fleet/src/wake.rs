@@ -60,7 +60,8 @@ mod tests {
         for object in [&a, &a, &b, &a] {
             wakes.wake(object.clone());
         }
-        let taken: HashSet<_> = Arc::clone(&wakes).stream().take(2).filter_map(|w| async { w.ok() }).collect().await;
+        let taken: HashSet<_> =
+            Arc::clone(&wakes).stream().take(2).filter_map(|w| async { w.ok() }).collect().await;
         assert_eq!(taken, HashSet::from([a, b]));
         assert!(wakes.take().is_empty());
     }

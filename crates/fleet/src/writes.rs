@@ -64,8 +64,12 @@ pub(crate) enum Failure {
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.is_forbidden() || status.code == 401 => Self::Forbidden(status.message),
-            kube::Error::Api(status) if matches!(status.code, 400 | 405 | 422) => Self::Refused(status.message),
+            kube::Error::Api(status) if status.is_forbidden() || status.code == 401 => {
+                Self::Forbidden(status.message)
+            }
+            kube::Error::Api(status) if matches!(status.code, 400 | 405 | 422) => {
+                Self::Refused(status.message)
+            }
             kube::Error::Api(status) => Self::Transient(status.message),
             other => Self::Transient(crate::error::chain(&other)),
         }
@@ -227,7 +231,11 @@ mod tests {
     async fn a_second_start_while_one_is_under_way_does_nothing() {
         let writes = Writes::new(TaskTracker::new());
         let (release, held) = tokio::sync::oneshot::channel::<()>();
-        writes.start(key(), async move { held.await.map_err(|_| Failure::Transient("dropped".into())) }, || {});
+        writes.start(
+            key(),
+            async move { held.await.map_err(|_| Failure::Transient("dropped".into())) },
+            || {},
+        );
         writes.start(key(), async { Err(Failure::Refused("second".into())) }, || {});
         assert!(matches!(writes.state(&key()), Write::InFlight));
         drop(release);

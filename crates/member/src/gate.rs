@@ -6,6 +6,7 @@
 //! chance to notice.
 
 use std::{
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -17,41 +18,60 @@ use tower::{BoxError, Layer, Service};
 
 use crate::lease::Claim;
 
+/// Asked about one write at the moment it would be sent: go, or the reason why not.
+type MayWrite = dyn Fn() -> Result<(), String> + Send + Sync;
+
 /// Whether requests that change something may be sent. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct WriteGate(Option<Arc<watch::Receiver<Claim>>>);
+#[derive(Clone)]
+pub struct WriteGate(Arc<MayWrite>);
 
 impl WriteGate {
     /// A gate that is always open: for tests, for processes that have no rivals, and for the elector's own
     /// client, which must write before it leads.
     #[must_use]
     pub fn open() -> Self {
-        Self(None)
+        Self::asking(|| Ok(()))
     }
 
     /// A gate that is open while `claim` is held.
     #[must_use]
     pub fn new(claim: watch::Receiver<Claim>) -> Self {
-        Self(Some(Arc::new(claim)))
+        Self::asking(move || led_by(&claim.borrow()))
     }
 
-    /// Open at this moment.
+    /// A gate that asks `may_write` once for each write, which passes or is refused with the reason given: a
+    /// limit on the number of writes, say, after which a process is as good as dead.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.0.as_ref().is_none_or(|claim| claim.borrow().is_held())
+    pub fn asking(may_write: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(may_write))
     }
 
     fn check<B>(&self, request: &Request<B>) -> Result<(), GateClosed> {
-        if matches!(*request.method(), Method::GET | Method::HEAD) || self.is_open() {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(());
         }
-        let why = match self.0.as_ref().map(|claim| claim.borrow().clone()) {
-            Some(Claim::Waiting { holder: Some(holder) }) => format!("`{holder}` leads"),
-            Some(Claim::Waiting { holder: None }) => "nobody leads yet".to_owned(),
-            Some(Claim::Held { .. }) => "the lease was not renewed in time".to_owned(),
-            Some(Claim::Lost) | None => "leadership was lost".to_owned(),
-        };
-        Err(GateClosed { method: request.method().clone(), path: request.uri().path().to_owned(), why })
+        (self.0)().map_err(|why| GateClosed {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            why,
+        })
+    }
+}
+
+impl fmt::Debug for WriteGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteGate").finish_non_exhaustive()
+    }
+}
+
+/// Whether this process leads, or who does instead.
+fn led_by(claim: &Claim) -> Result<(), String> {
+    match claim {
+        claim if claim.is_held() => Ok(()),
+        Claim::Held { .. } => Err("the lease was not renewed in time".to_owned()),
+        Claim::Waiting { holder: Some(holder) } => Err(format!("`{holder}` leads")),
+        Claim::Waiting { holder: None } => Err("nobody leads yet".to_owned()),
+        Claim::Lost => Err("leadership was lost".to_owned()),
     }
 }
 
@@ -115,7 +135,11 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::Duration};
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+        time::Duration,
+    };
 
     use http::Response;
     use kube::client::Body;
@@ -176,12 +200,27 @@ mod tests {
     #[tokio::test]
     async fn the_gate_follows_the_claim_and_stays_shut_when_its_task_is_gone() {
         let (claim, watched) = watch::channel(Claim::Waiting { holder: None });
-        let gate = WriteGate::new(watched);
-        assert!(!gate.is_open());
+        let client = client(&WriteGate::new(watched));
+        assert!(send(&client, Method::POST).await.is_err());
         claim.send_replace(Claim::Held { until: Instant::now() + Duration::from_secs(600) });
-        assert!(gate.is_open());
+        send(&client, Method::POST).await.unwrap();
         claim.send_replace(Claim::Lost);
         drop(claim);
-        assert!(!gate.is_open());
+        assert!(send(&client, Method::POST).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_counts_lets_so_many_writes_pass_over_all_clients_and_reads_uncounted() {
+        let left = AtomicUsize::new(2);
+        let take = move || left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        let gate = WriteGate::asking(move || take().map(drop).map_err(|_| "none is left".to_owned()));
+        let (one, other) = (client(&gate), client(&gate));
+        for _ in 0..3 {
+            send(&one, Method::GET).await.unwrap();
+        }
+        send(&one, Method::POST).await.unwrap();
+        send(&other, Method::PATCH).await.unwrap();
+        let error = send(&one, Method::POST).await.unwrap_err();
+        assert_eq!(GateClosed::behind(&error).unwrap().why, "none is left");
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of a thing in a member cluster (RULES section 3).
+//! What is known of a thing in a member cluster.
 
 use jiff::Timestamp;
 

@@ -131,6 +131,16 @@ pub enum LabError {
         source: object_store::Error,
     },
 
+    /// The object store did not give or take an object.
+    #[error("cannot read or write `{key}` in the lab's bucket")]
+    Object {
+        /// Key of the object.
+        key: String,
+        /// The store's answer.
+        #[source]
+        source: object_store::Error,
+    },
+
     /// The lab of this test binary runs with another spec than the one asked for.
     #[error(
         "the shared lab was started as {running:?}, now {asked:?} is asked for; use one spec per test binary"

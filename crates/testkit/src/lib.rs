@@ -20,6 +20,7 @@
 //! What the lab needs from the machine is said by [`requirements`], in sentences a test runner can print.
 
 pub mod binaries;
+pub mod fixtures;
 pub mod wait;
 pub mod walkthrough;
 
@@ -30,6 +31,7 @@ mod error;
 mod guest;
 mod lab;
 mod pki;
+mod plain_http;
 mod requirements;
 mod s3;
 mod serving;

@@ -3,14 +3,14 @@
 use std::{fs, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use futures::TryStreamExt;
-use object_store::{ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, path::Path};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder, path::Path};
 
 use crate::{
     LabError,
     binaries::Binaries,
     cage::{Cage, DATA, Host},
     component::{Component, Recipe},
+    plain_http,
     slot::Slot,
 };
 
@@ -95,6 +95,31 @@ impl S3 {
         Ok(keys)
     }
 
+    /// Content of the object under this key, if there is one. Call it inside [`crate::Lab::run`].
+    ///
+    /// # Errors
+    /// This lab has no object store, or it does not answer.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, LabError> {
+        self.server()?;
+        let failed = |source| LabError::Object { key: key.to_owned(), source };
+        match store().map_err(failed)?.get(&Path::from(key)).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?.into())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Writes an object. Call it inside [`crate::Lab::run`].
+    ///
+    /// # Errors
+    /// This lab has no object store, or it does not answer.
+    pub async fn put(&self, key: &str, content: impl Into<Vec<u8>>) -> Result<(), LabError> {
+        self.server()?;
+        let failed = |source| LabError::Object { key: key.to_owned(), source };
+        let content: Vec<u8> = content.into();
+        store().map_err(failed)?.put(&Path::from(key), content.into()).await.map(drop).map_err(failed)
+    }
+
     fn server(&self) -> Result<&Component, LabError> {
         self.server.as_ref().ok_or_else(|| LabError::Absent { what: "object store".to_owned() })
     }
@@ -119,20 +144,13 @@ fn store() -> object_store::Result<impl ObjectStore> {
         .build()
 }
 
-/// The server's own health check, spoken by hand: it needs no client and no signature.
+/// The server's own health check, which needs no signature.
 async fn healthy() -> Result<(), String> {
-    let answer = async {
-        let mut stream = tokio::net::TcpStream::connect((ADDRESS, PORT)).await?;
-        stream
-            .write_all(b"GET /minio/health/ready HTTP/1.1\r\nHost: s3\r\nConnection: close\r\n\r\n")
-            .await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        std::io::Result::Ok(answer)
-    };
-    let answer = answer.await.map_err(|e| e.to_string())?;
-    let status = answer.lines().next().unwrap_or_default();
-    if status.contains(" 200 ") { Ok(()) } else { Err(format!("it answers `{status}`")) }
+    match plain_http::get((ADDRESS, PORT), "/minio/health/ready").await {
+        Ok((200, _)) => Ok(()),
+        Ok((status, _)) => Err(format!("it answers {status}")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn recipe(host: &Host, binaries: &Binaries) -> Recipe {

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use crate::{Guest, Lab, LabError};
+use crate::{Cluster, Guest, Lab, LabError, plain_http};
 
 /// Each process listens on a port of its own, so that several can run in one lab.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(8080);
@@ -30,13 +30,26 @@ impl Serving {
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<Self, LabError> {
+        Self::start_at(lab, lab.hub(), program, arguments)
+    }
+
+    /// As [`Serving::start`], with another cluster of the lab as the hub.
+    ///
+    /// # Errors
+    /// The program could not be started.
+    pub fn start_at<A: AsRef<OsStr>>(
+        lab: &Lab,
+        hub: &Cluster,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Self, LabError> {
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
         let log = lab.dir().join(format!("kurator-{port}.log"));
         let stderr = File::create(&log).map_err(|source| LabError::File { path: log.clone(), source })?;
         let mut command = Command::new(program);
         command
             .args(["serve", "--default-installer", "none", "--listen", &format!("127.0.0.1:{port}"), "--kubeconfig"])
-            .arg(lab.hub().kubeconfig_path())
+            .arg(hub.kubeconfig_path())
             .args(arguments)
             .stdin(Stdio::null())
             .stderr(stderr);
@@ -55,6 +68,20 @@ impl Serving {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Asks its health endpoint: status and body. Call it inside [`Lab::run`].
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn get(&self, path: &str) -> io::Result<(u16, String)> {
+        plain_http::get(("127.0.0.1", self.port), path).await
+    }
+
+    /// Process id as the outside sees it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.guest.id()
     }
 
     /// SIGKILL: no chance to tidy up.

@@ -13,7 +13,9 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use kurator_api::backup::{Backup, BackupSpec, Destination};
-use kurator_api::cluster::{AttachedCluster, AttachedClusterSpec, ClusterKind, ClusterReference, SecretKeyRef};
+use kurator_api::cluster::{
+    AttachedCluster, AttachedClusterSpec, ClusterKind, ClusterReference, SecretKeyRef,
+};
 use kurator_api::fleet::{Fleet, FleetPhase, FleetSpec};
 use kurator_api::{names, velero};
 use kurator_testkit::wait::until;
@@ -77,8 +79,11 @@ async fn measure(lab: &Lab, task: &Fanout) -> Result<Outcome> {
     for number in 0..task.runs {
         let name = format!("fanout-{number}");
         let run = one(&hub, &member, &name, task.members, &mut created, &mut on_hub);
-        let (reached, finished) = timeout(BOUND, run).await.with_context(|| format!("run {number} did not end"))??;
-        eprintln!("run {number}: in all members after {reached:?}, on the hub {finished:?} after the last phase");
+        let (reached, finished) =
+            timeout(BOUND, run).await.with_context(|| format!("run {number} did not end"))??;
+        eprintln!(
+            "run {number}: in all members after {reached:?}, on the hub {finished:?} after the last phase"
+        );
         reach.push(reached);
         finish.push(finished);
     }
@@ -182,11 +187,13 @@ async fn prepare(lab: &Lab, hub: &Client, member: &Client, members: usize) -> Re
         let kubeconfig = Some(SecretKeyRef { name: "kubeconfig".to_owned(), key: "value".to_owned() });
         clusters.create(&params, &AttachedCluster::new(name, AttachedClusterSpec { kubeconfig })).await?;
     }
-    let references = names.iter().map(|name| ClusterReference::to(ClusterKind::AttachedCluster, name)).collect();
+    let references =
+        names.iter().map(|name| ClusterReference::to(ClusterKind::AttachedCluster, name)).collect();
     let fleets = Api::<Fleet>::namespaced(hub.clone(), NAMESPACE);
     fleets.create(&params, &Fleet::new("fanout", FleetSpec { clusters: references, plugin: None })).await?;
     until("all members to be ready", BOUND, async || {
-        let status = fleets.get("fanout").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        let status =
+            fleets.get("fanout").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
         let ready = status.phase == Some(FleetPhase::Ready) && status.ready_clusters as usize == members;
         if ready { Ok(Some(())) } else { Err(format!("{} of {members}", status.ready_clusters)) }
     })

@@ -47,7 +47,12 @@ pub(crate) fn spec(policy: Option<&BackupPolicy>) -> velero::BackupSpec {
     }
 }
 
-pub(super) fn velero_backup(valid: &ValidBackup, cluster: &ClusterKey, name: &str, location: String) -> velero::Backup {
+pub(super) fn velero_backup(
+    valid: &ValidBackup,
+    cluster: &ClusterKey,
+    name: &str,
+    location: String,
+) -> velero::Backup {
     let metadata = valid.run.owner.metadata(name, cluster);
     let spec = velero::BackupSpec { storage_location: Some(location), ..valid.template.clone() };
     velero::Backup { metadata, spec, status: None }

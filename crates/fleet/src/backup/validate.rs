@@ -33,7 +33,7 @@ pub(super) fn validate(
 ) -> Result<ValidBackup, Unfit> {
     if backup.spec.schedule().is_some() {
         let problem = "spec.schedule: scheduled backups are not supported by this version; remove it for a one-time backup";
-        return Err(Unfit::stalled(Reason::ScheduleNotSupported, &[problem.to_owned()]));
+        return Err(Unfit::stalled(Reason::NotSupported, &[problem.to_owned()]));
     }
     let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
     let owner = owner(backup);
@@ -90,7 +90,9 @@ fn first_look(
     match clusters {
         None => Err(Unfit::waiting(
             Reason::FleetNotFound,
-            format!("spec.destination.fleet: there is no Fleet `{named}` in this namespace; create it or name another"),
+            format!(
+                "spec.destination.fleet: there is no Fleet `{named}` in this namespace; create it or name another"
+            ),
         )),
         Some(clusters) if clusters.is_empty() => Err(Unfit::waiting(
             Reason::NoClusters,
@@ -103,7 +105,8 @@ fn first_look(
 fn policy_problems(policy: &BackupPolicy) -> Vec<String> {
     let mut problems = Vec::new();
     if let Some(filter) = &policy.resource_filter {
-        problems.extend(filter.conflicts().into_iter().map(|text| format!("spec.policy.resourceFilter: {text}")));
+        problems
+            .extend(filter.conflicts().into_iter().map(|text| format!("spec.policy.resourceFilter: {text}")));
     }
     if let Some(ttl) = &policy.ttl
         && let Err(error) = ttl.parse::<GoDuration>()
@@ -128,7 +131,10 @@ mod tests {
     }
 
     fn backup(spec: serde_json::Value) -> Backup {
-        serde_json::from_value(json!({"metadata": {"name": "b", "namespace": "default", "uid": "u"}, "spec": spec})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "b", "namespace": "default", "uid": "u"}, "spec": spec}),
+        )
+        .unwrap()
     }
 
     fn refused(backup: &Backup, fleet: Option<&Guarded<Fleet>>) -> (Standing, Reason, String) {
@@ -150,7 +156,10 @@ mod tests {
         let backup = backup(json!({"destination": {"fleet": "later"}}));
         let (standing, reason, message) = refused(&backup, None);
         assert_eq!((standing, reason), (Standing::Underway, Reason::FleetNotFound));
-        assert_eq!(message, "spec.destination.fleet: there is no Fleet `later` in this namespace; create it or name another");
+        assert_eq!(
+            message,
+            "spec.destination.fleet: there is no Fleet `later` in this namespace; create it or name another"
+        );
     }
 
     #[test]
@@ -175,10 +184,13 @@ mod tests {
     #[test]
     fn once_started_the_written_rows_are_the_clusters() {
         let mut backup = backup(json!({"destination": {"fleet": "quickstart"}}));
-        backup.status = Some(serde_json::from_value(json!({
-            "startTimestamp": "2026-11-01T00:00:00Z",
-            "backupDetails": [{"clusterName": "gone", "clusterKind": "AttachedCluster"}],
-        })).unwrap());
+        backup.status = Some(
+            serde_json::from_value(json!({
+                "startTimestamp": "2026-11-01T00:00:00Z",
+                "backupDetails": [{"clusterName": "gone", "clusterKind": "AttachedCluster"}],
+            }))
+            .unwrap(),
+        );
         let Ok(valid) = validate(&backup, Some(&fleet(json!([{"name": "new"}]))), |_| BTreeMap::new()) else {
             panic!("refused")
         };

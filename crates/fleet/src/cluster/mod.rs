@@ -24,7 +24,10 @@ enum Outcome {
     Faulty(Fault),
 }
 
-pub(crate) async fn reconcile_attached(object: Arc<Guarded<AttachedCluster>>, ctx: Arc<Ctx>) -> Result<Action, Error> {
+pub(crate) async fn reconcile_attached(
+    object: Arc<Guarded<AttachedCluster>>,
+    ctx: Arc<Ctx>,
+) -> Result<Action, Error> {
     let key = key_of(&*object, ClusterKind::AttachedCluster);
     let cluster = match &object.0 {
         Ok(cluster) => cluster,
@@ -40,7 +43,10 @@ pub(crate) async fn reconcile_attached(object: Arc<Guarded<AttachedCluster>>, ct
 }
 
 /// Kurator's cluster operator owns the status of this kind: it is read, never written.
-pub(crate) async fn reconcile_provisioned(object: Arc<Guarded<Cluster>>, ctx: Arc<Ctx>) -> Result<Action, Error> {
+pub(crate) async fn reconcile_provisioned(
+    object: Arc<Guarded<Cluster>>,
+    ctx: Arc<Ctx>,
+) -> Result<Action, Error> {
     let key = key_of(&*object, ClusterKind::Cluster);
     let Some(cluster) = object.0.as_ref().ok().filter(|cluster| cluster.is_ready()) else {
         ctx.members.disconnect(&key);

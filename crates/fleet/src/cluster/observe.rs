@@ -9,12 +9,26 @@ use crate::error::Error;
 pub(super) enum Seen {
     /// `spec.kubeconfig` is not set.
     NoReference,
-    NoSecret { secret: String },
-    NoKey { secret: String, key: String, present: Vec<String> },
-    Kubeconfig { secret: String, key: String, content: Vec<u8> },
+    NoSecret {
+        secret: String,
+    },
+    NoKey {
+        secret: String,
+        key: String,
+        present: Vec<String>,
+    },
+    Kubeconfig {
+        secret: String,
+        key: String,
+        content: Vec<u8>,
+    },
 }
 
-pub(super) async fn observe(ctx: &Ctx, cluster: &ClusterKey, credential: Option<SecretKeyRef>) -> Result<Seen, Error> {
+pub(super) async fn observe(
+    ctx: &Ctx,
+    cluster: &ClusterKey,
+    credential: Option<SecretKeyRef>,
+) -> Result<Seen, Error> {
     let Some(SecretKeyRef { name: secret, key }) = credential else { return Ok(Seen::NoReference) };
     let Some(found) = ctx.hub.secret(&cluster.namespace, &secret).await? else {
         return Ok(Seen::NoSecret { secret });

@@ -15,8 +15,13 @@ use crate::text;
 pub(super) async fn report(ctx: &Ctx, cluster: &AttachedCluster, outcome: &Outcome) -> Result<(), Error> {
     let Some(said) = verdict(outcome) else { return Ok(()) };
     let before = cluster.status.clone().unwrap_or_default();
-    let AttachedClusterStatus { ready: _, mut conditions, observed_generation: _, mut api_server, mut cluster_uid } =
-        before.clone();
+    let AttachedClusterStatus {
+        ready: _,
+        mut conditions,
+        observed_generation: _,
+        mut api_server,
+        mut cluster_uid,
+    } = before.clone();
     said.record(&mut conditions, ctx.clock.now());
     let mut ready = false;
     if let Outcome::Connected(Liveness::Alive { version, uid, .. }) = outcome {
@@ -47,9 +52,9 @@ fn verdict(outcome: &Outcome) -> Option<Verdict> {
             Verdict::ready(Reason::Connected, format!("Kubernetes {version} answers"))
         }
         Outcome::Connected(Liveness::Connecting { why: None, .. }) => return None,
-        Outcome::Connected(Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why }) => {
-            Verdict::underway(Reason::Unreachable, format!("no answer since {}: {why}", text::time(*since)))
-        }
+        Outcome::Connected(
+            Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why },
+        ) => Verdict::underway(Reason::Unreachable, format!("no answer since {}: {why}", text::time(*since))),
         Outcome::Faulty(fault) => Verdict::stalled(fault.reason, &fault.message),
     })
 }

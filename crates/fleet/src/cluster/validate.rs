@@ -35,7 +35,9 @@ pub(super) fn validate(seen: &Seen, policy: &TrustPolicy) -> Result<TrustedConfi
         )),
         Seen::NoSecret { secret } => Err(Fault::new(
             Reason::KubeconfigSecretMissing,
-            format!("spec.kubeconfig.name: there is no Secret `{secret}` in this namespace; create it or change the name"),
+            format!(
+                "spec.kubeconfig.name: there is no Secret `{secret}` in this namespace; create it or change the name"
+            ),
         )),
         Seen::NoKey { secret, key, present } => Err(Fault::new(
             Reason::KubeconfigKeyMissing,
@@ -44,15 +46,15 @@ pub(super) fn validate(seen: &Seen, policy: &TrustPolicy) -> Result<TrustedConfi
                 if present.is_empty() { "none".to_owned() } else { text::some_of(present, 5) }
             ),
         )),
-        Seen::Kubeconfig { secret, key, content } => UntrustedKubeconfig::new(content)
-            .trust(policy)
-            .map_err(|error| Fault {
+        Seen::Kubeconfig { secret, key, content } => {
+            UntrustedKubeconfig::new(content).trust(policy).map_err(|error| Fault {
                 reason: match error.reason() {
                     kubeconfig::Reason::Refused => Reason::KubeconfigRefused,
                     kubeconfig::Reason::Malformed => Reason::KubeconfigInvalid,
                 },
                 message: format!("Secret `{secret}`, key `{key}`: {}", crate::error::chain(&error)),
-            }),
+            })
+        }
     }
 }
 
@@ -69,7 +71,8 @@ mod tests {
 
     #[test]
     fn a_missing_key_is_named_together_with_the_keys_that_exist() {
-        let seen = Seen::NoKey { secret: "m1".into(), key: "value".into(), present: vec!["m1.config".into()] };
+        let seen =
+            Seen::NoKey { secret: "m1".into(), key: "value".into(), present: vec!["m1.config".into()] };
         let fault = fault(&seen);
         assert_eq!(fault.reason, Reason::KubeconfigKeyMissing);
         assert_eq!(fault.message, "spec.kubeconfig.key: Secret `m1` has no key `value`; it has m1.config");
@@ -77,7 +80,8 @@ mod tests {
 
     #[test]
     fn k14_garbage_in_a_kubeconfig_is_a_fault_that_names_the_secret() {
-        let seen = Seen::Kubeconfig { secret: "m1".into(), key: "value".into(), content: vec![0xff, 0x00, b'{'] };
+        let seen =
+            Seen::Kubeconfig { secret: "m1".into(), key: "value".into(), content: vec![0xff, 0x00, b'{'] };
         let fault = fault(&seen);
         assert_eq!(fault.reason, Reason::KubeconfigInvalid);
         assert!(fault.message.starts_with("Secret `m1`, key `value`: "), "{}", fault.message);

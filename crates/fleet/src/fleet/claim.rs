@@ -35,7 +35,11 @@ pub(super) async fn release(ctx: &Ctx, fleet: &Fleet, kept: &[ClusterKey]) -> Re
     Ok(())
 }
 
-fn labelled<K: HubKind>(all: Vec<std::sync::Arc<Guarded<K>>>, kind: ClusterKind, fleet: &Fleet) -> Vec<ClusterKey> {
+fn labelled<K: HubKind>(
+    all: Vec<std::sync::Arc<Guarded<K>>>,
+    kind: ClusterKind,
+    fleet: &Fleet,
+) -> Vec<ClusterKey> {
     let value = names::label_value(&fleet.name_any());
     let namespace = fleet.namespace().unwrap_or_default();
     let carries = |object: &Guarded<K>| object.labels().get(names::FLEET_NAME_LABEL) == Some(&value);
@@ -60,8 +64,12 @@ pub(super) fn rival(hub: &Hub, fleet: &Fleet, key: &ClusterKey) -> Option<String
 
 async fn set_label(ctx: &Ctx, key: &ClusterKey, fleet: Option<&str>) -> Result<(), Error> {
     match key.kind {
-        ClusterKind::AttachedCluster => label(ctx, find(&ctx.hub.attached, &key.namespace, &key.name), fleet).await,
-        ClusterKind::Cluster => label(ctx, find(&ctx.hub.provisioned, &key.namespace, &key.name), fleet).await,
+        ClusterKind::AttachedCluster => {
+            label(ctx, find(&ctx.hub.attached, &key.namespace, &key.name), fleet).await
+        }
+        ClusterKind::Cluster => {
+            label(ctx, find(&ctx.hub.provisioned, &key.namespace, &key.name), fleet).await
+        }
     }
 }
 

@@ -207,7 +207,10 @@ mod tests {
     async fn k07_a_marker_that_cannot_be_read_is_somebody_elses() {
         let store = MapStore::default();
         store.create("owners/a.json", Bytes::from_static(b"{")).await.unwrap();
-        assert!(matches!(owner(&store, "owners/a.json", &marker("one")).await.unwrap(), Owner::Foreign { .. }));
+        assert!(matches!(
+            owner(&store, "owners/a.json", &marker("one")).await.unwrap(),
+            Owner::Foreign { .. }
+        ));
     }
 
     #[test]

@@ -35,29 +35,40 @@ pub(super) async fn credential(ctx: &Ctx, fleet: &Fleet) -> Result<Option<Creden
         return Ok(None);
     };
     let name = &plugin.storage.secret_name;
-    let found = if name.is_empty() { None } else { ctx.hub.secret(&fleet.namespace().unwrap_or_default(), name).await? };
+    let found = if name.is_empty() {
+        None
+    } else {
+        ctx.hub.secret(&fleet.namespace().unwrap_or_default(), name).await?
+    };
     Ok(Some(found.map_or_else(|| missing(name), |secret| read(name, &secret))))
 }
 
 fn missing(name: &str) -> Credential {
-    let message = format!("there is no Secret `{name}` in this namespace; create it with keys `access-key` and `secret-key`");
+    let message = format!(
+        "there is no Secret `{name}` in this namespace; create it with keys `access-key` and `secret-key`"
+    );
     Credential::Faulty(vec![Problem { reason: Reason::CredentialSecretMissing, message }])
 }
 
 fn read(name: &str, secret: &Secret) -> Credential {
     let mut faults = Vec::new();
     let mut value = |key: &str, needed: bool| -> Option<String> {
-        let fault = |reason, text: &str| Problem { reason, message: format!("Secret `{name}`, key `{key}`: {text}") };
+        let fault =
+            |reason, text: &str| Problem { reason, message: format!("Secret `{name}`, key `{key}`: {text}") };
         match secret.data.as_ref().and_then(|data| data.get(key)) {
             None if needed => faults.push(fault(Reason::CredentialKeyMissing, "is missing; add it")),
             None => {}
             Some(bytes) => match std::str::from_utf8(&bytes.0) {
                 Ok("") => faults.push(fault(Reason::CredentialKeyMissing, "is empty; fill it")),
                 Ok(text) if text.chars().any(char::is_control) => {
-                    faults.push(fault(Reason::CredentialInvalid, "holds a line break or control character; remove it"));
+                    faults.push(fault(
+                        Reason::CredentialInvalid,
+                        "holds a line break or control character; remove it",
+                    ));
                 }
                 Ok(text) => return Some(text.to_owned()),
-                Err(_) => faults.push(fault(Reason::CredentialInvalid, "is not text; write the key as it was given")),
+                Err(_) => faults
+                    .push(fault(Reason::CredentialInvalid, "is not text; write the key as it was given")),
             },
         }
         None
@@ -94,6 +105,8 @@ pub(super) enum SeenContact {
 /// What is known of a member that answers.
 pub(super) struct SeenAlive {
     pub(super) uid: String,
+    /// Until then the first lists may be under way.
+    pub(super) settled: Option<Instant>,
     /// All storage locations and Secrets of ours, or why they can't be known.
     pub(super) velero: Result<SeenVelero, String>,
     pub(super) owner: Probe<layout::Owner>,
@@ -152,10 +165,10 @@ fn contact(
     plugin: Option<(&ValidPlugin, &RootFinding)>,
     key: &ClusterKey,
 ) -> SeenContact {
-    let (member, uid) = match ctx.members.access(key) {
+    let (member, uid, settled) = match ctx.members.access(key) {
         Access::Connecting => return SeenContact::Connecting,
         Access::Away { why } => return SeenContact::Away { why },
-        Access::Alive { member, uid } => (member, uid),
+        Access::Alive { member, uid, settled } => (member, uid, settled),
     };
     let write = |what| ctx.writes.state(&WriteKey { owner: valid.uid.clone(), cluster: key.clone(), what });
     let owner = match plugin {
@@ -163,6 +176,7 @@ fn contact(
         None => Probe::Running,
     };
     SeenContact::Alive(Box::new(SeenAlive {
+        settled,
         velero: velero(&member, &valid.uid),
         owner,
         secret_write: write(super::apply::SECRET),

@@ -85,7 +85,10 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
 }
 
 /// The layout, if it can be known by now; a store out of the hub's reach holds nothing up.
-fn decide_layout(plugin: &ValidPlugin, root: &Probe<RootFinding>) -> Result<(Option<Layout>, Vec<Problem>), Problem> {
+fn decide_layout(
+    plugin: &ValidPlugin,
+    root: &Probe<RootFinding>,
+) -> Result<(Option<Layout>, Vec<Problem>), Problem> {
     match root {
         Probe::Running => Ok((None, Vec::new())),
         Probe::Failed { why, .. } => {
@@ -96,7 +99,8 @@ fn decide_layout(plugin: &ValidPlugin, root: &Probe<RootFinding>) -> Result<(Opt
         Probe::Known(found) => match found.decide(plugin.layout) {
             Err(message) => Err(Problem { reason: Reason::InvalidSpec, message }),
             Ok(layout) if layout == Layout::Shared && plugin.layout.is_none() => {
-                let message = format!("bucket `{}` holds backups at its root and stays shared", plugin.bucket);
+                let message =
+                    format!("bucket `{}` holds backups at its root and stays shared", plugin.bucket);
                 Ok((Some(layout), vec![Problem { reason: Reason::LayoutAdopted, message }]))
             }
             Ok(layout) => Ok((Some(layout), Vec::new())),
@@ -150,7 +154,12 @@ impl Turn<'_> {
     }
 
     /// The member is to have the plugin.
-    fn serve(&mut self, key: &ClusterKey, mut row: FleetClusterStatus, alive: &SeenAlive) -> FleetClusterStatus {
+    fn serve(
+        &mut self,
+        key: &ClusterKey,
+        mut row: FleetClusterStatus,
+        alive: &SeenAlive,
+    ) -> FleetClusterStatus {
         row.ready = true;
         row.reason = Some(Reason::Connected.as_str().to_owned());
         row.message = None;
@@ -174,13 +183,24 @@ impl Turn<'_> {
         alive: &SeenAlive,
     ) -> Result<(), (Reason, String)> {
         if let Some(twin) = &self.twin {
-            let message = format!("this is the same cluster as {twin}; take one of the two off spec.clusters");
+            let message =
+                format!("this is the same cluster as {twin}; take one of the two off spec.clusters");
             return Err((Reason::SameCluster, message));
         }
         let Some((plugin, layout)) = self.place else {
-            return Err((Reason::Waiting, "the plugin cannot be set up as it is; see the conditions".to_owned()));
+            return Err((
+                Reason::Waiting,
+                "the plugin cannot be set up as it is; see the conditions".to_owned(),
+            ));
         };
-        let velero = alive.velero.as_ref().map_err(|why| (Reason::VeleroMissing, why.clone()))?;
+        let velero = match (&alive.velero, alive.settled) {
+            (Ok(velero), _) => velero,
+            (Err(_), Some(until)) => {
+                self.at(until);
+                return still(status, "what is in the member is being listed");
+            }
+            (Err(why), None) => return Err((Reason::VeleroMissing, why.clone())),
+        };
         let prefix = layout::prefix(plugin, layout, key);
         let (mode, taken) = match &alive.owner {
             Probe::Running if status.location.is_none() => {
@@ -203,7 +223,9 @@ impl Turn<'_> {
             None => Ok(()),
             Some(owner) => Err((
                 Reason::PrefixTaken,
-                format!("prefix `{prefix}` belongs to cluster `{owner}` and is mounted read-only; use another storage.location.prefix"),
+                format!(
+                    "prefix `{prefix}` belongs to cluster `{owner}` and is mounted read-only; use another storage.location.prefix"
+                ),
             )),
         }
     }
@@ -219,13 +241,15 @@ impl Turn<'_> {
     ) -> Result<String, (Reason, String)> {
         let Some((plugin, _)) = self.place else { return Ok(String::new()) };
         let secret = render::secret(self.valid, plugin, key);
-        let hash = secret.metadata.annotations.as_ref().and_then(|all| all.get(render::CONTENT_HASH)).cloned();
+        let hash =
+            secret.metadata.annotations.as_ref().and_then(|all| all.get(render::CONTENT_HASH)).cloned();
         if !velero.secrets.iter().any(|(name, content)| *name == plugin.secret && *content == hash) {
             self.attempt(&alive.secret_write, Action::Secret(Box::new(secret)))?;
         }
         let same_place = |location: &&BackupStorageLocation| {
             location.spec.object_storage.as_ref().is_some_and(|at| {
-                at.bucket.as_deref() == Some(&plugin.bucket) && at.prefix.as_deref().unwrap_or_default() == prefix
+                at.bucket.as_deref() == Some(&plugin.bucket)
+                    && at.prefix.as_deref().unwrap_or_default() == prefix
             })
         };
         let name = match velero.ours(&self.valid.uid).find(same_place) {
@@ -252,7 +276,8 @@ impl Turn<'_> {
     ) -> Result<(), (Reason, String)> {
         let earlier = velero.ours(&self.valid.uid).find(|location| {
             location.metadata.name.as_deref() != Some(current)
-                && (location.spec.access_mode != Some(AccessMode::ReadOnly) || location.spec.default == Some(true))
+                && (location.spec.access_mode != Some(AccessMode::ReadOnly)
+                    || location.spec.default == Some(true))
         });
         let Some(earlier) = earlier else { return Ok(()) };
         let mut retired = earlier.clone();
@@ -281,7 +306,10 @@ impl Turn<'_> {
         let phase = seen.and_then(|seen| seen.phase.as_ref());
         status.phase = phase.map(|phase| phase.as_str().to_owned());
         match phase {
-            None => Err((Reason::LocationPending, format!("Velero has not checked storage location `{name}` yet"))),
+            None => Err((
+                Reason::LocationPending,
+                format!("Velero has not checked storage location `{name}` yet"),
+            )),
             Some(phase) if phase.is_available() => Ok(()),
             Some(phase) => {
                 let message = seen.and_then(|seen| seen.message.as_deref()).unwrap_or("no message");
@@ -309,20 +337,26 @@ impl Turn<'_> {
             }
             Server::Ask => {
                 self.attempt(&alive.server_write, Action::AskServer)?;
-                Err((Reason::Waiting, "Velero is being asked whether it runs".to_owned()))
+                still(status, BEING_ASKED)
             }
             Server::Asked { until } => {
                 self.at(until);
-                Err((Reason::Waiting, "Velero is being asked whether it runs".to_owned()))
+                still(status, BEING_ASKED)
             }
-            Server::Silent => {
-                Err((Reason::VeleroSilent, "no Velero server answers in namespace `velero`; start it".to_owned()))
-            }
+            Server::Silent => Err((
+                Reason::VeleroSilent,
+                "no Velero server answers in namespace `velero`; start it".to_owned(),
+            )),
         }
     }
 
     /// The plugin is to go from the member; it is forgotten once nothing of ours is left.
-    fn clean_up(&mut self, mut row: FleetClusterStatus, alive: &SeenAlive, listed: bool) -> Option<FleetClusterStatus> {
+    fn clean_up(
+        &mut self,
+        mut row: FleetClusterStatus,
+        alive: &SeenAlive,
+        listed: bool,
+    ) -> Option<FleetClusterStatus> {
         row.ready = true;
         row.reason = Some(Reason::Connected.as_str().to_owned());
         row.message = None;
@@ -330,6 +364,10 @@ impl Turn<'_> {
             return Some(row);
         }
         let left = match &alive.velero {
+            Err(_) if alive.settled.is_some() => {
+                self.look_again = self.look_again.into_iter().chain(alive.settled).min();
+                Ok(true)
+            }
             // Without Velero's types there are no locations, and nobody to read the Secret.
             Err(_) => Ok(false),
             Ok(velero) => self.delete_ours(alive, velero),
@@ -382,6 +420,13 @@ impl Turn<'_> {
     }
 }
 
+const BEING_ASKED: &str = "Velero is being asked whether it runs";
+
+/// Nothing new is known: what was good stays good, as after a restart of the hub.
+fn still(status: &MemberBackupStatus, why: &str) -> Result<(), (Reason, String)> {
+    if status.ready { Ok(()) } else { Err((Reason::Waiting, why.to_owned())) }
+}
+
 /// `default` for the first place, a name of its own for each later one.
 fn free_name(velero: &SeenVelero, plugin: &ValidPlugin, prefix: &str) -> Result<String, (Reason, String)> {
     let later = render::later_location(plugin, prefix);
@@ -389,7 +434,10 @@ fn free_name(velero: &SeenVelero, plugin: &ValidPlugin, prefix: &str) -> Result<
         .into_iter()
         .find(|name| !velero.locations.iter().any(|found| found.metadata.name.as_deref() == Some(name)))
         .ok_or_else(|| {
-            let message = format!("storage locations `{}` and `{later}` exist and are somebody else's", render::FIRST_LOCATION);
+            let message = format!(
+                "storage locations `{}` and `{later}` exist and are somebody else's",
+                render::FIRST_LOCATION
+            );
             (Reason::LocationConflict, message)
         })
 }

@@ -16,7 +16,10 @@ pub(crate) enum Probe<T> {
     Running,
     Known(T),
     /// The store did not answer; it is asked again at this time.
-    Failed { why: String, retry_at: Instant },
+    Failed {
+        why: String,
+        retry_at: Instant,
+    },
 }
 
 impl<T> Probe<T> {
@@ -47,7 +50,13 @@ impl<T: Clone + Send + 'static> Answers<T> {
     }
 
     /// The answer to `question` about `subject`; asks if it was never asked or is due again.
-    pub(crate) fn ask<F, W>(self: &Arc<Self>, subject: &str, question: String, ask: impl FnOnce() -> F, wake: W) -> Probe<T>
+    pub(crate) fn ask<F, W>(
+        self: &Arc<Self>,
+        subject: &str,
+        question: String,
+        ask: impl FnOnce() -> F,
+        wake: W,
+    ) -> Probe<T>
     where
         F: Future<Output = Result<T, String>> + Send + 'static,
         W: FnOnce() + Send + 'static,
@@ -57,7 +66,9 @@ impl<T: Clone + Send + 'static> Answers<T> {
             let before = answers.get(subject).filter(|asked| asked.question == question);
             let attempts = match before {
                 None => 0,
-                Some(Asked { probe: Probe::Failed { retry_at, .. }, attempts, .. }) if *retry_at <= Instant::now() => {
+                Some(Asked { probe: Probe::Failed { retry_at, .. }, attempts, .. })
+                    if *retry_at <= Instant::now() =>
+                {
                     *attempts
                 }
                 Some(asked) => return asked.probe.clone(),

@@ -79,8 +79,9 @@ pub(super) fn later_location(plugin: &ValidPlugin, prefix: &str) -> String {
 
 /// Whether a location says everything that `wanted` says; what others added does not matter.
 pub(super) fn says(found: &BackupStorageLocation, wanted: &BackupStorageLocation) -> bool {
-    let BackupStorageLocationSpec { provider, config, credential, object_storage, default, access_mode, .. } =
-        &wanted.spec;
+    let BackupStorageLocationSpec {
+        provider, config, credential, object_storage, default, access_mode, ..
+    } = &wanted.spec;
     let is = &found.spec;
     is.provider == *provider
         && is.config == *config

@@ -72,11 +72,14 @@ fn verdict(plan: &Plan) -> (FleetPhase, Verdict) {
         let message = "spec.clusters is empty; list the clusters of the fleet";
         return (FleetPhase::Pending, Verdict::underway(Reason::NoClusters, message));
     }
-    let (good, away) = (rows.iter().filter(|row| is_good(row)).count(), rows.iter().filter(|row| is_away(row)).count());
+    let (good, away) =
+        (rows.iter().filter(|row| is_good(row)).count(), rows.iter().filter(|row| is_away(row)).count());
     let counts = format!("{good}/{} clusters ready", rows.len());
     match (good, away) {
         (0, _) => (FleetPhase::Running, Verdict::underway(Reason::MembersUnready, counts)),
-        (good, away) if good + away == rows.len() => (FleetPhase::Ready, Verdict::ready(Reason::AsExpected, counts)),
+        (good, away) if good + away == rows.len() => {
+            (FleetPhase::Ready, Verdict::ready(Reason::AsExpected, counts))
+        }
         _ => (FleetPhase::Running, Verdict::underway(Reason::MembersUnready, counts)),
     }
 }
@@ -98,7 +101,8 @@ fn members_ready(plan: &Plan, now: jiff::Timestamp) -> Condition {
 
 fn not_managed(plan: &Plan) -> Option<(Reason, String)> {
     let fields = &plan.not_managed;
-    (!fields.is_empty()).then(|| (Reason::NotManaged, format!("accepted and left alone: {}", fields.join(", "))))
+    (!fields.is_empty())
+        .then(|| (Reason::NotManaged, format!("accepted and left alone: {}", fields.join(", "))))
 }
 
 /// A condition that exists only while there is something to say.
@@ -111,7 +115,12 @@ fn note(conditions: &mut Vec<Condition>, type_: &str, said: Option<(Reason, Stri
     }
 }
 
-pub(super) async fn report_terminating(ctx: &Ctx, fleet: &Fleet, verdict: &Verdict, rows: Vec<FleetClusterStatus>) -> Result<(), Error> {
+pub(super) async fn report_terminating(
+    ctx: &Ctx,
+    fleet: &Fleet,
+    verdict: &Verdict,
+    rows: Vec<FleetClusterStatus>,
+) -> Result<(), Error> {
     let before = fleet.status.clone().unwrap_or_default();
     let mut status = FleetStatus { phase: Some(FleetPhase::Terminating), clusters: rows, ..before.clone() };
     verdict.record(&mut status.conditions, ctx.clock.now());
@@ -123,7 +132,11 @@ pub(super) async fn report_terminating(ctx: &Ctx, fleet: &Fleet, verdict: &Verdi
     Ok(())
 }
 
-pub(super) async fn report_undecodable(ctx: &Ctx, object: &Guarded<Fleet>, error: &InvalidObject) -> Result<(), Error> {
+pub(super) async fn report_undecodable(
+    ctx: &Ctx,
+    object: &Guarded<Fleet>,
+    error: &InvalidObject,
+) -> Result<(), Error> {
     let mut status = FleetStatus { phase: Some(FleetPhase::Failed), ..FleetStatus::default() };
     Verdict::undecodable(error).record(&mut status.conditions, ctx.clock.now());
     ctx.hub.write_status(object, &status).await

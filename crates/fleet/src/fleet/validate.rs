@@ -57,11 +57,18 @@ pub(super) struct ValidPlugin {
 
 impl std::fmt::Debug for ValidPlugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ValidPlugin").field("bucket", &self.bucket).field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("ValidPlugin")
+            .field("bucket", &self.bucket)
+            .field("root", &self.root)
+            .finish_non_exhaustive()
     }
 }
 
-pub(super) fn validate(fleet: &Fleet, credential: Option<&Credential>, default_installer: Installer) -> ValidFleet {
+pub(super) fn validate(
+    fleet: &Fleet,
+    credential: Option<&Credential>,
+    default_installer: Installer,
+) -> ValidFleet {
     let mut not_managed = Vec::new();
     if fleet.annotations().contains_key(names::CONTROL_PLANE_ANNOTATION) {
         not_managed.push(format!("metadata.annotations[{}]", names::CONTROL_PLANE_ANNOTATION));
@@ -107,7 +114,8 @@ fn reference_problems(fleet: &Fleet) -> Vec<Problem> {
         match reference.key("") {
             Err(error) => problems.push(invalid(format!("spec.clusters[{index}]: {error}"))),
             Ok(key) if key.name.is_empty() => {
-                problems.push(invalid(format!("spec.clusters[{index}].name: is empty; name a cluster object")));
+                problems
+                    .push(invalid(format!("spec.clusters[{index}].name: is empty; name a cluster object")));
             }
             Ok(_) => {}
         }
@@ -130,7 +138,9 @@ fn valid_plugin(
         Installer::None => {}
         other => problem(
             Reason::UnsupportedInstaller,
-            format!("{AT}.installer: `{other:?}` is not supported by this version; install Velero yourself and set `None`"),
+            format!(
+                "{AT}.installer: `{other:?}` is not supported by this version; install Velero yourself and set `None`"
+            ),
         ),
     }
     let suffix = match location.provider.as_str() {
@@ -139,7 +149,9 @@ fn valid_plugin(
         other => {
             problem(
                 Reason::UnsupportedProvider,
-                format!("{AT}.storage.location.provider: `{other}` is not supported; use `aws` or `huaweicloud`"),
+                format!(
+                    "{AT}.storage.location.provider: `{other}` is not supported; use `aws` or `huaweicloud`"
+                ),
             );
             "s3"
         }
@@ -151,19 +163,30 @@ fn valid_plugin(
     if location.provider == "huaweicloud" {
         config.insert("checksumAlgorithm".to_owned(), String::new());
     }
-    config.extend(location.region.clone().filter(|region| !region.is_empty()).map(|region| ("region".to_owned(), region)));
+    config.extend(
+        location
+            .region
+            .clone()
+            .filter(|region| !region.is_empty())
+            .map(|region| ("region".to_owned(), region)),
+    );
     config.extend(location.config.clone());
     if location.bucket.is_empty() || location.bucket.contains('/') {
         problem(
             Reason::InvalidSpec,
-            format!("{AT}.storage.location.bucket: `{}` is no bucket name; a folder goes into prefix", location.bucket),
+            format!(
+                "{AT}.storage.location.bucket: `{}` is no bucket name; a folder goes into prefix",
+                location.bucket
+            ),
         );
     }
     let endpoint = config.get("s3Url").cloned().unwrap_or_default();
     if !(endpoint.starts_with("http://") || endpoint.starts_with("https://")) {
         problem(
             Reason::InvalidSpec,
-            format!("{AT}.storage.location.endpoint: `{endpoint}` is no URL; begin it with http:// or https://"),
+            format!(
+                "{AT}.storage.location.endpoint: `{endpoint}` is no URL; begin it with http:// or https://"
+            ),
         );
     }
     let keys = match credential {
@@ -181,7 +204,8 @@ fn valid_plugin(
     let Some((access_key, secret_key, session_token)) = keys.filter(|_| problems.is_empty()) else {
         return Err(problems);
     };
-    let mut cloud = format!("[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n");
+    let mut cloud =
+        format!("[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n");
     if let Some(token) = &session_token {
         cloud.push_str(&format!("aws_session_token={token}\n"));
     }

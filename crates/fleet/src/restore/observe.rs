@@ -25,7 +25,11 @@ pub(super) fn source(ctx: &Ctx, restore: &Restore) -> Option<Arc<Guarded<Backup>
     find(&ctx.hub.backups, &restore.namespace().unwrap_or_default(), &restore.spec.backup_name)
 }
 
-pub(super) fn fleet(ctx: &Ctx, restore: &Restore, source: Option<&Guarded<Backup>>) -> Option<Arc<Guarded<Fleet>>> {
+pub(super) fn fleet(
+    ctx: &Ctx,
+    restore: &Restore,
+    source: Option<&Guarded<Backup>>,
+) -> Option<Arc<Guarded<Fleet>>> {
     let of_backup = || source.and_then(|b| b.0.as_ref().ok()).map(|b| b.spec.destination.fleet.clone());
     let named = restore.spec.destination.as_ref().map(|d| d.fleet.clone()).or_else(of_backup)?;
     find(&ctx.hub.fleets, &restore.namespace().unwrap_or_default(), &named)
@@ -55,7 +59,8 @@ pub(super) fn clusters<'a>(ctx: &Ctx, valid: &'a ValidRestore) -> (Vec<Seen<'a, 
                     Missing::Wait(why) => why,
                     Missing::Copy(copy) => {
                         copies.push((cluster.clone(), *copy));
-                        let message = "the Velero Backup is not known in the member and is being brought back";
+                        let message =
+                            "the Velero Backup is not known in the member and is being brought back";
                         NotYet::Wait(Reason::BackupObjectMissing, message.to_owned())
                     }
                 })
@@ -116,7 +121,10 @@ fn usable(name: &str, backup: &velero::Backup) -> Precondition<String> {
         Some(phase) if phase.is_usable() => Ok(name.to_owned()),
         _ => {
             let phase = phase.map_or("not set", velero::BackupPhase::as_str);
-            Err(NotYet::Wait(Reason::BackupNotFinished, format!("Velero Backup `{name}` is in phase {phase}")))
+            Err(NotYet::Wait(
+                Reason::BackupNotFinished,
+                format!("Velero Backup `{name}` is in phase {phase}"),
+            ))
         }
     }
 }
@@ -136,7 +144,8 @@ fn bring_back(
         Ok(location) => location,
         Err((reason, why)) => return Missing::wait(reason, why),
     };
-    let copy = valid.source.as_ref().zip(row).and_then(|(backup, row)| copy_of(backup, row, cluster, location));
+    let copy =
+        valid.source.as_ref().zip(row).and_then(|(backup, row)| copy_of(backup, row, cluster, location));
     match copy {
         Some(copy) => Missing::Copy(Box::new(copy)),
         None => Missing::wait(

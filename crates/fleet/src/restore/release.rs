@@ -52,7 +52,8 @@ pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Erro
             }
         }
     }
-    let forced = restore.annotations().get(names::FORCE_DELETE_ANNOTATION).is_some_and(|value| value == "true");
+    let forced =
+        restore.annotations().get(names::FORCE_DELETE_ANNOTATION).is_some_and(|value| value == "true");
     if !waiting.is_empty() && !forced {
         let message = format!(
             "waiting for {}; annotate `{}: \"true\"` to give up on what is out of reach",
@@ -64,7 +65,8 @@ pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Erro
         return Ok(run::look_again(times));
     }
     if !waiting.is_empty() {
-        let verdict = Verdict::stalled(Reason::MemberCleanupPending, format!("given up on {}", waiting.join(", ")));
+        let verdict =
+            Verdict::stalled(Reason::MemberCleanupPending, format!("given up on {}", waiting.join(", ")));
         ctx.tell(restore, &[], &verdict).await;
     }
     ctx.forget(restore);
@@ -91,7 +93,9 @@ fn left(ctx: &Ctx, owner: &Owner, cluster: &ClusterKey) -> Left {
             Write::None => Left::Delete(object.name_any()),
             Write::InFlight => Left::Wait("being cleaned up".to_owned(), None),
             Write::Done { until } => Left::Wait("being cleaned up".to_owned(), Some(until)),
-            Write::Failed { retry_at, .. } if retry_at <= tokio::time::Instant::now() => Left::Delete(object.name_any()),
+            Write::Failed { retry_at, .. } if retry_at <= tokio::time::Instant::now() => {
+                Left::Delete(object.name_any())
+            }
             Write::Failed { failure, retry_at } => Left::Wait(failure.to_string(), Some(retry_at)),
         },
     }

@@ -67,7 +67,12 @@ pub(super) fn spec(policy: Option<&RestorePolicy>) -> velero::RestoreSpec {
     }
 }
 
-pub(super) fn velero_restore(valid: &ValidRestore, cluster: &ClusterKey, name: &str, backup: String) -> velero::Restore {
+pub(super) fn velero_restore(
+    valid: &ValidRestore,
+    cluster: &ClusterKey,
+    name: &str,
+    backup: String,
+) -> velero::Restore {
     let spec = velero::RestoreSpec { backup_name: Some(backup), ..valid.template.clone() };
     velero::Restore { metadata: valid.run.owner.metadata(name, cluster), spec, status: None }
 }

@@ -63,7 +63,8 @@ pub(super) fn validate(
         }
     };
     let rows = source.and_then(|backup| backup.status.as_ref()).map(|status| status.backup_details.clone());
-    let source_rows = rows.unwrap_or_default().into_iter().map(|row| (row.cluster(&namespace), row)).collect();
+    let source_rows =
+        rows.unwrap_or_default().into_iter().map(|row| (row.cluster(&namespace), row)).collect();
     let template = template::spec(restore.spec.policy.as_ref());
     Ok(ValidRestore { run, template, source: source.cloned(), source_rows })
 }
@@ -76,7 +77,9 @@ pub(super) fn owner(restore: &Restore, source: Option<&Backup>) -> Owner {
         api_kind: "Restore",
         namespace: restore.namespace().unwrap_or_default(),
         name: restore.name_any(),
-        fleet: named.or_else(|| source.map(|backup| backup.spec.destination.fleet.clone())).unwrap_or_default(),
+        fleet: named
+            .or_else(|| source.map(|backup| backup.spec.destination.fleet.clone()))
+            .unwrap_or_default(),
     }
 }
 
@@ -89,17 +92,21 @@ fn first_look(
 ) -> Result<Vec<ClusterKey>, Unfit> {
     let named = &restore.spec.backup_name;
     let policy = restore.spec.policy.as_ref();
-    let problems = policy.and_then(|policy| policy.resource_filter.as_ref()).map(filter_problems).unwrap_or_default();
+    let problems =
+        policy.and_then(|policy| policy.resource_filter.as_ref()).map(filter_problems).unwrap_or_default();
     if !problems.is_empty() {
         return Err(Unfit::stalled(Reason::InvalidSpec, &problems));
     }
     let Some(source) = source else {
-        let message = format!("spec.backupName: there is no Backup `{named}` in this namespace; create it or name another");
+        let message = format!(
+            "spec.backupName: there is no Backup `{named}` in this namespace; create it or name another"
+        );
         return Err(Unfit::waiting(Reason::BackupNotFound, message));
     };
     if source.spec.schedule().is_some() {
-        let message = format!("spec.backupName: Backup `{named}` is scheduled, which this version does not support");
-        return Err(Unfit::stalled(Reason::ScheduleNotSupported, &[message]));
+        let message =
+            format!("spec.backupName: Backup `{named}` is scheduled, which this version does not support");
+        return Err(Unfit::stalled(Reason::NotSupported, &[message]));
     }
     let covered = covered(source);
     let wanted = match &restore.spec.destination {
@@ -114,7 +121,9 @@ fn first_look(
     match source.phase() {
         Some(RunPhase::Failed | RunPhase::FailedValidation) => Err(Unfit::stalled(
             Reason::BackupFailed,
-            &[format!("spec.backupName: Backup `{named}` failed in every cluster; there is nothing to restore")],
+            &[format!(
+                "spec.backupName: Backup `{named}` failed in every cluster; there is nothing to restore"
+            )],
         )),
         _ if wanted.iter().any(|key| phases(key).is_some_and(RowPhase::is_terminal)) => Ok(wanted),
         _ => Err(Unfit::waiting(
@@ -144,10 +153,11 @@ fn resolve(
         let message = format!("spec.destination.fleet: there is no Fleet `{asked}` in this namespace");
         return Err(Unfit::waiting(Reason::FleetNotFound, message));
     };
-    let clusters = destination::resolve(fleet, destination, "spec.destination", labels).map_err(|problems| {
-        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        Unfit::stalled(Reason::InvalidSpec, &problems)
-    })?;
+    let clusters =
+        destination::resolve(fleet, destination, "spec.destination", labels).map_err(|problems| {
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Unfit::stalled(Reason::InvalidSpec, &problems)
+        })?;
     if clusters.is_empty() {
         return Err(Unfit::waiting(Reason::NoClusters, "no cluster matches spec.destination"));
     }

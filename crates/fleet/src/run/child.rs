@@ -80,7 +80,10 @@ fn is_ours<K: ResourceExt>(object: &K, owner: &Owner, cluster: &ClusterKey) -> b
     match object.labels().get(names::OWNER_UID_LABEL) {
         Some(uid) => {
             *uid == owner.uid
-                && object.annotations().get(names::CLUSTER_ANNOTATION).is_none_or(|made_for| *made_for == cluster.to_string())
+                && object
+                    .annotations()
+                    .get(names::CLUSTER_ANNOTATION)
+                    .is_none_or(|made_for| *made_for == cluster.to_string())
         }
         None => {
             let (key, value) = owner.name_label();
@@ -111,20 +114,10 @@ impl From<(Reason, String)> for NotYet {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Contact {
     Live,
-    /// Being connected to; what was said before stands.
-    NotYet,
+    /// Being connected to or listed; what was said before stands, at most until the given time.
+    NotYet(Option<Instant>),
     /// Out of reach, and why.
     Lost(String),
-}
-
-impl From<&Access> for Contact {
-    fn from(access: &Access) -> Self {
-        match access {
-            Access::Alive { .. } => Self::Live,
-            Access::Connecting => Self::NotYet,
-            Access::Away { why } => Self::Lost(why.clone()),
-        }
-    }
 }
 
 /// What is known of one cluster when its row is decided.
@@ -150,21 +143,32 @@ pub(crate) fn observe<'a, K: VeleroRun>(
     look: impl Fn(&Member, &str) -> Knowledge<Arc<K>>,
     needs: impl FnOnce(&Member) -> Precondition<K::Needs>,
 ) -> Seen<'a, K> {
-    let access = ctx.members.access(cluster);
-    let contact = Contact::from(&access);
     let recorded = run.recorded.get(cluster).cloned();
-    let Access::Alive { member, .. } = access else {
-        let why = "the member is out of reach".to_owned();
-        let place = Place::Unknown { why: why.clone() };
-        let precondition = Err(NotYet::Wait(Reason::Unreachable, why));
-        return Seen { cluster, recorded, contact, place, write: Write::None, precondition };
+    let (member, settled) = match ctx.members.access(cluster) {
+        Access::Alive { member, settled, .. } => (member, settled),
+        Access::Connecting => return Seen::nothing(cluster, recorded, Contact::NotYet(None)),
+        Access::Away { why } => return Seen::nothing(cluster, recorded, Contact::Lost(why)),
     };
     let place = place(names, |name| look(&member, name), &run.owner, cluster);
+    if settled.is_some() && matches!(place, Place::Unknown { .. }) {
+        return Seen::nothing(cluster, recorded, Contact::NotYet(settled));
+    }
     let key = creation(&run.owner, cluster);
     if matches!(place, Place::Ours(_)) {
         ctx.writes.forget(&key);
     }
-    Seen { cluster, recorded, contact, place, write: ctx.writes.state(&key), precondition: needs(&member) }
+    let (write, precondition) = (ctx.writes.state(&key), needs(&member));
+    Seen { cluster, recorded, contact: Contact::Live, place, write, precondition }
+}
+
+impl<'a, K: VeleroRun> Seen<'a, K> {
+    /// A member that can't be asked.
+    fn nothing(cluster: &'a ClusterKey, recorded: Option<Row<K::Status>>, contact: Contact) -> Self {
+        let why = "the member can't be asked";
+        let place = Place::Unknown { why: why.to_owned() };
+        let precondition = Err(NotYet::Wait(Reason::Unreachable, why.to_owned()));
+        Seen { cluster, recorded, contact, place, write: Write::None, precondition }
+    }
 }
 
 /// What follows for one cluster.
@@ -185,7 +189,7 @@ pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs>
     }
     match contact {
         Contact::Live => {}
-        Contact::NotYet => return said(row),
+        Contact::NotYet(until) => return Step { row, create: None, look_again: until },
         Contact::Lost(why) => return said(row.because(Reason::Unreachable, why)),
     }
     match place {
@@ -193,7 +197,8 @@ pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs>
         Place::Unknown { why } => said(row.because(Reason::VeleroMissing, why)),
         Place::Free { .. } | Place::Taken { .. } if row.started() => said(child_is_gone(row)),
         Place::Taken { name } => {
-            let message = format!("`{name}` in the member belongs to another owner; give this object another name");
+            let message =
+                format!("`{name}` in the member belongs to another owner; give this object another name");
             said(row.in_phase(RowPhase::Failed).because(Reason::AlreadyExists, message))
         }
         Place::Free { name } => not_there_yet(row, name, write, precondition),
@@ -246,10 +251,15 @@ fn observed<K: VeleroRun>(row: Row<K::Status>, child: &K) -> Row<K::Status> {
 }
 
 fn child_is_gone<S>(row: Row<S>) -> Row<S> {
-    row.in_phase(RowPhase::Failed)
-        .because(Reason::ChildGone, "the Velero object was deleted in the member before it finished; it is not made again")
+    row.in_phase(RowPhase::Failed).because(
+        Reason::ChildGone,
+        "the Velero object was deleted in the member before it finished; it is not made again",
+    )
 }
 
 fn said<S, N>(row: Row<S>) -> Step<S, N> {
     Step { row, create: None, look_again: None }
 }
+
+#[cfg(test)]
+mod tests;

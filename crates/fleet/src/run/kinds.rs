@@ -1,12 +1,12 @@
 //! The two kinds of run, on the hub and in the members, in the terms of this module.
 
+use jiff::Timestamp;
 use kurator_api::backup::{Backup, BackupDetails, BackupPhase, BackupStatus, RowPhase, Summary};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::Condition;
 use kurator_api::reason::Reason;
 use kurator_api::restore::{Restore, RestoreDetails, RestorePhase, RestoreStatus};
 use kurator_api::velero;
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::child::{Outcome, VeleroRun};
@@ -106,7 +106,8 @@ macro_rules! run_kind {
             }
 
             fn status(said: Said<$Details>) -> $Status {
-                let Said { phase, conditions, details, summary, observed_generation, started, completed } = said;
+                let Said { phase, conditions, details, summary, observed_generation, started, completed } =
+                    said;
                 $Status {
                     phase: phase.map(Into::into),
                     conditions,
@@ -180,7 +181,11 @@ impl Details for BackupDetails {
     type Status = velero::BackupStatus;
 
     fn cluster(&self, namespace: &str) -> ClusterKey {
-        ClusterKey { namespace: namespace.to_owned(), kind: self.cluster_kind, name: self.cluster_name.clone() }
+        ClusterKey {
+            namespace: namespace.to_owned(),
+            kind: self.cluster_kind,
+            name: self.cluster_name.clone(),
+        }
     }
 
     fn read(&self, cluster: ClusterKey) -> Row<Self::Status> {
@@ -223,7 +228,11 @@ impl Details for RestoreDetails {
     type Status = velero::RestoreStatus;
 
     fn cluster(&self, namespace: &str) -> ClusterKey {
-        ClusterKey { namespace: namespace.to_owned(), kind: self.cluster_kind, name: self.cluster_name.clone() }
+        ClusterKey {
+            namespace: namespace.to_owned(),
+            kind: self.cluster_kind,
+            name: self.cluster_name.clone(),
+        }
     }
 
     fn read(&self, cluster: ClusterKey) -> Row<Self::Status> {
@@ -278,8 +287,12 @@ impl VeleroRun for velero::Backup {
             Some(P::FailedValidation) => RowPhase::FailedValidation,
             None | Some(_) => RowPhase::InProgress,
         };
-        let message =
-            complaint(status.failure_reason.as_deref(), &status.validation_errors, status.errors, status.warnings);
+        let message = complaint(
+            status.failure_reason.as_deref(),
+            &status.validation_errors,
+            status.errors,
+            status.warnings,
+        );
         Outcome { status, phase, message }
     }
 }
@@ -299,8 +312,12 @@ impl VeleroRun for velero::Restore {
             Some(P::FailedValidation) => RowPhase::FailedValidation,
             None | Some(_) => RowPhase::InProgress,
         };
-        let message =
-            complaint(status.failure_reason.as_deref(), &status.validation_errors, status.errors, status.warnings);
+        let message = complaint(
+            status.failure_reason.as_deref(),
+            &status.validation_errors,
+            status.errors,
+            status.warnings,
+        );
         Outcome { status, phase, message }
     }
 }

@@ -77,9 +77,10 @@ fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
             Verdict::underway(Reason::InProgress, with_wait(format!("{counts} clusters completed")))
         }
         Aggregate::Completed => Verdict::ready(Reason::Completed, format!("{counts} clusters completed")),
-        Aggregate::PartiallyFailed => {
-            Verdict::stalled(Reason::PartiallyFailed, format!("{counts} clusters completed; the other rows say why not"))
-        }
+        Aggregate::PartiallyFailed => Verdict::stalled(
+            Reason::PartiallyFailed,
+            format!("{counts} clusters completed; the other rows say why not"),
+        ),
         Aggregate::Failed => Verdict::stalled(Reason::Failed, "no cluster succeeded; the rows say why"),
     }
 }

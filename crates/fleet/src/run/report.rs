@@ -43,7 +43,9 @@ where
         return Ok(None);
     }
     let uid = object.uid().unwrap_or_default();
-    if !urgent && let Some(wait) = ctx.pace.wait(&uid, || serde_json::to_vec(&status).map_or(0, |json| json.len())) {
+    if !urgent
+        && let Some(wait) = ctx.pace.wait(&uid, || serde_json::to_vec(&status).map_or(0, |json| json.len()))
+    {
         return Ok(Some(wait));
     }
     ctx.hub.write_status(object, &status).await?;

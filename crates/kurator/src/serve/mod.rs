@@ -53,7 +53,10 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     tasks.spawn(ended.clone().run_until_cancelled_owned(end_on_signal(shutdown.clone())?));
 
     let config = hub_config(&flags).await.map_err(|error| {
-        Failure::with_hint(error, "name the hub with --kubeconfig FILE, or run in a pod with a service account")
+        Failure::with_hint(
+            error,
+            "name the hub with --kubeconfig FILE, or run in a pod with a service account",
+        )
     })?;
     let server = config.cluster_url.to_string();
     let namespace = flags.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
@@ -65,9 +68,10 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     let metrics = Metrics::register(&mut registry);
     let health = Arc::new(Health::new(registry));
     let listener = tokio::net::TcpListener::bind(flags.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", flags.listen)).map_err(|error| {
-        Failure::with_hint(error, "another process may hold the port; choose one with --listen ADDRESS")
-    })?;
+    let listener =
+        listener.with_context(|| format!("cannot listen on {}", flags.listen)).map_err(|error| {
+            Failure::with_hint(error, "another process may hold the port; choose one with --listen ADDRESS")
+        })?;
     tasks.spawn(http::serve(listener, Arc::clone(&health), ended.clone()));
 
     let release = CancellationToken::new();

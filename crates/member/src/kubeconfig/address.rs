@@ -1,4 +1,4 @@
-//! Which network addresses a stranger may send us to (RULES section 11).
+//! Which network addresses a stranger may send us to.
 //!
 //! The same test is made twice: on an address written in the kubeconfig, and on every address that a host name
 //! resolves to at the moment of connecting, because a name may change its mind after it was looked at.

@@ -6,7 +6,7 @@ use std::fmt;
 /// for other credentials, one whose file is malformed has to mend it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Well-formed, but it asks for something that a stranger's file may not ask for (RULES section 11).
+    /// Well-formed, but it asks for something that a stranger's file may not ask for.
     Refused,
     /// Not a usable kubeconfig.
     Malformed,

@@ -8,7 +8,7 @@ use std::{
 use http::StatusCode;
 use kube::{core::Status, runtime::watcher};
 
-/// Longest sentence that goes into a status, in characters (RULES section 9).
+/// Longest sentence that goes into a status, in characters.
 const SENTENCE: usize = 200;
 
 /// What went wrong with a request, in one sentence.

@@ -1,0 +1,230 @@
+use super::*;
+use kurator_api::cluster::ClusterKind;
+use kurator_api::names::ChildKind;
+use kurator_api::velero;
+use serde_json::json;
+use std::time::Duration;
+
+type Backups = Step<velero::BackupStatus, String>;
+
+fn cluster() -> ClusterKey {
+    ClusterKey { namespace: "default".into(), kind: ClusterKind::AttachedCluster, name: "m1".into() }
+}
+
+fn owner() -> Owner {
+    Owner {
+        uid: "11111111-2222".into(),
+        kind: ChildKind::Backup,
+        api_kind: "Backup",
+        namespace: "default".into(),
+        name: "nightly".into(),
+        fleet: "quickstart".into(),
+    }
+}
+
+/// A Velero Backup made for `owner()`, in this phase.
+fn ours(phase: Option<&str>) -> Arc<velero::Backup> {
+    let mut backup = velero::Backup {
+        metadata: owner().metadata("m1-backup-default-nightly", &cluster()),
+        ..Default::default()
+    };
+    backup.status = phase.map(|phase| serde_json::from_value(json!({"phase": phase})).unwrap());
+    Arc::new(backup)
+}
+
+fn recorded(phase: RowPhase) -> Option<Row<velero::BackupStatus>> {
+    let row = Row { child: Some("m1-backup-default-nightly".into()), ..Row::new(cluster()) };
+    Some(row.in_phase(phase))
+}
+
+fn decide(change: impl FnOnce(&mut Seen<'_, velero::Backup>)) -> Backups {
+    let cluster = cluster();
+    let mut seen = Seen {
+        cluster: &cluster,
+        recorded: None,
+        contact: Contact::Live,
+        place: Place::Free { name: "m1-backup-default-nightly".into() },
+        write: Write::None,
+        precondition: Ok("default".into()),
+    };
+    change(&mut seen);
+    step(seen)
+}
+
+fn says(step: &Backups) -> (RowPhase, Option<Reason>, bool) {
+    (step.row.phase, step.row.reason, step.create.is_some())
+}
+
+#[test]
+fn what_is_known_to_be_absent_is_created_once() {
+    let step = decide(|_| {});
+    assert_eq!(step.create, Some(("m1-backup-default-nightly".into(), "default".into())));
+    assert_eq!(step.row.phase, RowPhase::Pending);
+}
+
+#[test]
+fn nothing_is_created_where_nothing_is_known() {
+    let step = decide(|seen| seen.place = Place::Unknown { why: "no list".into() });
+    assert_eq!(says(&step), (RowPhase::Pending, Some(Reason::VeleroMissing), false));
+}
+
+#[test]
+fn k44_an_unreachable_member_has_a_row_that_says_so() {
+    let step = decide(|seen| seen.contact = Contact::Lost("no answer since noon".into()));
+    assert_eq!(says(&step), (RowPhase::Pending, Some(Reason::Unreachable), false));
+    assert_eq!(step.row.message.as_deref(), Some("no answer since noon"));
+}
+
+#[test]
+fn a_running_backup_stays_in_progress_while_its_member_is_out_of_reach() {
+    let step = decide(|seen| {
+        seen.recorded = recorded(RowPhase::InProgress);
+        seen.contact = Contact::Lost("gone".into());
+    });
+    assert_eq!(says(&step), (RowPhase::InProgress, Some(Reason::Unreachable), false));
+}
+
+#[test]
+fn while_a_member_is_being_connected_to_the_last_word_stands() {
+    let before = recorded(RowPhase::InProgress).map(|row| row.because(Reason::InProgress, "3 of 5"));
+    let step = decide(|seen| {
+        seen.recorded.clone_from(&before);
+        seen.contact = Contact::NotYet(None);
+    });
+    assert_eq!(Some(step.row), before);
+}
+
+#[test]
+fn k06_what_was_made_once_is_never_made_again() {
+    let step = decide(|seen| seen.recorded = recorded(RowPhase::InProgress));
+    assert_eq!(says(&step), (RowPhase::Failed, Some(Reason::ChildGone), false));
+}
+
+#[test]
+fn k06_a_finished_row_ignores_whatever_becomes_of_its_child() {
+    for phase in
+        [RowPhase::Completed, RowPhase::PartiallyFailed, RowPhase::Failed, RowPhase::FailedValidation]
+    {
+        for place in [
+            Place::Free { name: "x".into() },
+            Place::Ours(ours(Some("InProgress"))),
+            Place::Taken { name: "x".into() },
+        ] {
+            let step = decide(|seen| {
+                seen.recorded = recorded(phase);
+                seen.place = place.clone();
+            });
+            assert_eq!((step.row.phase, step.create), (phase, None));
+        }
+    }
+}
+
+#[test]
+fn k16_every_terminal_phase_of_velero_ends_the_row() {
+    for (phase, expected) in [
+        ("Completed", RowPhase::Completed),
+        ("PartiallyFailed", RowPhase::PartiallyFailed),
+        ("Failed", RowPhase::Failed),
+        ("FailedValidation", RowPhase::FailedValidation),
+    ] {
+        assert_eq!(decide(|seen| seen.place = Place::Ours(ours(Some(phase)))).row.phase, expected);
+    }
+}
+
+#[test]
+fn n2_phases_of_other_releases_count_as_in_progress_and_are_shown() {
+    for phase in ["Queued", "ReadyToStart", "Finalizing", "SomethingNew"] {
+        let row = decide(|seen| seen.place = Place::Ours(ours(Some(phase)))).row;
+        assert_eq!(row.phase, RowPhase::InProgress);
+        let shown = row.status.and_then(|status| status.phase).map(|phase| phase.to_string());
+        assert_eq!(shown.as_deref(), Some(phase));
+    }
+}
+
+#[test]
+fn veleros_words_come_with_a_failure() {
+    let mut failed = (*ours(Some("FailedValidation"))).clone();
+    failed.status.as_mut().unwrap().validation_errors = vec!["no location".into(), "bad ttl".into()];
+    let row = decide(|seen| seen.place = Place::Ours(Arc::new(failed))).row;
+    assert_eq!(row.message.as_deref(), Some("no location; bad ttl"));
+}
+
+#[test]
+fn a_write_under_way_is_not_repeated() {
+    assert_eq!(decide(|seen| seen.write = Write::InFlight).create, None);
+    let until = Instant::now() + Duration::from_secs(5);
+    let step = decide(|seen| seen.write = Write::Done { until });
+    assert_eq!((step.create, step.look_again), (None, Some(until)));
+}
+
+#[test]
+fn a_refusal_ends_the_row_with_the_servers_words() {
+    let write = Write::Failed { failure: Failure::Refused("spec.ttl: bad".into()), retry_at: Instant::now() };
+    let step = decide(|seen| seen.write = write);
+    assert_eq!(says(&step), (RowPhase::Failed, Some(Reason::MemberRefused), false));
+    assert_eq!(step.row.message.as_deref(), Some("spec.ttl: bad"));
+}
+
+#[test]
+fn a_failure_on_the_way_is_tried_again_at_its_time() {
+    let later = Instant::now() + Duration::from_secs(60);
+    let failure = Failure::Forbidden("may not create".into());
+    let step = decide(|seen| seen.write = Write::Failed { failure: failure.clone(), retry_at: later });
+    assert_eq!(says(&step), (RowPhase::Pending, Some(Reason::Forbidden), false));
+    assert_eq!(step.look_again, Some(later));
+    let due = decide(|seen| seen.write = Write::Failed { failure, retry_at: Instant::now() });
+    assert!(due.create.is_some());
+}
+
+#[test]
+fn a_missing_precondition_is_waited_for_or_ends_the_row() {
+    let wait =
+        decide(|seen| seen.precondition = Err(NotYet::Wait(Reason::LocationUnavailable, "no bucket".into())));
+    assert_eq!(says(&wait), (RowPhase::Pending, Some(Reason::LocationUnavailable), false));
+    let never = decide(|seen| seen.precondition = Err(NotYet::Never(Reason::BackupFailed, "failed".into())));
+    assert_eq!(says(&never), (RowPhase::FailedValidation, Some(Reason::BackupFailed), false));
+}
+
+fn find(objects: &[(&str, Arc<velero::Backup>)]) -> Place<velero::Backup> {
+    let names = ["first".to_owned(), "second".to_owned()];
+    let look = |name: &str| match objects.iter().find(|(held, _)| *held == name) {
+        Some((_, object)) => Knowledge::Present(Arc::clone(object)),
+        None => Knowledge::Absent,
+    };
+    place(&names, look, &owner(), &cluster())
+}
+
+fn foreign(labels: serde_json::Value) -> Arc<velero::Backup> {
+    let backup = json!({"metadata": {"name": "first", "labels": labels}, "spec": {}});
+    Arc::new(serde_json::from_value(backup).unwrap())
+}
+
+#[test]
+fn k38_a_name_that_another_owner_holds_leads_to_the_second_one() {
+    let taken = foreign(json!({"kurator.dev/owner-uid": "somebody"}));
+    assert!(matches!(find(&[]), Place::Free { name } if name == "first"));
+    assert!(matches!(find(&[("first", Arc::clone(&taken))]), Place::Free { name } if name == "second"));
+    assert!(
+        matches!(find(&[("first", Arc::clone(&taken)), ("second", taken)]), Place::Taken { name } if name == "second")
+    );
+}
+
+#[test]
+fn k38_our_object_is_found_under_either_name() {
+    let taken = foreign(json!({"kurator.dev/owner-uid": "somebody"}));
+    assert!(matches!(find(&[("first", taken), ("second", ours(None))]), Place::Ours(_)));
+    assert!(matches!(find(&[("first", ours(None))]), Place::Ours(_)));
+}
+
+#[test]
+fn k38_an_object_made_for_another_cluster_of_the_same_owner_is_not_ours() {
+    let mut twin = (*ours(None)).clone();
+    twin.annotations_mut().insert(names::CLUSTER_ANNOTATION.into(), "Cluster default/m1".into());
+    assert!(matches!(find(&[("first", Arc::new(twin))]), Place::Free { name } if name == "second"));
+}
+
+#[test]
+fn an_object_that_kurator_made_is_adopted() {
+    let kurators = foreign(json!({"kurator.dev/backup-name": "nightly"}));
+    assert!(matches!(find(&[("first", kurators)]), Place::Ours(_)));
+}
