@@ -1,6 +1,7 @@
 //! A hub that ends in the middle of its work, by its own death or on request, and the one that comes after it.
 
 use std::{
+    collections::BTreeSet,
     error::Error,
     path::Path,
     sync::{
@@ -36,7 +37,8 @@ type Outcome = Result<(), Box<dyn Error>>;
 const MEMBERS: usize = 2;
 /// More writes than any run needs.
 const ENOUGH: usize = 1_000;
-/// How long a process may take to end in order.
+/// How long a process may take to end in order. One that does hands its lease back; one that is killed leaves the
+/// next to wait for the lease to run out.
 const ENDED_WITHIN: Duration = Duration::from_secs(10);
 
 /// One test at a time: there is one hub, and each test brings processes of its own to it.
@@ -94,23 +96,25 @@ async fn live(lab: &Lab, writes: usize, done: impl Future<Output = Outcome>) -> 
     Ok(died.is_cancelled())
 }
 
-/// Lets the hub die before its `n`th write on behalf of `object`, for every `n`, and another one finish the work.
-/// `check` looks at what is there in the end.
-async fn die_before_every_write<K: Object>(
+/// Lets the hub die before its `n`th write, for every `n`, and another one finish the work: what the first one made
+/// in the members is what is there in the end, once in each. Returns how many writes a run takes.
+async fn die_before_every_write<K: Object, V: Object>(
     lab: &Lab,
     tenant: &Tenant<'_>,
-    name: impl Fn(usize) -> String,
-    spec: impl Fn(usize) -> serde_json::Value,
-    check: impl AsyncFn(&K) -> Outcome,
+    spec: serde_json::Value,
 ) -> Result<usize, Box<dyn Error>> {
     for n in 0..ENOUGH {
-        let name = name(n);
-        tenant.create::<K>(&name, spec(n)).await?;
+        let name = format!("dies-after-{n}");
+        let uid = tenant.create::<K>(&name, spec.clone()).await?.meta().uid.clone().unwrap_or_default();
         let completed = async || Ok(tenant.all::<K>().until_phase(&name, "Completed").await.map(drop)?);
+
         let died = live(lab, n, completed()).await?;
+        let made = children::<V>(lab, &uid).await?;
         live(lab, ENOUGH, completed()).await?;
-        check(&tenant.all::<K>().get(&name).await?).await?;
-        eprintln!("{name} died {died} {:?}", std::time::SystemTime::UNIX_EPOCH.elapsed());
+        let found = children::<V>(lab, &uid).await?;
+
+        assert_eq!(found.len(), MEMBERS, "{name}: {found:?}");
+        assert!(made.is_subset(&found), "{name}: {made:?} became {found:?}");
         if !died {
             return Ok(n);
         }
@@ -118,56 +122,92 @@ async fn die_before_every_write<K: Object>(
     Err("no end of writes".into())
 }
 
+/// Member and UID of every Velero object that was made for the owner.
+async fn children<V: Object>(lab: &Lab, owner: &str) -> Result<BTreeSet<(usize, String)>, FixtureError> {
+    let label = format!("{}={owner}", names::OWNER_UID_LABEL);
+    let mut found = BTreeSet::new();
+    for i in 1..=MEMBERS {
+        let objects = in_member::<V>(lab.member(i))?.list(&label).await?;
+        found.extend(objects.into_iter().map(|object| (i, object.meta().uid.clone().unwrap_or_default())));
+    }
+    Ok(found)
+}
+
 #[test]
 fn a_hub_killed_between_any_two_writes_goes_on_and_does_nothing_twice() -> Outcome {
     in_turn(async |lab| {
-        let serving = serve(lab).await?;
-        let tenant = Tenant::new(lab, "crash").await?;
-        tenant.ready_fleet(MEMBERS).await?;
-        for i in 1..=MEMBERS {
-            sow(lab.member(i), "crash-shop").await?;
-        }
-        drop(serving);
-
-        let filter = json!({"resourceFilter": {"includedNamespaces": ["crash-shop"]}});
-        let backups = die_before_every_write::<Backup>(
-            lab,
-            &tenant,
-            |n| format!("b{n}"),
-            |_| json!({"destination": {"fleet": tenant.name()}, "policy": filter}),
-            async |backup| {
-                for i in 1..=MEMBERS {
-                    let label = format!("{}={}", names::OWNER_UID_LABEL, backup.uid().unwrap_or_default());
-                    let children = in_member::<velero::Backup>(lab.member(i))?.list(&label).await?;
-                    assert_eq!(children.len(), 1, "{children:?}");
-                }
-                let rows = &backup.status.as_ref().unwrap().backup_details;
-                assert!(rows.iter().all(|row| row.phase == Some(RowPhase::Completed)), "{rows:?}");
-                Ok(())
-            },
-        )
-        .await?;
-        // Finalizer, start, one object per member, end.
-        assert!(backups >= 3 + MEMBERS, "only {backups} writes were counted");
-
-        let restores = die_before_every_write::<Restore>(
-            lab,
-            &tenant,
-            |n| format!("r{n}"),
-            |_| json!({"backupName": "b0"}),
-            async |restore| {
-                for i in 1..=MEMBERS {
-                    let label = format!("{}={}", names::OWNER_UID_LABEL, restore.uid().unwrap_or_default());
-                    let children = in_member::<velero::Restore>(lab.member(i))?.list(&label).await?;
-                    assert_eq!(children.len(), 1, "{children:?}");
-                }
-                let rows = &restore.status.as_ref().unwrap().restore_details;
-                assert!(rows.iter().all(|row| row.phase == Some(RowPhase::Completed)), "{rows:?}");
-                Ok(())
-            },
-        )
-        .await?;
-        assert!(restores >= 3 + MEMBERS, "only {restores} writes were counted");
+        let mut serving = serve(lab).await?;
+        let tenant = fleet(lab, "any-write").await?;
+        serving.terminate(ENDED_WITHIN)?;
+        let backup = backup_spec(&tenant);
+        // At the least: finalizer, start, one object in each member, end.
+        let least = 3 + MEMBERS;
+        let writes = die_before_every_write::<Backup, velero::Backup>(lab, &tenant, backup).await?;
+        assert!(writes >= least, "only {writes} writes of a Backup were seen");
+        let restore = json!({"backupName": "dies-after-0"});
+        let writes = die_before_every_write::<Restore, velero::Restore>(lab, &tenant, restore).await?;
+        assert!(writes >= least, "only {writes} writes of a Restore were seen");
         Ok(())
     })
+}
+
+#[test]
+fn a_killed_process_is_followed_by_one_that_finishes_what_runs() -> Outcome {
+    in_turn(async |lab| {
+        let mut serving = serve(lab).await?;
+        let tenant = fleet(lab, "killed").await?;
+        let uid = run_in_one_member(lab, &tenant).await?;
+        let made = children::<velero::Backup>(lab, &uid).await?;
+        serving.kill()?;
+
+        lab.member(2).start_velero()?;
+        let mut next = serve(lab).await?;
+        tenant.all::<Backup>().until_phase("runs", "Completed").await?;
+        assert_eq!(children::<velero::Backup>(lab, &uid).await?, made);
+        next.terminate(ENDED_WITHIN)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_process_that_is_told_to_end_does_so_within_ten_seconds_though_backups_run() -> Outcome {
+    in_turn(async |lab| {
+        let mut serving = serve(lab).await?;
+        let tenant = fleet(lab, "told").await?;
+        run_in_one_member(lab, &tenant).await?;
+        let ended = serving.terminate(ENDED_WITHIN);
+        lab.member(2).start_velero()?;
+        assert!(ended?.success(), "{}", serving.log()?);
+        Ok(())
+    })
+}
+
+/// A Ready fleet of all members with something to back up.
+async fn fleet<'a>(lab: &'a Lab, name: &str) -> Result<Tenant<'a>, FixtureError> {
+    let tenant = Tenant::new(lab, name).await?;
+    tenant.ready_fleet(MEMBERS).await?;
+    for i in 1..=MEMBERS {
+        sow(lab.member(i), name).await?;
+    }
+    Ok(tenant)
+}
+
+fn backup_spec(tenant: &Tenant<'_>) -> serde_json::Value {
+    json!({
+        "destination": {"fleet": tenant.name()},
+        "policy": {"resourceFilter": {"includedNamespaces": [tenant.name()]}},
+    })
+}
+
+/// A Backup that has completed in member 1 and can't get on in member 2, whose Velero is stopped; its UID.
+async fn run_in_one_member(lab: &Lab, tenant: &Tenant<'_>) -> Result<String, Box<dyn Error>> {
+    lab.member(2).stop_velero()?;
+    let backup = tenant.create::<Backup>("runs", backup_spec(tenant)).await?;
+    let half = [Some(RowPhase::Completed), Some(RowPhase::InProgress)];
+    let is_half_done = |backup: &Backup| {
+        let rows = backup.status.as_ref().map(|status| status.backup_details.as_slice()).unwrap_or_default();
+        rows.iter().map(|row| row.phase).eq(half) && rows.iter().all(|row| row.backup_status_in_cluster.is_some())
+    };
+    tenant.all::<Backup>().until("runs", "completed in one of two members", is_half_done).await?;
+    Ok(backup.uid().unwrap_or_default())
 }

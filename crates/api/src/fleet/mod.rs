@@ -157,6 +157,9 @@ pub struct MemberBackupStatus {
     /// Name of the storage location that new backups go to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// The bucket that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
     /// The member's prefix in the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,

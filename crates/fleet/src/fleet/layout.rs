@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use kurator_api::cluster::ClusterKey;
-use kurator_api::fleet::{Fleet, Layout};
+use kurator_api::fleet::{Fleet, Layout, MemberBackupStatus};
 use kurator_store::s3::S3;
 use kurator_store::{Creation, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,9 @@ impl RootFinding {
     pub(super) fn decide(&self, wanted: Option<Layout>) -> Result<Layout, String> {
         const AT: &str = "spec.plugin.backup.storage.layout";
         match (wanted, self.shared, self.per_cluster) {
-            (None | Some(Layout::Shared), true, _) => Ok(Layout::Shared),
+            (Some(Layout::Shared), true, _) | (None, true, false) => Ok(Layout::Shared),
+            // A folder per cluster has made every shared location there unavailable already.
+            (None, true, true) => Ok(Layout::PerCluster),
             (Some(Layout::PerCluster), true, _) => Err(format!(
                 "{AT}: `PerCluster`, but the root of the bucket holds Velero's own folders; use `Shared` or another prefix"
             )),
@@ -66,6 +68,30 @@ struct Marker {
     cluster: String,
     cluster_uid: String,
     hub_uid: String,
+}
+
+/// The layout for this cluster; `None` while the root is being asked about.
+///
+/// A place that is in use keeps its layout, whatever appears beside it and whether or not the store can be
+/// asked now.
+pub(super) fn choose(
+    plugin: &ValidPlugin,
+    root: &Probe<RootFinding>,
+    in_use: Option<&MemberBackupStatus>,
+    key: &ClusterKey,
+) -> Option<Layout> {
+    let same_place = |used: &&MemberBackupStatus| {
+        let prefix = used.layout.map(|layout| prefix(plugin, layout, key));
+        used.bucket.as_deref() == Some(&plugin.bucket) && used.prefix == prefix
+    };
+    if let Some(layout) = in_use.filter(same_place).and_then(|used| used.layout) {
+        return Some(layout);
+    }
+    match root {
+        Probe::Running => None,
+        Probe::Failed { .. } => Some(plugin.layout.unwrap_or(Layout::PerCluster)),
+        Probe::Known(found) => found.decide(plugin.layout).ok(),
+    }
 }
 
 /// Velero's prefix for this cluster.
@@ -113,11 +139,10 @@ pub(super) fn probe_owner(
     ctx: &Arc<Ctx>,
     fleet: &Fleet,
     plugin: &ValidPlugin,
-    root: &RootFinding,
+    layout: Layout,
     key: &ClusterKey,
     cluster_uid: &str,
 ) -> Probe<Owner> {
-    let Ok(layout) = root.decide(plugin.layout) else { return Probe::Running };
     let subject = format!("{} {key}", fleet.uid().unwrap_or_default());
     let settings = plugin.store.clone();
     let at = marker_key(plugin, layout, key);
@@ -219,6 +244,7 @@ mod tests {
         assert_eq!(finding(false, false).decide(None), Ok(Layout::PerCluster));
         assert_eq!(finding(false, false).decide(Some(Layout::Shared)), Ok(Layout::Shared));
         assert_eq!(finding(true, false).decide(None), Ok(Layout::Shared));
+        assert_eq!(finding(true, true).decide(None), Ok(Layout::PerCluster));
         assert!(finding(true, false).decide(Some(Layout::PerCluster)).is_err());
         assert!(finding(false, true).decide(Some(Layout::Shared)).is_err());
     }

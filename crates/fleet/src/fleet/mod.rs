@@ -13,6 +13,7 @@ mod release;
 mod render;
 mod report;
 mod server;
+mod turn;
 mod validate;
 
 use std::sync::Arc;

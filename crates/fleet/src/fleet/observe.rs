@@ -136,33 +136,39 @@ pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen
         Plugin::Off | Plugin::Faulty(_) => None,
     };
     let root = plugin.map_or(Probe::Running, |plugin| layout::probe_root(ctx, fleet, plugin));
-    let recorded = fleet.status.as_ref().map(|status| status.clusters.as_slice()).unwrap_or_default();
+    let rows = fleet.status.as_ref().map(|status| status.clusters.as_slice()).unwrap_or_default();
     let namespace = fleet.namespace().unwrap_or_default();
     let key_of = |row: &FleetClusterStatus| ClusterKey {
         namespace: namespace.clone(),
         kind: row.kind,
         name: row.name.clone(),
     };
-    let left: Vec<_> = recorded.iter().map(key_of).filter(|key| !valid.clusters.contains(key)).collect();
+    let left: Vec<_> = rows.iter().map(key_of).filter(|key| !valid.clusters.contains(key)).collect();
     let all = valid.clusters.iter().map(|key| (key, true)).chain(left.iter().map(|key| (key, false)));
     let members = all
         .map(|(key, listed)| SeenMember {
             key: key.clone(),
             listed,
-            recorded: recorded.iter().find(|row| row.kind == key.kind && row.name == key.name).cloned(),
+            recorded: recorded(fleet, key).cloned(),
             exists: ctx.hub.has_cluster(key),
             rival: rival(&ctx.hub, fleet, key),
-            contact: contact(ctx, fleet, valid, plugin.zip(root.known()), key),
+            contact: contact(ctx, fleet, valid, plugin.map(|plugin| (plugin, &root)), key),
         })
         .collect();
     Seen { root, members }
+}
+
+/// The row of a cluster as last written.
+fn recorded<'a>(fleet: &'a Fleet, key: &ClusterKey) -> Option<&'a FleetClusterStatus> {
+    let rows = &fleet.status.as_ref()?.clusters;
+    rows.iter().find(|row| row.kind == key.kind && row.name == key.name)
 }
 
 fn contact(
     ctx: &Arc<Ctx>,
     fleet: &Fleet,
     valid: &ValidFleet,
-    plugin: Option<(&ValidPlugin, &RootFinding)>,
+    plugin: Option<(&ValidPlugin, &Probe<RootFinding>)>,
     key: &ClusterKey,
 ) -> SeenContact {
     let (member, uid, settled) = match ctx.members.access(key) {
@@ -171,8 +177,12 @@ fn contact(
         Access::Alive { member, uid, settled } => (member, uid, settled),
     };
     let write = |what| ctx.writes.state(&WriteKey { owner: valid.uid.clone(), cluster: key.clone(), what });
-    let owner = match plugin {
-        Some((plugin, root)) => layout::probe_owner(ctx, fleet, plugin, root, key, &uid),
+    let place = plugin.and_then(|(plugin, root)| {
+        let in_use = recorded(fleet, key).and_then(|row| row.backup.as_ref());
+        Some((plugin, layout::choose(plugin, root, in_use, key)?))
+    });
+    let owner = match place {
+        Some((plugin, layout)) => layout::probe_owner(ctx, fleet, plugin, layout, key, &uid),
         None => Probe::Running,
     };
     SeenContact::Alive(Box::new(SeenAlive {

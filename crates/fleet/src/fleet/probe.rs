@@ -22,15 +22,6 @@ pub(crate) enum Probe<T> {
     },
 }
 
-impl<T> Probe<T> {
-    pub(crate) fn known(&self) -> Option<&T> {
-        match self {
-            Self::Known(answer) => Some(answer),
-            Self::Running | Self::Failed { .. } => None,
-        }
-    }
-}
-
 /// Answers to one kind of question, by what it was asked about.
 pub(crate) struct Answers<T> {
     answers: Mutex<HashMap<String, Asked<T>>>,

@@ -50,6 +50,7 @@ pub(super) fn location(
     name: &str,
     prefix: &str,
     mode: AccessMode,
+    default: bool,
 ) -> BackupStorageLocation {
     let spec = BackupStorageLocationSpec {
         provider: Some(plugin.provider.to_owned()),
@@ -64,7 +65,7 @@ pub(super) fn location(
             prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
             ..ObjectStorage::default()
         }),
-        default: Some(true),
+        default: Some(default),
         access_mode: Some(mode),
         ..BackupStorageLocationSpec::default()
     };
@@ -87,7 +88,8 @@ pub(super) fn says(found: &BackupStorageLocation, wanted: &BackupStorageLocation
         && is.config == *config
         && is.credential == *credential
         && is.object_storage == *object_storage
-        && is.default == *default
+        // Velero leaves a mark that is off out.
+        && is.default.unwrap_or_default() == default.unwrap_or_default()
         && is.access_mode == *access_mode
         && found.metadata.labels.iter().flatten().any(|(key, _)| key == names::OWNER_UID_LABEL)
 }

@@ -16,6 +16,7 @@ fn a_second_fleet_leaves_the_default_location_of_a_member_alone() -> Outcome {
         let name = rows[0].backup.as_ref().and_then(|backup| backup.location.clone()).unwrap_or_default();
         let locations = velero::<BackupStorageLocation>(stage.lab.member(1))?;
         let (first, second) = (locations.get("default").await?, locations.get(&name).await?);
+        println!("{} {}", serde_json::to_string(&first)?, serde_json::to_string(&second)?);
         assert_eq!(first.metadata.annotations.unwrap()["kurator.dev/owner"], format!("Fleet {BASE}/{BASE}"));
         assert_eq!((first.spec.default, first.metadata.generation), (Some(true), Some(1)));
         assert_eq!((second.spec.default, second.metadata.generation), (Some(false), Some(1)), "{clusters:?}");

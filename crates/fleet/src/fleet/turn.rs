@@ -1,0 +1,375 @@
+//! The decision for one member of a Fleet: what its row says and what is written in it next.
+
+use kube::core::ObjectMeta;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::condition::shorten;
+use kurator_api::fleet::{FleetClusterStatus, MemberBackupStatus};
+use kurator_api::reason::Reason;
+use kurator_api::velero::{AccessMode, BackupStorageLocation};
+use tokio::time::Instant;
+
+use super::layout::{self, Owner, RootFinding};
+use super::observe::{SeenAlive, SeenContact, SeenMember, SeenVelero};
+use super::plan::Action;
+use super::probe::Probe;
+use super::render;
+use super::server::{self, Server};
+use super::validate::{ValidFleet, ValidPlugin};
+use crate::location::is_owned_by;
+use crate::writes::Write;
+
+/// What the Fleet wants of its members.
+#[derive(Clone, Copy)]
+pub(super) enum Goal<'a> {
+    /// No plugin: what was written is to go.
+    Off,
+    /// A plugin that can't be set up as it is written: what is there stays.
+    Faulty,
+    Serve(&'a ValidPlugin),
+}
+
+/// The decision for one member.
+pub(super) struct Turn<'a> {
+    pub(super) valid: &'a ValidFleet,
+    pub(super) goal: Goal<'a>,
+    pub(super) root: &'a Probe<RootFinding>,
+    /// An earlier member that is the same cluster.
+    pub(super) twin: Option<ClusterKey>,
+    pub(super) actions: Vec<Action>,
+    pub(super) look_again: Option<Instant>,
+}
+
+impl Turn<'_> {
+    pub(super) fn row(&mut self, member: &SeenMember) -> Option<FleetClusterStatus> {
+        let SeenMember { key, listed, recorded, exists, rival, contact } = member;
+        let mut row = recorded.clone().unwrap_or_default();
+        row.name.clone_from(&key.name);
+        row.kind = key.kind;
+        if !exists {
+            let message = format!("there is no {key}; create it or take it off spec.clusters");
+            return listed.then(|| not_ready(row, Reason::ClusterNotFound, message));
+        }
+        if let Some(rival) = rival.as_ref().filter(|_| *listed) {
+            let message = format!("fleet `{rival}` has this cluster; take it off one of the two");
+            return Some(not_ready(row, Reason::ClusterInAnotherFleet, message));
+        }
+        if !listed && row.backup.is_none() {
+            return None;
+        }
+        match contact {
+            SeenContact::Connecting if recorded.is_some() => Some(row),
+            SeenContact::Connecting => Some(not_ready(row, Reason::Connecting, "being connected to")),
+            SeenContact::Away { why } => Some(not_ready(row, Reason::Unreachable, why)),
+            SeenContact::Alive(alive) => match self.goal {
+                Goal::Serve(_) | Goal::Faulty if *listed => Some(self.serve(key, row, alive)),
+                Goal::Off | Goal::Serve(_) | Goal::Faulty => self.clean_up(row, alive, *listed),
+            },
+        }
+    }
+
+    /// The member is to have the plugin.
+    fn serve(
+        &mut self,
+        key: &ClusterKey,
+        mut row: FleetClusterStatus,
+        alive: &SeenAlive,
+    ) -> FleetClusterStatus {
+        row.ready = true;
+        row.reason = Some(Reason::Connected.as_str().to_owned());
+        row.message = None;
+        let mut backup = row.backup.take().unwrap_or_default();
+        let said = self.backup(key, &mut backup, alive);
+        backup.ready = said.is_ok();
+        let (reason, message) = match said {
+            Ok(()) => (Reason::AsExpected, String::new()),
+            Err(why) => why,
+        };
+        backup.reason = Some(reason.as_str().to_owned());
+        backup.message = Some(shorten(&message)).filter(|text| !text.is_empty());
+        row.backup = Some(backup);
+        row
+    }
+
+    fn backup(
+        &mut self,
+        key: &ClusterKey,
+        status: &mut MemberBackupStatus,
+        alive: &SeenAlive,
+    ) -> Result<(), (Reason, String)> {
+        if let Some(twin) = &self.twin {
+            let message =
+                format!("this is the same cluster as {twin}; take one of the two off spec.clusters");
+            return Err((Reason::SameCluster, message));
+        }
+        let Goal::Serve(plugin) = self.goal else {
+            let message = "the plugin cannot be set up as it is written; see the conditions";
+            return Err((Reason::Waiting, message.to_owned()));
+        };
+        let velero = match (&alive.velero, alive.settled) {
+            (Ok(velero), _) => velero,
+            (Err(_), Some(until)) => {
+                self.at(until);
+                return still(status, "what is in the member is being listed");
+            }
+            (Err(why), None) => return Err((Reason::VeleroMissing, why.clone())),
+        };
+        let Some(layout) = layout::choose(plugin, self.root, Some(status), key) else {
+            return still(status, "the bucket is being looked at");
+        };
+        let prefix = layout::prefix(plugin, layout, key);
+        let (mode, taken) = match &alive.owner {
+            Probe::Running => return still(status, "the owner of the prefix is being asked for"),
+            Probe::Known(Owner::Ours) => (Some(AccessMode::ReadWrite), None),
+            Probe::Known(Owner::Foreign { cluster_uid }) => (Some(AccessMode::ReadOnly), Some(cluster_uid)),
+            Probe::Failed { retry_at, .. } => {
+                self.at(*retry_at);
+                (None, None)
+            }
+        };
+        let name = self.write(plugin, key, alive, velero, &prefix, mode)?;
+        status.bucket = Some(plugin.bucket.clone());
+        status.location = Some(name.clone());
+        status.prefix = Some(prefix.clone());
+        status.layout = Some(layout);
+        self.check_location(status, velero, &name)?;
+        self.check_server(status, alive, velero)?;
+        match taken {
+            None => Ok(()),
+            Some(owner) => Err((
+                Reason::PrefixTaken,
+                format!(
+                    "prefix `{prefix}` belongs to cluster `{owner}` and is mounted read-only; use another storage.location.prefix"
+                ),
+            )),
+        }
+    }
+
+    /// Writes what differs; the name of the location. Without a mode, a location keeps the one it has.
+    fn write(
+        &mut self,
+        plugin: &ValidPlugin,
+        key: &ClusterKey,
+        alive: &SeenAlive,
+        velero: &SeenVelero,
+        prefix: &str,
+        mode: Option<AccessMode>,
+    ) -> Result<String, (Reason, String)> {
+        let secret = render::secret(self.valid, plugin, key);
+        let hash =
+            secret.metadata.annotations.as_ref().and_then(|all| all.get(render::CONTENT_HASH)).cloned();
+        if !velero.secrets.iter().any(|(name, content)| *name == plugin.secret && *content == hash) {
+            self.attempt(&alive.secret_write, Action::Secret(Box::new(secret)))?;
+        }
+        let same_place = |location: &&BackupStorageLocation| {
+            location.spec.object_storage.as_ref().is_some_and(|at| {
+                at.bucket.as_deref() == Some(&plugin.bucket)
+                    && at.prefix.as_deref().unwrap_or_default() == prefix
+            })
+        };
+        let name = match velero.ours(&self.valid.uid).find(same_place) {
+            Some(present) => present.metadata.name.clone().unwrap_or_default(),
+            None => free_name(velero, plugin, prefix)?,
+        };
+        let present = velero.locations.iter().find(|found| found.metadata.name.as_deref() == Some(&name));
+        let kept = || present.and_then(|found| found.spec.access_mode.clone());
+        let mode = mode.or_else(kept).unwrap_or(AccessMode::ReadWrite);
+        let default = mode == AccessMode::ReadWrite && may_be_default(velero, &self.valid.uid, present.map(AsRef::as_ref));
+        let wanted = render::location(self.valid, plugin, key, &name, prefix, mode, default);
+        if !present.is_some_and(|found| render::says(found, &wanted)) {
+            self.attempt(&alive.location_write, Action::Location(Box::new(wanted)))?;
+        }
+        self.retire(key, alive, velero, &name)?;
+        Ok(name)
+    }
+
+    /// An earlier place of ours is kept for restores, read-only: Velero would drop the Backup objects of
+    /// a location that is moved.
+    fn retire(
+        &mut self,
+        key: &ClusterKey,
+        alive: &SeenAlive,
+        velero: &SeenVelero,
+        current: &str,
+    ) -> Result<(), (Reason, String)> {
+        let earlier = velero.ours(&self.valid.uid).find(|location| {
+            location.metadata.name.as_deref() != Some(current)
+                && (location.spec.access_mode != Some(AccessMode::ReadOnly)
+                    || location.spec.default == Some(true))
+        });
+        let Some(earlier) = earlier else { return Ok(()) };
+        let mut retired = earlier.clone();
+        retired.metadata = ObjectMeta {
+            name: earlier.metadata.name.clone(),
+            namespace: earlier.metadata.namespace.clone(),
+            labels: earlier.metadata.labels.clone(),
+            annotations: earlier.metadata.annotations.clone(),
+            ..ObjectMeta::default()
+        };
+        retired.status = None;
+        retired.spec.access_mode = Some(AccessMode::ReadOnly);
+        retired.spec.default = Some(false);
+        tracing::info!(cluster = %key, location = ?retired.metadata.name, "keeping an earlier storage location read-only");
+        self.attempt(&alive.location_write, Action::Location(Box::new(retired)))
+    }
+
+    fn check_location(
+        &self,
+        status: &mut MemberBackupStatus,
+        velero: &SeenVelero,
+        name: &str,
+    ) -> Result<(), (Reason, String)> {
+        let found = velero.locations.iter().find(|location| location.metadata.name.as_deref() == Some(name));
+        let seen = found.and_then(|location| location.status.as_ref());
+        let phase = seen.and_then(|seen| seen.phase.as_ref());
+        status.phase = phase.map(|phase| phase.as_str().to_owned());
+        match phase {
+            None => Err((
+                Reason::LocationPending,
+                format!("Velero has not checked storage location `{name}` yet"),
+            )),
+            Some(phase) if phase.is_available() => Ok(()),
+            Some(phase) => {
+                let message = seen.and_then(|seen| seen.message.as_deref()).unwrap_or("no message");
+                Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
+            }
+        }
+    }
+
+    fn check_server(
+        &mut self,
+        status: &mut MemberBackupStatus,
+        alive: &SeenAlive,
+        velero: &SeenVelero,
+    ) -> Result<(), (Reason, String)> {
+        if let Some(version) = server::version(velero) {
+            status.server_version = Some(version);
+        }
+        match server::server(alive, velero, Instant::now()) {
+            Server::Answers { until } => {
+                self.at(until);
+                if status.server_version.is_none() && !velero.requests.iter().any(|_| true) {
+                    self.attempt(&alive.server_write, Action::AskServer)?;
+                }
+                Ok(())
+            }
+            Server::Ask => {
+                self.attempt(&alive.server_write, Action::AskServer)?;
+                still(status, BEING_ASKED)
+            }
+            Server::Asked { until } => {
+                self.at(until);
+                still(status, BEING_ASKED)
+            }
+            Server::Silent => Err((
+                Reason::VeleroSilent,
+                "no Velero server answers in namespace `velero`; start it".to_owned(),
+            )),
+        }
+    }
+
+    /// The plugin is to go from the member; it is forgotten once nothing of ours is left.
+    fn clean_up(
+        &mut self,
+        mut row: FleetClusterStatus,
+        alive: &SeenAlive,
+        listed: bool,
+    ) -> Option<FleetClusterStatus> {
+        row.ready = true;
+        row.reason = Some(Reason::Connected.as_str().to_owned());
+        row.message = None;
+        if row.backup.is_none() {
+            return Some(row);
+        }
+        let left = match &alive.velero {
+            Err(_) if alive.settled.is_some() => {
+                self.look_again = self.look_again.into_iter().chain(alive.settled).min();
+                Ok(true)
+            }
+            // Without Velero's types there are no locations, and nobody to read the Secret.
+            Err(_) => Ok(false),
+            Ok(velero) => self.delete_ours(alive, velero),
+        };
+        match left {
+            Ok(false) => {
+                row.backup = None;
+                listed.then_some(row)
+            }
+            Ok(true) => Some(not_ready(row, Reason::MemberCleanupPending, "being cleaned up")),
+            Err((_, why)) => Some(not_ready(row, Reason::MemberCleanupPending, why)),
+        }
+    }
+
+    fn delete_ours(&mut self, alive: &SeenAlive, velero: &SeenVelero) -> Result<bool, (Reason, String)> {
+        if let Some(location) = velero.ours(&self.valid.uid).next() {
+            let name = location.metadata.name.clone().unwrap_or_default();
+            self.attempt(&alive.location_write, Action::DeleteLocation(name))?;
+            return Ok(true);
+        }
+        if let Some((name, _)) = velero.secrets.first() {
+            self.attempt(&alive.secret_write, Action::DeleteSecret(name.clone()))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Plans a write unless one is under way; says why if the last one failed and it is too early.
+    fn attempt(&mut self, state: &Write, action: Action) -> Result<(), (Reason, String)> {
+        match state {
+            Write::InFlight => Ok(()),
+            Write::Failed { failure, retry_at } if *retry_at > Instant::now() => {
+                self.at(*retry_at);
+                Err((Reason::MemberRefused, failure.to_string()))
+            }
+            Write::Done { until } => {
+                self.at(*until);
+                self.actions.push(action);
+                Ok(())
+            }
+            Write::None | Write::Failed { .. } => {
+                self.actions.push(action);
+                Ok(())
+            }
+        }
+    }
+
+    fn at(&mut self, time: Instant) {
+        self.look_again = self.look_again.into_iter().chain([time]).min();
+    }
+}
+
+const BEING_ASKED: &str = "Velero is being asked whether it runs";
+
+/// Nothing new is known: what was good stays good, as after a restart of the hub.
+fn still(status: &MemberBackupStatus, why: &str) -> Result<(), (Reason, String)> {
+    if status.ready { Ok(()) } else { Err((Reason::Waiting, why.to_owned())) }
+}
+
+/// Velero allows one default location and takes the mark off all but the newest. So it is never put where
+/// somebody else's location has it, nor put back where Velero took it off.
+fn may_be_default(velero: &SeenVelero, fleet_uid: &str, present: Option<&BackupStorageLocation>) -> bool {
+    let has_mark = |location: &BackupStorageLocation| location.spec.default == Some(true);
+    let others = velero.locations.iter().any(|location| has_mark(location) && !is_owned_by(location, fleet_uid));
+    !others || present.is_some_and(has_mark)
+}
+
+/// `default` for the first place, a name of its own for each later one.
+fn free_name(velero: &SeenVelero, plugin: &ValidPlugin, prefix: &str) -> Result<String, (Reason, String)> {
+    let later = render::later_location(plugin, prefix);
+    [render::FIRST_LOCATION.to_owned(), later.clone()]
+        .into_iter()
+        .find(|name| !velero.locations.iter().any(|found| found.metadata.name.as_deref() == Some(name)))
+        .ok_or_else(|| {
+            let message = format!(
+                "storage locations `{}` and `{later}` exist and are somebody else's",
+                render::FIRST_LOCATION
+            );
+            (Reason::LocationConflict, message)
+        })
+}
+
+fn not_ready(mut row: FleetClusterStatus, reason: Reason, message: impl AsRef<str>) -> FleetClusterStatus {
+    row.ready = false;
+    row.reason = Some(reason.as_str().to_owned());
+    row.message = Some(shorten(message.as_ref()));
+    row
+}

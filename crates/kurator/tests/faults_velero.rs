@@ -1,0 +1,321 @@
+//! What becomes of Velero's objects: odd ends, ends that nobody knows, deletion by hand, and no Velero at all.
+//!
+//! In member 1 Velero never runs. The tests act in its place and write the status of its objects, which brings
+//! about ends that the real one can't be made to have. In member 2 it is the real one.
+
+use std::{error::Error, path::Path, sync::OnceLock};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, ResourceExt};
+use kurator_api::{
+    backup::{Backup, RowPhase},
+    fleet::Fleet,
+    names,
+    restore::Restore,
+    velero,
+};
+use kurator_testkit::{
+    Lab, LabSpec, Serving,
+    fixtures::{BOUND, Object, Shelf, Tenant, minio, ready, sow, velero as in_member},
+    wait::until,
+};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// The one hub process; whoever restarts it holds it.
+struct Stage {
+    lab: &'static Lab,
+    serving: Mutex<Serving>,
+    /// Who may stop and start the real Velero.
+    real: Mutex<()>,
+}
+
+impl Stage {
+    fn set() -> Result<Self, Box<dyn Error>> {
+        let lab = Lab::shared(LabSpec { members: 2, velero: true, s3: true })?;
+        lab.member(1).stop_velero()?;
+        Ok(Self { lab, serving: Mutex::new(lab.run(serve(lab))?), real: Mutex::default() })
+    }
+
+    async fn restart_the_hub(&self) -> Outcome {
+        let mut serving = self.serving.lock().await;
+        serving.terminate(BOUND)?;
+        *serving = serve(self.lab).await?;
+        Ok(())
+    }
+}
+
+async fn serve(lab: &Lab) -> Result<Serving, Box<dyn Error>> {
+    let serving = Serving::start(lab, Path::new(env!("CARGO_BIN_EXE_kurator")), [] as [&str; 0])?;
+    ready(&serving).await?;
+    Ok(serving)
+}
+
+fn on_stage(test: impl AsyncFnOnce(&'static Stage) -> Outcome) -> Outcome {
+    static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
+    let stage = STAGE.get_or_init(|| Stage::set().map_err(|error| format!("{error:?}"))).as_ref()?;
+    stage.lab.run(test(stage))
+}
+
+/// A fleet of member 1 alone whose storage location the test has called Available, and the objects of Velero there.
+struct Acting<'a> {
+    tenant: Tenant<'a>,
+    backups: Shelf<velero::Backup>,
+    restores: Shelf<velero::Restore>,
+}
+
+impl<'a> Acting<'a> {
+    async fn new(stage: &Stage, name: &str) -> Result<Acting<'a>, Box<dyn Error>> {
+        let member = stage.lab.member(1);
+        let tenant = Tenant::new(stage.lab, name).await?;
+        let cluster = tenant.attach(1).await?;
+        let fleet = tenant.fleet(&[&cluster], Some(minio(name))).await?;
+        let locations = in_member::<velero::BackupStorageLocation>(member)?;
+        let location = only(&locations, &fleet).await?.name_any();
+        locations.merge(&location, json!({"status": {"phase": "Available"}})).await?;
+        Ok(Acting { tenant, backups: in_member(member)?, restores: in_member(member)? })
+    }
+
+    /// Creates a Backup; its Velero Backup, once the hub has seen it.
+    async fn back_up(&self, name: &str) -> Result<velero::Backup, Box<dyn Error>> {
+        let spec = json!({"destination": {"fleet": self.tenant.name()}});
+        let backup: Backup = self.tenant.create(name, spec).await?;
+        self.tenant.all::<Backup>().until_phase(name, "InProgress").await?;
+        let child = only(&self.backups, &backup).await?;
+        let seen = |backup: &Backup| row_of_backup(backup)["backupStatusInCluster"].is_object();
+        self.tenant.all::<Backup>().until(name, "a row with the child's status", seen).await?;
+        Ok(child)
+    }
+
+    /// Creates a Restore of a Backup; its Velero Restore, once the hub has seen it.
+    async fn restore(&self, name: &str, of: &str) -> Result<velero::Restore, Box<dyn Error>> {
+        let restore: Restore = self.tenant.create(name, json!({"backupName": of})).await?;
+        let child = only(&self.restores, &restore).await?;
+        let seen = |restore: &Restore| row_of_restore(restore)["restoreStatusInCluster"].is_object();
+        self.tenant.all::<Restore>().until(name, "a row with the child's status", seen).await?;
+        Ok(child)
+    }
+
+    /// Waits until the hub must have seen everything that happened in the member so far: a later change of
+    /// another object of each kind has come through.
+    async fn hub_is_up_to_date(&self, marker: &str) -> Outcome {
+        let backup = self.back_up(marker).await?;
+        self.backups.merge(&backup.name_any(), json!({"status": {"phase": "Completed"}})).await?;
+        self.tenant.all::<Backup>().until_phase(marker, "Completed").await?;
+        let restore = self.restore(marker, marker).await?;
+        self.restores.merge(&restore.name_any(), json!({"status": {"phase": "Completed"}})).await?;
+        self.tenant.all::<Restore>().until_phase(marker, "Completed").await?;
+        Ok(())
+    }
+}
+
+/// The one object that was made for this owner, once it is there.
+async fn only<V: Object, K: ResourceExt>(shelf: &Shelf<V>, owner: &K) -> Result<V, Box<dyn Error>> {
+    let label = format!("{}={}", names::OWNER_UID_LABEL, owner.uid().unwrap_or_default());
+    let what = format!("the {} of {}", V::kind(&()), owner.name_any());
+    let found = until(&what, BOUND, async || match shelf.list(&label).await {
+        Ok(mut found) if found.len() <= 1 => Ok(found.pop()),
+        Ok(found) => Err(format!("{} of them", found.len())),
+        Err(error) => Err(error.to_string()),
+    });
+    Ok(found.await?)
+}
+
+fn row_of_backup(backup: &Backup) -> Value {
+    serde_json::to_value(backup).unwrap()["status"]["backupDetails"][0].take()
+}
+
+fn row_of_restore(restore: &Restore) -> Value {
+    serde_json::to_value(restore).unwrap()["status"]["restoreDetails"][0].take()
+}
+
+/// Velero's terminal phases, with the phase of the row and of the whole.
+const ENDS: [(&str, RowPhase, &str); 4] = [
+    ("Completed", RowPhase::Completed, "Completed"),
+    ("PartiallyFailed", RowPhase::PartiallyFailed, "PartiallyFailed"),
+    ("Failed", RowPhase::Failed, "Failed"),
+    ("FailedValidation", RowPhase::FailedValidation, "Failed"),
+];
+
+#[test]
+fn k16_every_terminal_phase_of_velero_ends_a_backup_for_good() -> Outcome {
+    on_stage(async |stage| {
+        let acting = Acting::new(stage, "k16-backup").await?;
+        let mut ended = Vec::new();
+        for (velero, row, whole) in ENDS {
+            let name = velero.to_lowercase();
+            let child = acting.back_up(&name).await?.name_any();
+            acting.backups.merge(&child, json!({"status": {"phase": velero}})).await?;
+            let backup: Backup = acting.tenant.all().until_phase(&name, whole).await?;
+            assert_eq!(row_of_backup(&backup)["phase"], json!(row), "{velero}");
+            // Another end, as no Velero would say it: nobody listens any more.
+            let child = acting.backups.merge(&child, json!({"status": {"phase": "InProgress"}})).await?;
+            ended.push((backup, child));
+        }
+        acting.hub_is_up_to_date("later").await?;
+        for (backup, child) in ended {
+            let now = acting.tenant.all::<Backup>().get(&backup.name_any()).await?;
+            assert_eq!(now.status, backup.status);
+            assert_eq!(acting.backups.get(&child.name_any()).await?.resource_version(), child.resource_version());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn k16_every_terminal_phase_of_velero_ends_a_restore_for_good() -> Outcome {
+    on_stage(async |stage| {
+        let acting = Acting::new(stage, "k16-restore").await?;
+        acting.hub_is_up_to_date("source").await?;
+        let mut ended = Vec::new();
+        for (velero, row, whole) in ENDS {
+            let name = velero.to_lowercase();
+            let child = acting.restore(&name, "source").await?.name_any();
+            acting.restores.merge(&child, json!({"status": {"phase": velero}})).await?;
+            let restore: Restore = acting.tenant.all().until_phase(&name, whole).await?;
+            assert_eq!(row_of_restore(&restore)["phase"], json!(row), "{velero}");
+            let child = acting.restores.merge(&child, json!({"status": {"phase": "InProgress"}})).await?;
+            ended.push((restore, child));
+        }
+        acting.hub_is_up_to_date("later").await?;
+        for (restore, child) in ended {
+            let now = acting.tenant.all::<Restore>().get(&restore.name_any()).await?;
+            assert_eq!(now.status, restore.status);
+            assert_eq!(acting.restores.get(&child.name_any()).await?.resource_version(), child.resource_version());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn n02_phases_and_fields_that_nobody_knows_reach_the_row_and_count_as_in_progress() -> Outcome {
+    on_stage(async |stage| {
+        let acting = Acting::new(stage, "n02").await?;
+        let child = acting.back_up("odd").await?.name_any();
+        for phase in ["Queued", "ReadyToStart", "SomethingNew"] {
+            let said = json!({"phase": phase, "queuePosition": 3, "hintOfTomorrow": {"since": [1, 2]}});
+            acting.backups.merge(&child, json!({"status": said})).await?;
+            let in_row = |backup: &Backup| row_of_backup(backup)["backupStatusInCluster"] == said;
+            let backup: Backup = acting.tenant.all().until("odd", &format!("{said} in its row"), in_row).await?;
+            assert_eq!(row_of_backup(&backup)["phase"], "InProgress");
+            assert_eq!(serde_json::to_value(&backup)?["status"]["phase"], "InProgress");
+        }
+        acting.backups.merge(&child, json!({"status": {"phase": "Completed"}})).await?;
+        acting.tenant.all::<Backup>().until_phase("odd", "Completed").await?;
+
+        let child = acting.restore("odd", "odd").await?.name_any();
+        for phase in ["FinalizingPartiallyFailed", "SomethingNew"] {
+            let said = json!({"phase": phase, "hintOfTomorrow": true});
+            acting.restores.merge(&child, json!({"status": said})).await?;
+            let in_row = |restore: &Restore| row_of_restore(restore)["restoreStatusInCluster"] == said;
+            let restore: Restore = acting.tenant.all().until("odd", &format!("{said} in its row"), in_row).await?;
+            assert_eq!(row_of_restore(&restore)["phase"], "InProgress");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn k06_an_unfinished_backup_whose_velero_backup_is_deleted_by_hand_has_failed_and_is_not_taken_again() -> Outcome {
+    on_stage(async |stage| {
+        let acting = Acting::new(stage, "k06-unfinished").await?;
+        let child = acting.back_up("gone").await?;
+        acting.backups.delete(&child.name_any()).await?;
+        let backup: Backup = acting.tenant.all().until_phase("gone", "Failed").await?;
+        assert_eq!(row_of_backup(&backup)["reason"], "ChildGone");
+        acting.hub_is_up_to_date("later").await?;
+        assert!(acting.backups.api().get_opt(&child.name_any()).await?.is_none());
+        Ok(())
+    })
+}
+
+#[test]
+fn k06_an_unfinished_restore_whose_velero_restore_is_deleted_by_hand_has_failed_and_is_not_run_again() -> Outcome {
+    on_stage(async |stage| {
+        let acting = Acting::new(stage, "k06-restore").await?;
+        acting.hub_is_up_to_date("source").await?;
+        let child = acting.restore("gone", "source").await?;
+        acting.restores.delete(&child.name_any()).await?;
+        let restore: Restore = acting.tenant.all().until_phase("gone", "Failed").await?;
+        assert_eq!(row_of_restore(&restore)["reason"], "ChildGone");
+        acting.hub_is_up_to_date("later").await?;
+        assert!(acting.restores.api().get_opt(&child.name_any()).await?.is_none());
+        Ok(())
+    })
+}
+
+#[test]
+fn k06_a_finished_backup_whose_velero_backup_is_deleted_is_not_taken_again_and_can_be_restored() -> Outcome {
+    on_stage(async |stage| {
+        let _mine = stage.real.lock().await;
+        let member = stage.lab.member(2);
+        let backups = in_member::<velero::Backup>(member)?;
+        let tenant = fleet_of_the_real_one(stage, "k06-finished").await?;
+        sow(member, "k06-shop").await?;
+        let spec = json!({
+            "destination": {"fleet": tenant.name()},
+            "policy": {"resourceFilter": {"includedNamespaces": ["k06-shop"]}},
+        });
+        tenant.create::<Backup>("kept", spec.clone()).await?;
+        let kept: Backup = tenant.all().until_phase("kept", "Completed").await?;
+        let child = only(&backups, &kept).await?;
+        let name = child.name_any();
+
+        // Nobody but the hub can bring it back now, and whatever it makes stays as it was made.
+        member.stop_velero()?;
+        backups.delete(&name).await?;
+        let hub_is_up_to_date = async |marker: &str| {
+            let marker: Backup = tenant.create(marker, spec.clone()).await?;
+            only(&backups, &marker).await.map(drop)
+        };
+        hub_is_up_to_date("before").await?;
+        assert!(backups.api().get_opt(&name).await?.is_none(), "taken again");
+        stage.restart_the_hub().await?;
+        hub_is_up_to_date("after").await?;
+        assert!(backups.api().get_opt(&name).await?.is_none(), "taken again by the next process");
+        assert_eq!(tenant.all::<Backup>().get("kept").await?.status, kept.status);
+
+        let maps = Api::<ConfigMap>::namespaced(member.client()?, "k06-shop");
+        maps.delete("prices", &Default::default()).await?;
+        let restore: Restore = tenant.create("back", json!({"backupName": "kept"})).await?;
+        let copy = backups.until(&name, "as it was when it finished", |copy| copy.status == child.status).await?;
+        assert_eq!(copy.annotations().get(names::OWNER_ANNOTATION), child.annotations().get(names::OWNER_ANNOTATION));
+        member.start_velero()?;
+        tenant.all::<Restore>().until_phase(&restore.name_any(), "Completed").await?;
+        maps.get("prices").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_velero_that_does_not_run_is_reported_and_the_fleet_is_ready_once_it_does() -> Outcome {
+    on_stage(async |stage| {
+        let _mine = stage.real.lock().await;
+        let member = stage.lab.member(2);
+        member.stop_velero()?;
+        let tenant = Tenant::new(stage.lab, "silent").await?;
+        let cluster = tenant.attach(2).await?;
+        tenant.fleet(&[&cluster], Some(minio("silent"))).await?;
+        let said = |fleet: &Fleet| {
+            let row = fleet.status.as_ref().and_then(|status| status.clusters.first()?.backup.clone());
+            row.and_then(|row| row.reason)
+        };
+        let fleets = tenant.all::<Fleet>();
+        let is_silent = |fleet: &Fleet| said(fleet).as_deref() == Some("VeleroSilent");
+        let silent = fleets.until(tenant.name(), "its row says VeleroSilent", is_silent).await;
+        member.start_velero()?;
+        silent?;
+        fleets.until_phase(tenant.name(), "Ready").await?;
+        Ok(())
+    })
+}
+
+async fn fleet_of_the_real_one<'a>(stage: &'a Stage, name: &str) -> Result<Tenant<'a>, Box<dyn Error>> {
+    let tenant = Tenant::new(stage.lab, name).await?;
+    let cluster = tenant.attach(2).await?;
+    tenant.fleet(&[&cluster], Some(minio(name))).await?;
+    tenant.all::<Fleet>().until_phase(name, "Ready").await?;
+    Ok(tenant)
+}
