@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    error::Error,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::bail;
 use kube::{
     ResourceExt,
     config::{KubeConfigOptions, Kubeconfig},
@@ -32,7 +32,7 @@ use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-type Outcome = Result<(), Box<dyn Error>>;
+type Outcome = anyhow::Result<()>;
 
 const MEMBERS: usize = 2;
 /// More writes than any run needs.
@@ -57,7 +57,7 @@ async fn serve(lab: &Lab) -> Result<Serving, FixtureError> {
 
 /// The controllers in this process, as dead after `writes` writes as if it had been killed. Returns when that has
 /// happened or `done` has come true: whether it died.
-async fn live(lab: &Lab, writes: usize, done: impl Future<Output = Outcome>) -> Result<bool, Box<dyn Error>> {
+async fn live(lab: &Lab, writes: usize, done: impl Future<Output = Outcome>) -> anyhow::Result<bool> {
     let died = CancellationToken::new();
     let (left, death) = (AtomicUsize::new(writes), died.clone());
     let gate = WriteGate::asking(move || {
@@ -102,7 +102,7 @@ async fn die_before_every_write<K: Object, V: Object>(
     lab: &Lab,
     tenant: &Tenant<'_>,
     spec: serde_json::Value,
-) -> Result<usize, Box<dyn Error>> {
+) -> anyhow::Result<usize> {
     for n in 0..ENOUGH {
         let name = format!("dies-after-{n}");
         let uid = tenant.create::<K>(&name, spec.clone()).await?.meta().uid.clone().unwrap_or_default();
@@ -119,7 +119,7 @@ async fn die_before_every_write<K: Object, V: Object>(
             return Ok(n);
         }
     }
-    Err("no end of writes".into())
+    bail!("no end of writes")
 }
 
 /// Member and UID of every Velero object that was made for the owner.
@@ -200,7 +200,7 @@ fn backup_spec(tenant: &Tenant<'_>) -> serde_json::Value {
 }
 
 /// A Backup that has completed in member 1 and can't get on in member 2, whose Velero is stopped; its UID.
-async fn run_in_one_member(lab: &Lab, tenant: &Tenant<'_>) -> Result<String, Box<dyn Error>> {
+async fn run_in_one_member(lab: &Lab, tenant: &Tenant<'_>) -> anyhow::Result<String> {
     lab.member(2).stop_velero()?;
     let backup = tenant.create::<Backup>("runs", backup_spec(tenant)).await?;
     let half = [Some(RowPhase::Completed), Some(RowPhase::InProgress)];

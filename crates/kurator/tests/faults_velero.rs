@@ -3,8 +3,9 @@
 //! In member 1 Velero never runs. The tests act in its place and write the status of its objects, which brings
 //! about ends that the real one can't be made to have. In member 2 it is the real one.
 
-use std::{error::Error, path::Path, sync::OnceLock};
+use std::{path::Path, sync::OnceLock};
 
+use anyhow::anyhow;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt};
 use kurator_api::{
@@ -22,7 +23,7 @@ use kurator_testkit::{
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-type Outcome = Result<(), Box<dyn Error>>;
+type Outcome = anyhow::Result<()>;
 
 /// The one hub process; whoever restarts it holds it.
 struct Stage {
@@ -33,7 +34,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn set() -> Result<Self, Box<dyn Error>> {
+    fn set() -> anyhow::Result<Self> {
         let lab = Lab::shared(LabSpec { members: 2, velero: true, s3: true })?;
         lab.member(1).stop_velero()?;
         Ok(Self { lab, serving: Mutex::new(lab.run(serve(lab))?), real: Mutex::default() })
@@ -47,15 +48,16 @@ impl Stage {
     }
 }
 
-async fn serve(lab: &Lab) -> Result<Serving, Box<dyn Error>> {
+async fn serve(lab: &Lab) -> anyhow::Result<Serving> {
     let serving = Serving::start(lab, Path::new(env!("CARGO_BIN_EXE_kurator")), [] as [&str; 0])?;
     ready(&serving).await?;
     Ok(serving)
 }
 
 fn on_stage(test: impl AsyncFnOnce(&'static Stage) -> Outcome) -> Outcome {
-    static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
-    let stage = STAGE.get_or_init(|| Stage::set().map_err(|error| format!("{error:?}"))).as_ref()?;
+    static STAGE: OnceLock<anyhow::Result<Stage>> = OnceLock::new();
+    let stage = STAGE.get_or_init(Stage::set).as_ref();
+    let stage = stage.map_err(|error| anyhow!("the stage is not set: {error:#}"))?;
     stage.lab.run(test(stage))
 }
 
@@ -67,7 +69,7 @@ struct Acting<'a> {
 }
 
 impl<'a> Acting<'a> {
-    async fn new(stage: &Stage, name: &str) -> Result<Acting<'a>, Box<dyn Error>> {
+    async fn new(stage: &Stage, name: &str) -> anyhow::Result<Acting<'a>> {
         let member = stage.lab.member(1);
         let tenant = Tenant::new(stage.lab, name).await?;
         let cluster = tenant.attach(1).await?;
@@ -79,7 +81,7 @@ impl<'a> Acting<'a> {
     }
 
     /// Creates a Backup; its Velero Backup, once the hub has seen it.
-    async fn back_up(&self, name: &str) -> Result<velero::Backup, Box<dyn Error>> {
+    async fn back_up(&self, name: &str) -> anyhow::Result<velero::Backup> {
         let spec = json!({"destination": {"fleet": self.tenant.name()}});
         let backup: Backup = self.tenant.create(name, spec).await?;
         self.tenant.all::<Backup>().until_phase(name, "InProgress").await?;
@@ -90,7 +92,7 @@ impl<'a> Acting<'a> {
     }
 
     /// Creates a Restore of a Backup; its Velero Restore, once the hub has seen it.
-    async fn restore(&self, name: &str, of: &str) -> Result<velero::Restore, Box<dyn Error>> {
+    async fn restore(&self, name: &str, of: &str) -> anyhow::Result<velero::Restore> {
         let restore: Restore = self.tenant.create(name, json!({"backupName": of})).await?;
         let child = only(&self.restores, &restore).await?;
         let seen = |restore: &Restore| row_of_restore(restore)["restoreStatusInCluster"].is_object();
@@ -112,7 +114,7 @@ impl<'a> Acting<'a> {
 }
 
 /// The one object that was made for this owner, once it is there.
-async fn only<V: Object, K: ResourceExt>(shelf: &Shelf<V>, owner: &K) -> Result<V, Box<dyn Error>> {
+async fn only<V: Object, K: ResourceExt>(shelf: &Shelf<V>, owner: &K) -> anyhow::Result<V> {
     let label = format!("{}={}", names::OWNER_UID_LABEL, owner.uid().unwrap_or_default());
     let what = format!("the {} of {}", V::kind(&()), owner.name_any());
     let found = until(&what, BOUND, async || match shelf.list(&label).await {
@@ -312,7 +314,7 @@ fn a_velero_that_does_not_run_is_reported_and_the_fleet_is_ready_once_it_does() 
     })
 }
 
-async fn fleet_of_the_real_one<'a>(stage: &'a Stage, name: &str) -> Result<Tenant<'a>, Box<dyn Error>> {
+async fn fleet_of_the_real_one<'a>(stage: &'a Stage, name: &str) -> anyhow::Result<Tenant<'a>> {
     let tenant = Tenant::new(stage.lab, name).await?;
     let cluster = tenant.attach(2).await?;
     tenant.fleet(&[&cluster], Some(minio(name))).await?;

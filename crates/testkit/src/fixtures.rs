@@ -59,6 +59,20 @@ pub enum FixtureError {
     Lab(#[from] LabError),
 }
 
+impl FixtureError {
+    /// The API server's own words, if it refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Kube { source, .. } => match &**source {
+                kube::Error::Api(status) => Some(&status.message),
+                _ => None,
+            },
+            Self::Shape { .. } | Self::TimedOut(_) | Self::Lab(_) => None,
+        }
+    }
+}
+
 /// A namespaced kind with a Rust type.
 pub trait Object:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
@@ -180,6 +194,16 @@ impl<K: Object> Shelf<K> {
     pub async fn merge(&self, name: &str, change: Value) -> Result<K, FixtureError> {
         let merged = self.0.patch(name, &PatchParams::default(), &Patch::Merge(change)).await;
         merged.map_err(failed("change", &K::kind(&()), name))
+    }
+
+    /// Merges into an object's status, as whoever owns that status would.
+    ///
+    /// # Errors
+    /// The API server refused.
+    pub async fn merge_status(&self, name: &str, status: Value) -> Result<K, FixtureError> {
+        let change = Patch::Merge(json!({"status": status}));
+        let merged = self.0.patch_status(name, &PatchParams::default(), &change).await;
+        merged.map_err(failed("change the status of", &K::kind(&()), name))
     }
 
     /// Asks for an object to be deleted.

@@ -183,6 +183,17 @@ impl Lab {
         command.output().map_err(|source| LabError::Spawn { component: "kubectl".to_owned(), source })
     }
 
+    /// As [`Lab::kubectl`], but from the cluster's own host: it works in a cluster that is cut off, too.
+    ///
+    /// # Errors
+    /// It could not be started; its own failure is in the output.
+    pub fn kubectl_within(&self, cluster: &Cluster, args: &[&str]) -> Result<Output, LabError> {
+        let mut command = self.command("ip");
+        command.args(["netns", "exec", cluster.name(), "kubectl", "--kubeconfig"]);
+        command.arg(cluster.kubeconfig_path()).args(args).stdin(Stdio::null());
+        command.output().map_err(|source| LabError::Spawn { component: "kubectl".to_owned(), source })
+    }
+
     /// A command that runs inside the lab's network and ends with the lab; the lab's programs are in its PATH.
     ///
     /// What it starts is a small wrapper: killing it kills the program, other signals don't get through. For a

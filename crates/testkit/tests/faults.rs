@@ -76,10 +76,7 @@ fn a_partition_is_noticed_and_heals_while_the_cluster_itself_goes_on() -> Outcom
         assert!(answers(&lab.hub().client()?).await.is_ok(), "the hub is not cut off");
 
         // Asked from the member's own host, where its API server and its controllers still reach etcd.
-        let inside = ["ip", "netns", "exec", member.name(), "kubectl", "--kubeconfig"];
-        let create = ["create", "namespace", "made-while-cut-off"];
-        let mut command = lab.command(inside[0]);
-        let output = command.args(&inside[1..]).arg(member.kubeconfig_path()).args(create).output()?;
+        let output = lab.kubectl_within(member, &["create", "namespace", "made-while-cut-off"])?;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
         lab.heal(member.name())?;

@@ -173,7 +173,8 @@ impl Turn<'_> {
         let present = velero.locations.iter().find(|found| found.metadata.name.as_deref() == Some(&name));
         let kept = || present.and_then(|found| found.spec.access_mode.clone());
         let mode = mode.or_else(kept).unwrap_or(AccessMode::ReadWrite);
-        let default = mode == AccessMode::ReadWrite && may_be_default(velero, &self.valid.uid, present.map(AsRef::as_ref));
+        let default = mode == AccessMode::ReadWrite
+            && may_be_default(velero, &self.valid.uid, present.map(AsRef::as_ref));
         let wanted = render::location(self.valid, plugin, key, &name, prefix, mode, default);
         if !present.is_some_and(|found| render::says(found, &wanted)) {
             self.attempt(&alive.location_write, Action::Location(Box::new(wanted)))?;
@@ -348,7 +349,8 @@ fn still(status: &MemberBackupStatus, why: &str) -> Result<(), (Reason, String)>
 /// somebody else's location has it, nor put back where Velero took it off.
 fn may_be_default(velero: &SeenVelero, fleet_uid: &str, present: Option<&BackupStorageLocation>) -> bool {
     let has_mark = |location: &BackupStorageLocation| location.spec.default == Some(true);
-    let others = velero.locations.iter().any(|location| has_mark(location) && !is_owned_by(location, fleet_uid));
+    let others =
+        velero.locations.iter().any(|location| has_mark(location) && !is_owned_by(location, fleet_uid));
     !others || present.is_some_and(has_mark)
 }
 
@@ -373,3 +375,6 @@ fn not_ready(mut row: FleetClusterStatus, reason: Reason, message: impl AsRef<st
     row.message = Some(shorten(message.as_ref()));
     row
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,10 @@
 //! Each test works in a hub namespace of its own, so all of them run side by side. What kills or cuts off has
 //! a binary of its own.
 
+mod attach;
 mod backups;
 mod fleets;
+mod serving;
 
 use std::path::Path;
 use std::sync::OnceLock;

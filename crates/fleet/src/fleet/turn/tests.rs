@@ -1,0 +1,332 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use kurator_api::cluster::ClusterKind;
+use kurator_api::fleet::Layout;
+use kurator_api::velero::ServerStatusRequest;
+use kurator_store::s3::S3Settings;
+use serde_json::json;
+
+use super::super::observe::Seen;
+use super::super::plan::{Plan, plan};
+use super::super::validate::Plugin;
+use crate::writes::Failure;
+
+const FLEET: &str = "fleet-uid";
+const CLOUD: &str = "[default]\naws_access_key_id=a\naws_secret_access_key=s\n";
+
+fn plugin() -> ValidPlugin {
+    let settings = S3Settings {
+        endpoint: "http://s3".into(),
+        region: None,
+        bucket: "velero".into(),
+        access_key: "a".into(),
+        secret_key: "s".into(),
+        session_token: None,
+        path_style: true,
+    };
+    ValidPlugin {
+        provider: "aws",
+        bucket: "velero".into(),
+        root: String::new(),
+        layout: None,
+        config: BTreeMap::from([("s3Url".into(), "http://s3".into())]),
+        secret: "quickstart-velero-s3".into(),
+        cloud: CLOUD.into(),
+        store: settings,
+    }
+}
+
+fn fleet(clusters: &[&str], plugin: Plugin) -> ValidFleet {
+    ValidFleet {
+        uid: FLEET.into(),
+        name: "quickstart".into(),
+        clusters: clusters.iter().map(|name| key(name)).collect(),
+        problems: Vec::new(),
+        plugin,
+        not_managed: Vec::new(),
+    }
+}
+
+fn key(name: &str) -> ClusterKey {
+    ClusterKey { namespace: "default".into(), kind: ClusterKind::AttachedCluster, name: name.into() }
+}
+
+fn nothing_written() -> SeenVelero {
+    SeenVelero { locations: Vec::new(), secrets: Vec::new(), requests: Vec::new() }
+}
+
+/// A location of ours as the plugin wants it for `m1`, in this phase.
+fn location(name: &str, prefix: &str, mode: &str) -> Arc<BackupStorageLocation> {
+    Arc::new(
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"kurator.dev/owner-uid": FLEET}},
+            "spec": {
+                "provider": "aws", "default": mode == "ReadWrite", "accessMode": mode, "config": {"s3Url": "http://s3"},
+                "credential": {"name": "quickstart-velero-s3", "key": "cloud"},
+                "objectStorage": {"bucket": "velero", "prefix": prefix},
+            },
+            "status": {"phase": "Available"},
+        }))
+        .unwrap(),
+    )
+}
+
+fn all_written() -> SeenVelero {
+    SeenVelero {
+        locations: vec![location("default", "clusters/default/attachedcluster/m1", "ReadWrite")],
+        secrets: vec![("quickstart-velero-s3".into(), Some(render::hash(&[CLOUD])))],
+        requests: vec![request(json!({"phase": "Processed", "serverVersion": "v1.18.3"}))],
+    }
+}
+
+fn request(status: serde_json::Value) -> Arc<ServerStatusRequest> {
+    Arc::new(serde_json::from_value(json!({"metadata": {"name": "kurator-x"}, "status": status})).unwrap())
+}
+
+fn alive(velero: Result<SeenVelero, String>) -> SeenAlive {
+    SeenAlive {
+        uid: "cluster-uid".into(),
+        settled: None,
+        velero,
+        owner: Probe::Known(Owner::Ours),
+        secret_write: Write::None,
+        location_write: Write::None,
+        server_write: Write::None,
+        sign_of_life: Some(Instant::now()),
+        asked: None,
+    }
+}
+
+fn member(name: &str, contact: SeenContact) -> SeenMember {
+    SeenMember { key: key(name), listed: true, recorded: None, exists: true, rival: None, contact }
+}
+
+fn serving() -> Plugin {
+    Plugin::On(Box::new(plugin()))
+}
+
+fn root(shared: bool, per_cluster: bool) -> Probe<RootFinding> {
+    Probe::Known(RootFinding { shared, per_cluster })
+}
+
+fn decide(plugin: Plugin, members: Vec<SeenMember>) -> Plan {
+    let names: Vec<_> = members.iter().filter(|m| m.listed).map(|m| m.key.name.clone()).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    plan(&fleet(&names, plugin), Seen { root: root(false, true), members })
+}
+
+fn one(contact: SeenAlive) -> Plan {
+    decide(serving(), vec![member("m1", SeenContact::Alive(Box::new(contact)))])
+}
+
+fn backup_reason(plan: &Plan) -> String {
+    plan.rows[0].backup.as_ref().and_then(|backup| backup.reason.clone()).unwrap_or_default()
+}
+
+fn written(plan: &Plan) -> Vec<String> {
+    let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap_or_default();
+    let one = |(key, action): &(ClusterKey, Action)| match action {
+        Action::Secret(secret) => format!("{} secret {}", key.name, name(&secret.metadata)),
+        Action::Location(location) => {
+            let mode = location.spec.access_mode.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("{} location {} {mode}", key.name, name(&location.metadata))
+        }
+        Action::AskServer => format!("{} ask", key.name),
+        Action::DeleteLocation(location) => format!("{} delete location {location}", key.name),
+        Action::DeleteSecret(secret) => format!("{} delete secret {secret}", key.name),
+    };
+    plan.actions.iter().map(one).collect()
+}
+
+#[test]
+fn a_new_member_gets_its_secret_and_its_own_prefix() {
+    let plan = one(alive(Ok(nothing_written())));
+    assert_eq!(written(&plan), ["m1 secret quickstart-velero-s3", "m1 location default ReadWrite"]);
+    let backup = plan.rows[0].backup.as_ref().unwrap();
+    assert_eq!(backup.prefix.as_deref(), Some("clusters/default/attachedcluster/m1"));
+    assert!(!backup.ready);
+}
+
+#[test]
+fn a_member_that_has_everything_is_left_alone() {
+    let plan = one(alive(Ok(all_written())));
+    assert_eq!((written(&plan), plan.rows[0].backup.as_ref().map(|b| b.ready)), (Vec::new(), Some(true)));
+}
+
+#[test]
+fn k30_another_credential_is_written_again() {
+    let mut velero = all_written();
+    velero.secrets[0].1 = Some("an older one".into());
+    assert_eq!(written(&one(alive(Ok(velero)))), ["m1 secret quickstart-velero-s3"]);
+}
+
+#[test]
+fn k31_every_member_gets_a_secret_of_its_own_in_one_pass() {
+    let members = (1..=20).map(|i| {
+        let mut alive = alive(Ok(nothing_written()));
+        alive.uid = format!("cluster-{i}");
+        member(&format!("m{i}"), SeenContact::Alive(Box::new(alive)))
+    });
+    let plan = decide(serving(), members.collect());
+    let secrets: Vec<_> =
+        plan.actions.iter().filter(|(_, action)| matches!(action, Action::Secret(_))).collect();
+    assert_eq!(secrets.len(), 20);
+    for (_, action) in secrets {
+        let Action::Secret(secret) = action else { continue };
+        assert_eq!((&secret.metadata.resource_version, &secret.metadata.uid), (&None, &None));
+    }
+}
+
+#[test]
+fn k02_a_member_out_of_reach_keeps_what_it_has() {
+    for plugin in [serving(), Plugin::Off] {
+        let mut away = member("m1", SeenContact::Away { why: "no route".into() });
+        away.recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
+        let before = away.recorded.as_ref().and_then(|row| row.backup.clone());
+        let plan = decide(plugin, vec![away]);
+        assert!(plan.actions.is_empty());
+        assert_eq!(plan.rows[0].reason.as_deref(), Some("Unreachable"));
+        assert_eq!(plan.rows[0].backup, before);
+    }
+}
+
+#[test]
+fn k02_a_member_off_the_list_is_cleaned_step_by_step_and_then_forgotten() {
+    let gone = |velero| {
+        let mut member = member("m1", SeenContact::Alive(Box::new(alive(Ok(velero)))));
+        member.recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
+        SeenMember { listed: false, ..member }
+    };
+    let plan = decide(serving(), vec![gone(all_written())]);
+    assert_eq!(written(&plan), ["m1 delete location default"]);
+    let secret_left = SeenVelero { locations: Vec::new(), ..all_written() };
+    let plan = decide(serving(), vec![gone(secret_left)]);
+    assert_eq!(written(&plan), ["m1 delete secret quickstart-velero-s3"]);
+    let plan = decide(serving(), vec![gone(nothing_written())]);
+    assert!(plan.rows.is_empty() && plan.actions.is_empty());
+}
+
+#[test]
+fn the_same_cluster_twice_is_refused_the_second_time() {
+    let members =
+        ["m1", "m2"].map(|name| member(name, SeenContact::Alive(Box::new(alive(Ok(nothing_written()))))));
+    let plan = decide(serving(), members.into());
+    assert!(written(&plan).iter().all(|action| action.starts_with("m1 ")));
+    let reason = plan.rows[1].backup.as_ref().and_then(|backup| backup.reason.as_deref());
+    assert_eq!(reason, Some("SameCluster"));
+}
+
+#[test]
+fn k07_a_prefix_of_another_cluster_is_mounted_read_only() {
+    let mut alive = alive(Ok(nothing_written()));
+    alive.owner = Probe::Known(Owner::Foreign { cluster_uid: "other".into() });
+    let plan = one(alive);
+    assert_eq!(written(&plan)[1], "m1 location default ReadOnly");
+}
+
+#[test]
+fn k07_while_the_owner_is_unknown_a_read_only_location_stays_so() {
+    let read_only = || SeenVelero {
+        locations: vec![location("default", "clusters/default/attachedcluster/m1", "ReadOnly")],
+        ..all_written()
+    };
+    let asking = SeenAlive { owner: Probe::Running, ..alive(Ok(read_only())) };
+    assert_eq!(written(&one(asking)), Vec::<String>::new());
+    let retry_at = Instant::now() + Duration::from_secs(5);
+    let failed =
+        SeenAlive { owner: Probe::Failed { why: "down".into(), retry_at }, ..alive(Ok(read_only())) };
+    assert_eq!(written(&one(failed)), Vec::<String>::new());
+}
+
+#[test]
+fn a_changed_prefix_is_a_second_location_and_the_first_one_stays_read_only() {
+    let moved = ValidPlugin { root: "new".into(), ..plugin() };
+    let seen = member("m1", SeenContact::Alive(Box::new(alive(Ok(all_written())))));
+    let plan = decide(Plugin::On(Box::new(moved)), vec![seen]);
+    let written = written(&plan);
+    assert_eq!(written.len(), 2, "{written:?}");
+    assert!(
+        written[0].starts_with("m1 location default-") && written[0].ends_with(" ReadWrite"),
+        "{written:?}"
+    );
+    assert_eq!(written[1], "m1 location default ReadOnly");
+}
+
+#[test]
+fn a_place_in_use_keeps_its_layout_whatever_appears_at_the_root() {
+    let mut seen = member("m1", SeenContact::Alive(Box::new(alive(Ok(all_written())))));
+    seen.recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
+    let plan = plan(&fleet(&["m1"], serving()), Seen { root: root(true, false), members: vec![seen] });
+    assert_eq!(plan.rows[0].backup.as_ref().and_then(|backup| backup.layout), Some(Layout::PerCluster));
+    assert!(plan.actions.is_empty());
+}
+
+#[test]
+fn a_store_that_the_hub_cannot_reach_holds_nothing_up_and_is_told() {
+    let retry_at = Instant::now() + Duration::from_secs(5);
+    let failed = || Probe::Failed { why: "refused".to_owned(), retry_at };
+    let mut alive = alive(Ok(nothing_written()));
+    alive.owner = Probe::Failed { why: "refused".into(), retry_at };
+    let seen = member("m1", SeenContact::Alive(Box::new(alive)));
+    let plan = plan(&fleet(&["m1"], serving()), Seen { root: failed(), members: vec![seen] });
+    assert_eq!(written(&plan).len(), 2);
+    assert_eq!(plan.notes[0].reason, Reason::OwnerUnverified);
+}
+
+#[test]
+fn a_faulty_plugin_leaves_what_is_there() {
+    let seen = member("m1", SeenContact::Alive(Box::new(alive(Ok(all_written())))));
+    let plan = decide(Plugin::Faulty(Vec::new()), vec![seen]);
+    assert!(plan.actions.is_empty());
+}
+
+#[test]
+fn k27_an_unavailable_location_is_not_ready_and_says_why() {
+    let mut broken = (*location("default", "clusters/default/attachedcluster/m1", "ReadWrite")).clone();
+    broken.status =
+        serde_json::from_value(json!({"phase": "Unavailable", "message": "no such bucket"})).unwrap();
+    let plan = one(alive(Ok(SeenVelero { locations: vec![Arc::new(broken)], ..all_written() })));
+    assert_eq!(backup_reason(&plan), "LocationUnavailable");
+}
+
+#[test]
+fn a_silent_server_is_asked_and_then_reported() {
+    let silent = |velero| SeenAlive { sign_of_life: None, ..alive(Ok(velero)) };
+    assert_eq!(written(&one(silent(all_written()))), ["m1 ask"]);
+    let asked = SeenVelero { requests: vec![request(json!({"phase": "New"}))], ..all_written() };
+    let long_ago = Instant::now().checked_sub(Duration::from_secs(31));
+    assert_eq!(backup_reason(&one(SeenAlive { asked: long_ago, ..silent(asked) })), "VeleroSilent");
+}
+
+#[test]
+fn a_restart_of_the_hub_changes_no_word_while_things_are_being_asked() {
+    let good = one(alive(Ok(all_written()))).rows;
+    for contact in [
+        SeenContact::Connecting,
+        SeenContact::Alive(Box::new(SeenAlive { owner: Probe::Running, ..alive(Ok(all_written())) })),
+        SeenContact::Alive(Box::new(SeenAlive { sign_of_life: None, ..alive(Ok(all_written())) })),
+        SeenContact::Alive(Box::new(SeenAlive {
+            settled: Some(Instant::now() + Duration::from_secs(5)),
+            ..alive(Err("being listed".into()))
+        })),
+    ] {
+        let mut seen = member("m1", contact);
+        seen.recorded = good.first().cloned();
+        assert_eq!(decide(serving(), vec![seen]).rows, good);
+    }
+}
+
+#[test]
+fn a_refused_write_is_told_with_the_servers_words_and_not_repeated_at_once() {
+    let retry_at = Instant::now() + Duration::from_secs(5);
+    let failure = Failure::Forbidden("secrets is forbidden".into());
+    let refused =
+        SeenAlive { secret_write: Write::Failed { failure, retry_at }, ..alive(Ok(nothing_written())) };
+    let plan = one(refused);
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.look_again, Some(retry_at));
+    assert_eq!(plan.rows[0].backup.as_ref().and_then(|b| b.message.as_deref()), Some("secrets is forbidden"));
+}

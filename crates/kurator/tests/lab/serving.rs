@@ -1,0 +1,21 @@
+//! What the process says of itself.
+
+use crate::{Outcome, on_stage};
+
+#[test]
+fn health_readiness_and_metrics_are_served() -> Outcome {
+    on_stage(async |stage| {
+        assert_eq!(stage.serving.get("/healthz").await?, (200, "ok".to_owned()));
+        assert_eq!(stage.serving.get("/readyz").await?, (200, "ok: leading".to_owned()));
+        let (status, metrics) = stage.serving.get("/metrics").await?;
+        assert_eq!(status, 200);
+        for line in [
+            "# TYPE kurator_reconciles counter",
+            "kurator_reconciles_total{kind=\"Fleet\",outcome=\"ok\"}",
+            "kurator_members_alive ",
+        ] {
+            assert!(metrics.contains(line), "no `{line}` in\n{metrics}");
+        }
+        Ok(())
+    })
+}
