@@ -206,7 +206,8 @@ async fn run_in_one_member(lab: &Lab, tenant: &Tenant<'_>) -> anyhow::Result<Str
     let half = [Some(RowPhase::Completed), Some(RowPhase::InProgress)];
     let is_half_done = |backup: &Backup| {
         let rows = backup.status.as_ref().map(|status| status.backup_details.as_slice()).unwrap_or_default();
-        rows.iter().map(|row| row.phase).eq(half) && rows.iter().all(|row| row.backup_status_in_cluster.is_some())
+        rows.iter().map(|row| row.phase).eq(half)
+            && rows.iter().all(|row| row.backup_status_in_cluster.is_some())
     };
     tenant.all::<Backup>().until("runs", "completed in one of two members", is_half_done).await?;
     Ok(backup.uid().unwrap_or_default())

@@ -160,7 +160,10 @@ fn k16_every_terminal_phase_of_velero_ends_a_backup_for_good() -> Outcome {
         for (backup, child) in ended {
             let now = acting.tenant.all::<Backup>().get(&backup.name_any()).await?;
             assert_eq!(now.status, backup.status);
-            assert_eq!(acting.backups.get(&child.name_any()).await?.resource_version(), child.resource_version());
+            assert_eq!(
+                acting.backups.get(&child.name_any()).await?.resource_version(),
+                child.resource_version()
+            );
         }
         Ok(())
     })
@@ -185,7 +188,10 @@ fn k16_every_terminal_phase_of_velero_ends_a_restore_for_good() -> Outcome {
         for (restore, child) in ended {
             let now = acting.tenant.all::<Restore>().get(&restore.name_any()).await?;
             assert_eq!(now.status, restore.status);
-            assert_eq!(acting.restores.get(&child.name_any()).await?.resource_version(), child.resource_version());
+            assert_eq!(
+                acting.restores.get(&child.name_any()).await?.resource_version(),
+                child.resource_version()
+            );
         }
         Ok(())
     })
@@ -200,7 +206,8 @@ fn n02_phases_and_fields_that_nobody_knows_reach_the_row_and_count_as_in_progres
             let said = json!({"phase": phase, "queuePosition": 3, "hintOfTomorrow": {"since": [1, 2]}});
             acting.backups.merge(&child, json!({"status": said})).await?;
             let in_row = |backup: &Backup| row_of_backup(backup)["backupStatusInCluster"] == said;
-            let backup: Backup = acting.tenant.all().until("odd", &format!("{said} in its row"), in_row).await?;
+            let backup: Backup =
+                acting.tenant.all().until("odd", &format!("{said} in its row"), in_row).await?;
             assert_eq!(row_of_backup(&backup)["phase"], "InProgress");
             assert_eq!(serde_json::to_value(&backup)?["status"]["phase"], "InProgress");
         }
@@ -212,7 +219,8 @@ fn n02_phases_and_fields_that_nobody_knows_reach_the_row_and_count_as_in_progres
             let said = json!({"phase": phase, "hintOfTomorrow": true});
             acting.restores.merge(&child, json!({"status": said})).await?;
             let in_row = |restore: &Restore| row_of_restore(restore)["restoreStatusInCluster"] == said;
-            let restore: Restore = acting.tenant.all().until("odd", &format!("{said} in its row"), in_row).await?;
+            let restore: Restore =
+                acting.tenant.all().until("odd", &format!("{said} in its row"), in_row).await?;
             assert_eq!(row_of_restore(&restore)["phase"], "InProgress");
         }
         Ok(())
@@ -220,7 +228,8 @@ fn n02_phases_and_fields_that_nobody_knows_reach_the_row_and_count_as_in_progres
 }
 
 #[test]
-fn k06_an_unfinished_backup_whose_velero_backup_is_deleted_by_hand_has_failed_and_is_not_taken_again() -> Outcome {
+fn k06_an_unfinished_backup_whose_velero_backup_is_deleted_by_hand_has_failed_and_is_not_taken_again()
+-> Outcome {
     on_stage(async |stage| {
         let acting = Acting::new(stage, "k06-unfinished").await?;
         let child = acting.back_up("gone").await?;
@@ -234,7 +243,8 @@ fn k06_an_unfinished_backup_whose_velero_backup_is_deleted_by_hand_has_failed_an
 }
 
 #[test]
-fn k06_an_unfinished_restore_whose_velero_restore_is_deleted_by_hand_has_failed_and_is_not_run_again() -> Outcome {
+fn k06_an_unfinished_restore_whose_velero_restore_is_deleted_by_hand_has_failed_and_is_not_run_again()
+-> Outcome {
     on_stage(async |stage| {
         let acting = Acting::new(stage, "k06-restore").await?;
         acting.hub_is_up_to_date("source").await?;
@@ -282,8 +292,12 @@ fn k06_a_finished_backup_whose_velero_backup_is_deleted_is_not_taken_again_and_c
         let maps = Api::<ConfigMap>::namespaced(member.client()?, "k06-shop");
         maps.delete("prices", &Default::default()).await?;
         let restore: Restore = tenant.create("back", json!({"backupName": "kept"})).await?;
-        let copy = backups.until(&name, "as it was when it finished", |copy| copy.status == child.status).await?;
-        assert_eq!(copy.annotations().get(names::OWNER_ANNOTATION), child.annotations().get(names::OWNER_ANNOTATION));
+        let copy =
+            backups.until(&name, "as it was when it finished", |copy| copy.status == child.status).await?;
+        assert_eq!(
+            copy.annotations().get(names::OWNER_ANNOTATION),
+            child.annotations().get(names::OWNER_ANNOTATION)
+        );
         member.start_velero()?;
         tenant.all::<Restore>().until_phase(&restore.name_any(), "Completed").await?;
         maps.get("prices").await?;

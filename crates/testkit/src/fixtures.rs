@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::api::events::v1::Event;
-use kube::core::NamespaceResourceScope;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use kurator_api::cluster::AttachedCluster;
 use kurator_api::fleet::Fleet;
@@ -80,7 +80,11 @@ pub trait Object:
 }
 
 impl<K> Object for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
 {
 }
 
@@ -133,8 +137,9 @@ pub fn velero<K: Object>(member: &Cluster) -> Result<Shelf<K>, FixtureError> {
 pub async fn sow(member: &Cluster, namespace: &str) -> Result<(), FixtureError> {
     let client = member.client()?;
     create_namespace(&client, namespace).await?;
-    let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "prices"}, "data": {"tea": "3"}}))
-        .map_err(|source| FixtureError::Shape { name: "prices".to_owned(), source })?;
+    let map: ConfigMap =
+        serde_json::from_value(json!({"metadata": {"name": "prices"}, "data": {"tea": "3"}}))
+            .map_err(|source| FixtureError::Shape { name: "prices".to_owned(), source })?;
     Shelf(Api::namespaced(client, namespace)).create(&map).await.map(drop)
 }
 
@@ -247,7 +252,8 @@ impl<K: Object> Shelf<K> {
     /// # Errors
     /// It never came; the error shows the object.
     pub async fn until_phase(&self, name: &str, phase: &str) -> Result<K, FixtureError> {
-        self.until(name, &format!("phase {phase}"), |object| json_of(object)["status"]["phase"] == phase).await
+        self.until(name, &format!("phase {phase}"), |object| json_of(object)["status"]["phase"] == phase)
+            .await
     }
 
     /// Waits until the condition `Ready` has this reason; its message.
@@ -262,11 +268,17 @@ impl<K: Object> Shelf<K> {
     ///
     /// # Errors
     /// It never came; the error shows the object.
-    pub async fn until_condition(&self, name: &str, type_: &str, reason: &str) -> Result<String, FixtureError> {
+    pub async fn until_condition(
+        &self,
+        name: &str,
+        type_: &str,
+        reason: &str,
+    ) -> Result<String, FixtureError> {
         let what = format!("condition {type_} because of {reason}");
         let has_it = |object: &K| condition(object, type_).is_some_and(|found| found["reason"] == reason);
         let object = self.until(name, &what, has_it).await?;
-        let message = condition(&object, type_).and_then(|found| found["message"].as_str().map(str::to_owned));
+        let message =
+            condition(&object, type_).and_then(|found| found["message"].as_str().map(str::to_owned));
         Ok(message.unwrap_or_default())
     }
 }
@@ -335,7 +347,8 @@ impl<'a> Tenant<'a> {
     /// # Errors
     /// The hub refused.
     pub async fn rotate(&self, name: &str, data: &[(&str, &str)]) -> Result<(), FixtureError> {
-        let texts: serde_json::Map<_, _> = data.iter().map(|(key, text)| ((*key).to_owned(), json!(text))).collect();
+        let texts: serde_json::Map<_, _> =
+            data.iter().map(|(key, text)| ((*key).to_owned(), json!(text))).collect();
         self.all::<Secret>().merge(name, json!({"stringData": texts})).await.map(drop)
     }
 
@@ -355,7 +368,9 @@ impl<'a> Tenant<'a> {
     /// The hub refused.
     pub async fn attach_as(&self, name: &str, kubeconfig: &str) -> Result<(), FixtureError> {
         self.secret(name, &[("value", kubeconfig)]).await?;
-        self.create::<AttachedCluster>(name, json!({"kubeconfig": {"name": name, "key": "value"}})).await.map(drop)
+        self.create::<AttachedCluster>(name, json!({"kubeconfig": {"name": name, "key": "value"}}))
+            .await
+            .map(drop)
     }
 
     /// Creates a Fleet of these AttachedClusters, named as the namespace; does not wait.

@@ -3,7 +3,9 @@
 use std::{fs, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use futures::TryStreamExt;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder, path::Path};
+use object_store::{
+    ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder, path::Path,
+};
 
 use crate::{
     LabError,

@@ -48,7 +48,14 @@ impl Serving {
         let stderr = File::create(&log).map_err(|source| LabError::File { path: log.clone(), source })?;
         let mut command = Command::new(program);
         command
-            .args(["serve", "--default-installer", "none", "--listen", &format!("127.0.0.1:{port}"), "--kubeconfig"])
+            .args([
+                "serve",
+                "--default-installer",
+                "none",
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--kubeconfig",
+            ])
             .arg(hub.kubeconfig_path())
             .args(arguments)
             .stdin(Stdio::null())

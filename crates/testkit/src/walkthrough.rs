@@ -86,7 +86,8 @@ impl Walk<'_> {
     fn all(&self) -> Result<(), WalkError> {
         self.step("kurator serves the Kurator API on the hub", || {
             self.wait("the types to be served", || {
-                let served = self.hub(&["get", "fleets,backups.backup.kurator.dev,restores.backup.kurator.dev", "-A"]);
+                let served =
+                    self.hub(&["get", "fleets,backups.backup.kurator.dev,restores.backup.kurator.dev", "-A"]);
                 Ok(served.map(|_| ()))
             })
         })?;
@@ -111,8 +112,10 @@ impl Walk<'_> {
     fn attach(&self) -> Result<(), WalkError> {
         for i in 1..=2 {
             let kubeconfig = self.lab.member(i).kubeconfig_path();
-            let (name, file) =
-                (format!("kurator-member{i}"), format!("--from-file=kurator-member{i}.config={}", kubeconfig.display()));
+            let (name, file) = (
+                format!("kurator-member{i}"),
+                format!("--from-file=kurator-member{i}.config={}", kubeconfig.display()),
+            );
             self.hub(&["create", "secret", "generic", &name, &file])?;
         }
         self.apply(self.lab.hub(), "fleet/attachedclusters.yaml")?;
@@ -188,8 +191,9 @@ impl Walk<'_> {
         for (i, (expected, found)) in before.iter().zip(self.inventories()?).enumerate() {
             let missing: Vec<_> = expected.difference(&found).cloned().collect();
             let what = format!("objects of namespace {NAMESPACE} missing in member {}", i + 1);
-            differs(&what, "none", if missing.is_empty() { "none" } else { "some" })
-                .map_err(|_| WalkError::Differs { what, expected: "none".into(), found: missing.join(", ") })?;
+            differs(&what, "none", if missing.is_empty() { "none" } else { "some" }).map_err(|_| {
+                WalkError::Differs { what, expected: "none".into(), found: missing.join(", ") }
+            })?;
         }
         Ok(())
     }
@@ -215,7 +219,11 @@ impl Walk<'_> {
                 return Ok(Ok(()));
             }
             let status = self.hub(&["get", object, "-o", "jsonpath={.status}"])?;
-            Ok(Err(WalkError::Differs { what: object.to_owned(), expected: expected.to_owned(), found: status }))
+            Ok(Err(WalkError::Differs {
+                what: object.to_owned(),
+                expected: expected.to_owned(),
+                found: status,
+            }))
         })
     }
 

@@ -2,6 +2,9 @@
 //!
 //! A cluster listed by two Fleets stays with the one whose label it carries.
 
+use std::future::ready;
+
+use futures::{StreamExt, stream};
 use kube::{Resource, ResourceExt};
 use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::fleet::Fleet;
@@ -13,15 +16,17 @@ use crate::destination::clusters_of;
 use crate::error::Error;
 use crate::hub::{Guarded, Hub, HubKind, find, in_namespace};
 
-/// Labels what is listed and free, takes the label off what is no longer listed.
+/// Label writes that are sent at the same time.
+const AT_ONCE: usize = 16;
+
+/// Labels what is listed and free, takes the label off what is no longer listed. One that can't be
+/// labelled stops no other; the first failure is told when all are tried.
 pub(super) async fn claim(ctx: &Ctx, fleet: &Fleet) -> Result<(), Error> {
     let listed = clusters_of(fleet);
-    for key in &listed {
-        if rival(&ctx.hub, fleet, key).is_none() {
-            set_label(ctx, key, Some(&fleet.name_any())).await?;
-        }
-    }
-    release(ctx, fleet, &listed).await
+    let name = fleet.name_any();
+    let free = listed.iter().filter(|key| rival(&ctx.hub, fleet, key).is_none()).cloned();
+    let claimed = all(free.map(|key| set_label(ctx, key, Some(&name))).collect()).await;
+    claimed.and(release(ctx, fleet, &listed).await)
 }
 
 /// Takes the label off every cluster but those in `kept`.
@@ -29,10 +34,13 @@ pub(super) async fn release(ctx: &Ctx, fleet: &Fleet, kept: &[ClusterKey]) -> Re
     let namespace = fleet.namespace().unwrap_or_default();
     let attached = labelled(in_namespace(&ctx.hub.attached, &namespace), ClusterKind::AttachedCluster, fleet);
     let provisioned = labelled(in_namespace(&ctx.hub.provisioned, &namespace), ClusterKind::Cluster, fleet);
-    for key in attached.into_iter().chain(provisioned).filter(|key| !kept.contains(key)) {
-        set_label(ctx, &key, None).await?;
-    }
-    Ok(())
+    let gone = attached.into_iter().chain(provisioned).filter(|key| !kept.contains(key));
+    all(gone.map(|key| set_label(ctx, key, None)).collect()).await
+}
+
+/// Runs all writes to their end; the first failure.
+async fn all(writes: Vec<impl Future<Output = Result<(), Error>>>) -> Result<(), Error> {
+    stream::iter(writes).buffer_unordered(AT_ONCE).fold(Ok(()), |first, next| ready(first.and(next))).await
 }
 
 fn labelled<K: HubKind>(
@@ -62,7 +70,7 @@ pub(super) fn rival(hub: &Hub, fleet: &Fleet, key: &ClusterKey) -> Option<String
         .map(ResourceExt::name_any)
 }
 
-async fn set_label(ctx: &Ctx, key: &ClusterKey, fleet: Option<&str>) -> Result<(), Error> {
+async fn set_label(ctx: &Ctx, key: ClusterKey, fleet: Option<&str>) -> Result<(), Error> {
     match key.kind {
         ClusterKind::AttachedCluster => {
             label(ctx, find(&ctx.hub.attached, &key.namespace, &key.name), fleet).await

@@ -43,12 +43,13 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Res
         ctx.hub.add_finalizer(fleet, names::FLEET_FINALIZER).await?;
         return Ok(Action::await_change());
     }
-    claim::claim(&ctx, fleet).await?;
+    let claimed = claim::claim(&ctx, fleet).await;
     let credential = observe::credential(&ctx, fleet).await?;
     let valid = validate::validate(fleet, credential.as_ref(), ctx.options.default_installer);
     let seen = observe::observe(&ctx, fleet, &valid);
     let plan = plan::plan(&valid, seen);
     apply::apply(&ctx, fleet, &plan);
     report::report(&ctx, fleet, &plan).await?;
+    claimed?;
     Ok(look_again([plan.look_again]))
 }

@@ -17,6 +17,9 @@ pub(super) async fn install(client: &Client) -> anyhow::Result<()> {
     for wanted in kurator_api::crds::all() {
         let name = wanted.name_any();
         let present = api.get_opt(&name).await.with_context(|| format!("cannot read CRD {name}"))?;
+        if present.as_ref().is_some_and(|present| is_anothers(&name, present)) {
+            continue;
+        }
         if let Some(newer) = present.as_ref().and_then(|present| newer(present, &wanted)) {
             tracing::warn!(name, version = %newer, "a newer CRD is installed and stays");
             continue;
@@ -38,6 +41,12 @@ pub(super) async fn install(client: &Client) -> anyhow::Result<()> {
             .with_context(|| format!("the API server does not serve CRD {name}"))??;
     }
     Ok(())
+}
+
+/// Provisioned clusters belong to Kurator's cluster operator: where it has installed their type, with a
+/// schema of its own, it stays. Of all other types, ours take the place of Kurator's.
+fn is_anothers(name: &str, present: &CustomResourceDefinition) -> bool {
+    name == "clusters.cluster.kurator.dev" && !present.annotations().contains_key(CRD_VERSION_ANNOTATION)
 }
 
 /// The version of the installed CRD, if it is later than ours.
@@ -65,6 +74,13 @@ mod tests {
     fn a_newer_crd_is_never_downgraded() {
         assert!(newer(&crd(Some("0.10.0")), &crd(Some("0.9.0"))).is_some());
         assert!(newer(&crd(Some("0.9.0")), &crd(Some("0.9.0"))).is_none());
+    }
+
+    #[test]
+    fn the_type_of_provisioned_clusters_is_left_to_kurators_operator() {
+        assert!(is_anothers("clusters.cluster.kurator.dev", &crd(None)));
+        assert!(!is_anothers("clusters.cluster.kurator.dev", &crd(Some("0.1.0"))));
+        assert!(!is_anothers("fleets.fleet.kurator.dev", &crd(None)));
     }
 
     #[test]

@@ -62,13 +62,16 @@ fn k48_force_delete_gives_up_on_a_lost_member_and_says_so_in_an_event() -> Outco
         let _cut = scene.lose().await?;
         restores.delete("r").await?;
         restores.until_reason("r", "MemberCleanupPending").await?;
-        restores.merge("r", json!({"metadata": {"annotations": {"kurator.dev/force-delete": "true"}}})).await?;
+        restores
+            .merge("r", json!({"metadata": {"annotations": {"kurator.dev/force-delete": "true"}}}))
+            .await?;
         restores.until_gone("r").await?;
         let events = scene.tenant.all::<Event>();
         until("an event that names what was given up", BOUND, async || {
             let given_up = format!("given up on {}", scene.shaky);
             let all = events.list("").await?;
-            let said = all.iter().filter_map(|event| event.note.as_ref()).any(|note| note.starts_with(&given_up));
+            let said =
+                all.iter().filter_map(|event| event.note.as_ref()).any(|note| note.starts_with(&given_up));
             Ok::<_, FixtureError>(said.then_some(()))
         })
         .await?;

@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kurator_api::{cluster::AttachedCluster, fleet::{Fleet, FleetPhase}, names, velero::BackupStorageLocation};
+use kurator_api::{
+    cluster::AttachedCluster,
+    fleet::{Fleet, FleetPhase},
+    names,
+    velero::BackupStorageLocation,
+};
 use kurator_testkit::{
     Cluster,
     fixtures::{BOUND, CREDENTIALS, FixtureError, condition, object, velero},
@@ -22,7 +27,8 @@ async fn written(member: &Cluster, fleet: &Fleet) -> Result<Vec<String>, Fixture
     let label = format!("{}={}", names::OWNER_UID_LABEL, fleet.uid().unwrap_or_default());
     let secrets = velero::<Secret>(member)?.list(&label).await?;
     let locations = velero::<BackupStorageLocation>(member)?.list(&label).await?;
-    let uids = secrets.iter().filter_map(ResourceExt::uid).chain(locations.iter().filter_map(ResourceExt::uid));
+    let uids =
+        secrets.iter().filter_map(ResourceExt::uid).chain(locations.iter().filter_map(ResourceExt::uid));
     Ok(uids.collect())
 }
 
@@ -51,7 +57,8 @@ fn k02_a_member_out_of_reach_is_named_and_nothing_is_undone_in_it() -> Outcome {
         let said = condition(&cluster, "Ready").unwrap();
         assert!(said["message"].as_str().unwrap().starts_with("no answer since 20"), "{said}");
         let counted = format!("1/2, not ready: {}", scene.shaky);
-        let named = fleets.until(name, &counted, |fleet| members_ready(fleet).as_ref() == Some(&counted)).await?;
+        let named =
+            fleets.until(name, &counted, |fleet| members_ready(fleet).as_ref() == Some(&counted)).await?;
         assert_eq!(named.status.as_ref().unwrap().phase, Some(FleetPhase::Ready));
 
         drop(cut);
@@ -64,9 +71,12 @@ fn k02_a_member_out_of_reach_is_named_and_nothing_is_undone_in_it() -> Outcome {
 #[test]
 fn k02_a_member_taken_off_the_fleet_loses_our_location_and_secret_and_nothing_else() -> Outcome {
     with_a_shaky_member(2, "k02-off", async |scene| {
-        let foreign: BackupStorageLocation = object("k02-foreign", json!({
-            "provider": "aws", "objectStorage": {"bucket": "elsewhere"}, "accessMode": "ReadOnly",
-        }))?;
+        let foreign: BackupStorageLocation = object(
+            "k02-foreign",
+            json!({
+                "provider": "aws", "objectStorage": {"bucket": "elsewhere"}, "accessMode": "ReadOnly",
+            }),
+        )?;
         velero(scene.member)?.create(&foreign).await?;
         let mut secret = Secret::default();
         secret.metadata.name = Some("k02-foreign".to_owned());
@@ -93,7 +103,8 @@ fn k02_a_member_taken_off_while_it_is_out_of_reach_is_cleaned_up_when_it_is_back
         let (name, fleets) = (scene.tenant.name(), scene.tenant.all::<Fleet>());
         let cut = scene.lose().await?;
         scene.take_off().await?;
-        let pending = |fleet: &Fleet| reason_of(fleet, &scene.shaky).as_deref() == Some("MemberCleanupPending");
+        let pending =
+            |fleet: &Fleet| reason_of(fleet, &scene.shaky).as_deref() == Some("MemberCleanupPending");
         fleets.until(name, "a row that says MemberCleanupPending", pending).await?;
         drop(cut);
         let forgotten = |fleet: &Fleet| reason_of(fleet, &scene.shaky).is_none();
@@ -113,7 +124,9 @@ fn k30_a_credential_rotated_while_a_member_is_out_of_reach_follows_when_it_is_ba
             until(&what, BOUND, async || {
                 let found = secrets.list(&label).await?;
                 let cloud = found.iter().filter_map(|secret| secret.data.as_ref()?.get("cloud"));
-                let rotated = cloud.map(|bytes| String::from_utf8_lossy(&bytes.0)).all(|text| text.contains("=rotated"));
+                let rotated = cloud
+                    .map(|bytes| String::from_utf8_lossy(&bytes.0))
+                    .all(|text| text.contains("=rotated"));
                 Ok::<_, FixtureError>(rotated.then_some(()))
             })
             .await?;
@@ -141,7 +154,11 @@ fn a_killed_api_server_and_its_return_are_reported_within_seconds() -> Outcome {
         reported?;
         clusters.until_reason(&scene.shaky, "Connected").await?;
         assert!(noticed < NOTICED_WITHIN, "the death was reported after {noticed:?}");
-        assert!(returned.elapsed() < NOTICED_WITHIN, "the return was reported after {:?}", returned.elapsed());
+        assert!(
+            returned.elapsed() < NOTICED_WITHIN,
+            "the return was reported after {:?}",
+            returned.elapsed()
+        );
         Ok(())
     })
 }

@@ -44,7 +44,12 @@ impl Scene<'_> {
     }
 
     /// Waits until the steady member is through and the shaky one's row is in this phase for this reason.
-    async fn until_half_done<R: Run>(&self, name: &str, phase: RowPhase, reason: &str) -> Result<R, FixtureError> {
+    async fn until_half_done<R: Run>(
+        &self,
+        name: &str,
+        phase: RowPhase,
+        reason: &str,
+    ) -> Result<R, FixtureError> {
         let half = |run: &R| {
             run.row(&self.steady).0 == json!(RowPhase::Completed)
                 && run.row(&self.shaky) == (json!(phase), json!(reason))
@@ -84,7 +89,9 @@ impl Scene<'_> {
 
     /// UIDs of all objects of a kind in the shaky member that belong to this test.
     async fn uids<V: Object>(&self) -> Result<Vec<Option<String>>, FixtureError> {
-        let all = in_member::<V>(self.member)?.list(&format!("fleet.kurator.dev/fleet-name={}", self.tenant.name())).await?;
+        let all = in_member::<V>(self.member)?
+            .list(&format!("fleet.kurator.dev/fleet-name={}", self.tenant.name()))
+            .await?;
         Ok(all.iter().map(|object| object.meta().uid.clone()).collect())
     }
 }

@@ -25,7 +25,12 @@ struct Case {
 }
 
 impl Case {
-    fn new(name: &'static str, kubeconfig: impl Into<String>, reason: &'static str, says: [&'static str; 2]) -> Self {
+    fn new(
+        name: &'static str,
+        kubeconfig: impl Into<String>,
+        reason: &'static str,
+        says: [&'static str; 2],
+    ) -> Self {
         Self { name, content: Some(("value", kubeconfig.into())), reason, says }
     }
 
@@ -57,20 +62,48 @@ fn broken_kubeconfigs(lab: &Lab, witness: &str) -> Vec<Case> {
         "{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: touch, args: [\"{witness}\"], interactiveMode: Never}}}}"
     );
     vec![
-        Case::invalid("garbage", "{]", ["key `value`: kubeconfig field `.`", "check it with `kubectl config view"]),
-        Case::invalid("empty", "", ["field `.` is not usable: it is empty", "store the kubeconfig under this key"]),
+        Case::invalid(
+            "garbage",
+            "{]",
+            ["key `value`: kubeconfig field `.`", "check it with `kubectl config view"],
+        ),
+        Case::invalid(
+            "empty",
+            "",
+            ["field `.` is not usable: it is empty", "store the kubeconfig under this key"],
+        ),
         Case::invalid("no-credentials", user("{}"), ["users[admin].user", INLINE]),
-        Case::invalid("no-url", server("elsewhere:x"), ["clusters[member-1].cluster.server", "write it as https://HOST:PORT"]),
+        Case::invalid(
+            "no-url",
+            server("elsewhere:x"),
+            ["clusters[member-1].cluster.server", "write it as https://HOST:PORT"],
+        ),
         Case::refused("exec", user(&exec), ["users[admin].user.exec` with value `touch`", INLINE]),
-        Case::refused("auth-provider", user("{auth-provider: {name: gcp}}"), ["users[admin].user.auth-provider", INLINE]),
-        Case::refused("token-file", user("{tokenFile: /etc/hostname}"), ["users[admin].user.tokenFile", "into `token`"]),
+        Case::refused(
+            "auth-provider",
+            user("{auth-provider: {name: gcp}}"),
+            ["users[admin].user.auth-provider", INLINE],
+        ),
+        Case::refused(
+            "token-file",
+            user("{tokenFile: /etc/hostname}"),
+            ["users[admin].user.tokenFile", "into `token`"],
+        ),
         Case::refused(
             "client-certificate",
             user("{client-certificate: /etc/hostname, client-key: /etc/hostname}"),
             ["users[admin].user.client-certificate", "into `client-certificate-data`"],
         ),
-        Case::refused("password", user("{username: admin, password: x}"), ["users[admin].user.username", INLINE]),
-        Case::refused("other-user", user("{token: x, as: root}"), ["users[admin].user.as", "credentials of its own"]),
+        Case::refused(
+            "password",
+            user("{username: admin, password: x}"),
+            ["users[admin].user.username", INLINE],
+        ),
+        Case::refused(
+            "other-user",
+            user("{token: x, as: root}"),
+            ["users[admin].user.as", "credentials of its own"],
+        ),
         Case::refused(
             "authority-file",
             cluster("certificate-authority: /etc/hostname"),
@@ -86,16 +119,29 @@ fn broken_kubeconfigs(lab: &Lab, witness: &str) -> Vec<Case> {
             cluster("proxy-url: http://172.18.0.1:3128"),
             ["clusters[member-1].cluster.proxy-url", "that the manager reaches directly"],
         ),
-        Case::refused("http", server("http://172.18.1.1:6443"), ["clusters[member-1].cluster.server", "https address"]),
+        Case::refused(
+            "http",
+            server("http://172.18.1.1:6443"),
+            ["clusters[member-1].cluster.server", "https address"],
+        ),
         Case::refused("loopback", server("https://127.0.0.1:6443"), ["it is a loopback address", REACHABLE]),
-        Case::refused("link-local", server("https://169.254.169.254"), ["it is a link-local address", REACHABLE]),
+        Case::refused(
+            "link-local",
+            server("https://169.254.169.254"),
+            ["it is a link-local address", REACHABLE],
+        ),
         Case::new(
             "dead-address",
             server("https://172.18.9.9:6443"),
             "Unreachable",
             ["no answer since ", "cannot connect"],
         ),
-        Case::new("wrong-token", user("{token: stolen}"), "Unreachable", ["no answer since ", "credentials refused (401)"]),
+        Case::new(
+            "wrong-token",
+            user("{token: stolen}"),
+            "Unreachable",
+            ["no answer since ", "credentials refused (401)"],
+        ),
         Case {
             name: "other-key",
             content: Some(("config", lab.member(1).kubeconfig())),
@@ -208,8 +254,9 @@ fn k30_a_rotated_kubeconfig_leads_to_the_cluster_that_it_names() -> Outcome {
             let member = stage.lab.member(i);
             tenant.rotate(&name, &[("value", &member.kubeconfig())]).await?;
             let uid = Api::<Namespace>::all(member.client()?).get("kube-system").await?.uid();
-            let leads_there =
-                |c: &AttachedCluster| is_ready(c) && c.status.as_ref().is_some_and(|status| status.cluster_uid == uid);
+            let leads_there = |c: &AttachedCluster| {
+                is_ready(c) && c.status.as_ref().is_some_and(|status| status.cluster_uid == uid)
+            };
             clusters.until(&name, &format!("leads to member {i}"), leads_there).await?;
         }
         Ok(())
@@ -240,7 +287,10 @@ fn n1_k42_a_cluster_of_kurators_own_is_backed_up_whichever_side_leaves_out_its_k
             .await?;
         let backup = tenant.all::<Backup>().until_phase("b", "Completed").await?;
         let rows = backup.status.context("no status")?.backup_details;
-        assert_eq!((rows.len(), rows[0].cluster_kind, rows[0].phase), (1, ClusterKind::Cluster, Some(RowPhase::Completed)));
+        assert_eq!(
+            (rows.len(), rows[0].cluster_kind, rows[0].phase),
+            (1, ClusterKind::Cluster, Some(RowPhase::Completed))
+        );
         let keys = stage.lab.s3().list("n1/clusters/n1/cluster/n1-prod/backups/n1-prod-backup-n1-b").await?;
         assert!(!keys.is_empty());
         Ok(())

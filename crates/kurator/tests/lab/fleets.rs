@@ -204,12 +204,14 @@ fn k28_a_cluster_added_to_a_fleet_gets_its_location() -> Outcome {
         let tenant = stage.tenant("k28-added").await?;
         let mut clusters = tenant.ready_fleet(1).await?;
         clusters.push(tenant.attach(2).await?);
-        let spec: Vec<_> = clusters.iter().map(|name| json!({"kind": "AttachedCluster", "name": name})).collect();
+        let spec: Vec<_> =
+            clusters.iter().map(|name| json!({"kind": "AttachedCluster", "name": name})).collect();
         let fleets = tenant.all::<Fleet>();
         fleets.merge(tenant.name(), json!({"spec": {"clusters": spec}})).await?;
         let has_both = |fleet: &Fleet| {
             let status = fleet.status.clone().unwrap_or_default();
-            status.ready_clusters == 2 && status.clusters.iter().all(|row| row.backup.as_ref().is_some_and(|b| b.ready))
+            status.ready_clusters == 2
+                && status.clusters.iter().all(|row| row.backup.as_ref().is_some_and(|b| b.ready))
         };
         fleets.until(tenant.name(), "both members ready", has_both).await?;
         Ok(())
@@ -227,7 +229,9 @@ fn k30_a_rotated_credential_reaches_every_member() -> Outcome {
             let secrets = velero::<Secret>(stage.lab.member(i))?;
             let follows = |secret: &Secret| {
                 let cloud = secret.data.as_ref().and_then(|data| data.get("cloud"));
-                cloud.is_some_and(|cloud| String::from_utf8_lossy(&cloud.0).contains("aws_secret_access_key=rotated\n"))
+                cloud.is_some_and(|cloud| {
+                    String::from_utf8_lossy(&cloud.0).contains("aws_secret_access_key=rotated\n")
+                })
             };
             secrets.until("k30-velero-s3", "the new credential", follows).await?;
         }
@@ -331,7 +335,9 @@ fn k53_a_session_token_goes_along_with_its_keys() -> Outcome {
         tenant.rotate(CREDENTIALS, &[("session-token", "temporary")]).await?;
         let cluster = tenant.attach(1).await?;
         tenant.fleet(&[&cluster], Some(minio("k53-session"))).await?;
-        velero::<Secret>(stage.lab.member(1))?.until("k53-session-velero-s3", "to be there", |_| true).await?;
+        velero::<Secret>(stage.lab.member(1))?
+            .until("k53-session-velero-s3", "to be there", |_| true)
+            .await?;
         assert_eq!(
             credentials(stage.lab.member(1), "k53-session-velero-s3").await?,
             "[default]\naws_access_key_id=minio\naws_secret_access_key=minio123\naws_session_token=temporary\n"
