@@ -330,6 +330,7 @@ where
     result
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature that kube's applier asks for")]
 fn after_error<K: HubKind>(object: Arc<Guarded<K>>, error: &Error, ctx: Arc<Ctx>) -> Action {
     if error.is_conflict() {
         return Action::requeue(AFTER_CONFLICT);

@@ -99,6 +99,7 @@ fn parse(selector: &LabelSelector) -> Result<Selector, String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "`json!` reads best where it is used")]
 mod tests {
     use super::*;
     use serde_json::json;

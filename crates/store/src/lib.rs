@@ -53,7 +53,7 @@ pub enum StoreError {
         bucket: String,
         /// What the client library objects to.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// A request failed for good, after bounded retries.
     #[error("cannot {action} `{key}` in bucket `{bucket}`")]
@@ -66,6 +66,6 @@ pub enum StoreError {
         bucket: String,
         /// The server's or the network's answer.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
 }

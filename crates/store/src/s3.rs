@@ -77,13 +77,13 @@ impl S3 {
             .map_err(|source| StoreError::Settings {
                 endpoint: settings.endpoint.clone(),
                 bucket: settings.bucket.clone(),
-                source,
+                source: Box::new(source),
             })?;
         Ok(Self { client, bucket: settings.bucket.clone() })
     }
 
     fn failed(&self, action: &'static str, key: &str, source: Error) -> StoreError {
-        StoreError::Request { action, key: key.to_owned(), bucket: self.bucket.clone(), source }
+        StoreError::Request { action, key: key.to_owned(), bucket: self.bucket.clone(), source: Box::new(source) }
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn validate(
     let owner = owner(backup);
     let said = backup.said();
     let run = match said.started {
-        Some(_) => Started::again(owner, said),
+        Some(_) => Started::again(owner, &said),
         None => Started::first(owner, first_look(backup, fleet, labels)?),
     };
     let has_plugin = |f: &&Fleet| f.spec.plugin.as_ref().is_some_and(|plugin| plugin.backup.is_some());
@@ -117,6 +117,7 @@ fn policy_problems(policy: &BackupPolicy) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "`json!` reads best where it is used")]
 mod tests {
     use super::*;
     use crate::standing::Standing;

@@ -3,6 +3,7 @@
 //! A cluster listed by two Fleets stays with the one whose label it carries.
 
 use std::future::ready;
+use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use kube::{Resource, ResourceExt};
@@ -32,8 +33,8 @@ pub(super) async fn claim(ctx: &Ctx, fleet: &Fleet) -> Result<(), Error> {
 /// Takes the label off every cluster but those in `kept`.
 pub(super) async fn release(ctx: &Ctx, fleet: &Fleet, kept: &[ClusterKey]) -> Result<(), Error> {
     let namespace = fleet.namespace().unwrap_or_default();
-    let attached = labelled(in_namespace(&ctx.hub.attached, &namespace), ClusterKind::AttachedCluster, fleet);
-    let provisioned = labelled(in_namespace(&ctx.hub.provisioned, &namespace), ClusterKind::Cluster, fleet);
+    let attached = labelled(&in_namespace(&ctx.hub.attached, &namespace), ClusterKind::AttachedCluster, fleet);
+    let provisioned = labelled(&in_namespace(&ctx.hub.provisioned, &namespace), ClusterKind::Cluster, fleet);
     let gone = attached.into_iter().chain(provisioned).filter(|key| !kept.contains(key));
     all(gone.map(|key| set_label(ctx, key, None)).collect()).await
 }
@@ -44,7 +45,7 @@ async fn all(writes: Vec<impl Future<Output = Result<(), Error>>>) -> Result<(),
 }
 
 fn labelled<K: HubKind>(
-    all: Vec<std::sync::Arc<Guarded<K>>>,
+    all: &[Arc<Guarded<K>>],
     kind: ClusterKind,
     fleet: &Fleet,
 ) -> Vec<ClusterKey> {
@@ -83,7 +84,7 @@ async fn set_label(ctx: &Ctx, key: ClusterKey, fleet: Option<&str>) -> Result<()
 
 async fn label<K: HubKind>(
     ctx: &Ctx,
-    object: Option<std::sync::Arc<Guarded<K>>>,
+    object: Option<Arc<Guarded<K>>>,
     fleet: Option<&str>,
 ) -> Result<(), Error>
 where

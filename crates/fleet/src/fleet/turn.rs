@@ -377,4 +377,5 @@ fn not_ready(mut row: FleetClusterStatus, reason: Reason, message: impl AsRef<st
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "`json!` reads best where it is used")]
 mod tests;

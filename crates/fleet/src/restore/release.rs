@@ -36,7 +36,7 @@ pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Erro
     if !restore.finalizers().iter().any(|held| held == names::RESTORE_FINALIZER) {
         return Ok(Action::await_change());
     }
-    let run = Started::again(owner(restore, None), restore.said());
+    let run = Started::again(owner(restore, None), &restore.said());
     let mut waiting = Vec::new();
     let mut times = Vec::new();
     for cluster in &run.clusters {

@@ -56,7 +56,7 @@ pub(super) fn validate(
     let namespace = owner.namespace.clone();
     let said = restore.said();
     let run = match said.started {
-        Some(_) => Started::again(owner, said),
+        Some(_) => Started::again(owner, &said),
         None => {
             let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
             Started::first(owner, first_look(restore, source, fleet, labels)?)

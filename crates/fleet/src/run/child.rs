@@ -262,4 +262,5 @@ fn said<S, N>(row: Row<S>) -> Step<S, N> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "`json!` reads best where it is used")]
 mod tests;

@@ -91,7 +91,7 @@ impl<S: Clone> Started<S> {
     }
 
     /// A run that has begun: its own rows are the set of clusters, whatever became of the fleet.
-    pub(crate) fn again<D: Details<Status = S>>(owner: Owner, said: Said<D>) -> Self {
+    pub(crate) fn again<D: Details<Status = S>>(owner: Owner, said: &Said<D>) -> Self {
         let clusters: Vec<_> = said.details.iter().map(|row| row.cluster(&owner.namespace)).collect();
         let recorded =
             clusters.iter().cloned().zip(&said.details).map(|(key, row)| (key.clone(), row.read(key)));
