@@ -326,7 +326,6 @@ where
     }
     ctx.metrics.reconciles.get_or_create(&Reconcile { kind, outcome }).inc();
     ctx.metrics.reconcile_time.get_or_create(&Kind { kind }).observe(began.elapsed().as_secs_f64());
-    ctx.count_members();
     result
 }
 

@@ -6,8 +6,14 @@
 use std::{path::Path, sync::OnceLock};
 
 use anyhow::anyhow;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, ResourceExt};
+use k8s_openapi::{
+    api::core::v1::ConfigMap,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
 use kurator_api::{
     backup::{Backup, RowPhase},
     fleet::Fleet,
@@ -16,8 +22,8 @@ use kurator_api::{
     velero,
 };
 use kurator_testkit::{
-    Lab, LabSpec, Serving,
-    fixtures::{BOUND, Object, Shelf, Tenant, minio, ready, sow, velero as in_member},
+    Cluster, Lab, LabSpec, Serving,
+    fixtures::{BOUND, FixtureError, Object, Shelf, Tenant, minio, object, ready, sow, velero as in_member},
     wait::until,
 };
 use serde_json::{Value, json};
@@ -37,7 +43,12 @@ impl Stage {
     fn set() -> anyhow::Result<Self> {
         let lab = Lab::shared(LabSpec { members: 2, velero: true, s3: true })?;
         lab.member(1).stop_velero()?;
-        Ok(Self { lab, serving: Mutex::new(lab.run(serve(lab))?), real: Mutex::default() })
+        let serving = lab.run(async {
+            open_for_later_releases::<velero::Backup>(lab.member(1)).await?;
+            open_for_later_releases::<velero::Restore>(lab.member(1)).await?;
+            serve(lab).await
+        })?;
+        Ok(Self { lab, serving: Mutex::new(serving), real: Mutex::default() })
     }
 
     async fn restart_the_hub(&self) -> Outcome {
@@ -46,6 +57,26 @@ impl Stage {
         *serving = serve(self.lab).await?;
         Ok(())
     }
+}
+
+/// Lets the member store every status of this kind, as a later release of Velero with its own types would.
+async fn open_for_later_releases<V: Object>(member: &Cluster) -> Outcome {
+    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let at = "/spec/versions/0/schema/openAPIV3Schema/properties/status";
+    let patch = serde_json::from_value(json!([{"op": "replace", "path": at, "value": anything}]))?;
+    let crds = Api::<CustomResourceDefinition>::all(member.client()?);
+    let name = format!("{}.{}", V::plural(&()), V::group(&()));
+    crds.patch(&name, &PatchParams::default(), &Patch::<()>::Json(patch)).await?;
+
+    // The API server takes a moment to follow.
+    let shelf = in_member::<V>(member)?;
+    shelf.create(&object("probe", json!({}))?).await?;
+    until(&format!("{name} to take anything"), BOUND, async || {
+        let said = shelf.merge("probe", json!({"status": {"phase": "SomethingNew", "later": true}})).await?;
+        Ok::<_, FixtureError>((serde_json::to_value(&said).unwrap()["status"]["later"] == true).then_some(()))
+    })
+    .await?;
+    Ok(shelf.delete("probe").await?)
 }
 
 async fn serve(lab: &Lab) -> anyhow::Result<Serving> {

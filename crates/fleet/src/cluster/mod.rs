@@ -63,13 +63,15 @@ async fn connect(ctx: &Ctx, key: &ClusterKey, credential: Option<SecretKeyRef>) 
     let connected = validate::validate(&seen, &ctx.options.trust).and_then(|config| {
         ctx.members.connect(key, &config).map_err(|error| Fault::kubeconfig(&seen, &error))
     });
-    Ok(match connected {
+    let outcome = match connected {
         Ok(member) => Outcome::Connected(member.liveness()),
         Err(fault) => {
             ctx.members.disconnect(key);
             Outcome::Faulty(fault)
         }
-    })
+    };
+    ctx.count_members();
+    Ok(outcome)
 }
 
 fn key_of<K: HubKind>(object: &K, kind: ClusterKind) -> ClusterKey {

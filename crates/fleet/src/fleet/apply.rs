@@ -34,13 +34,13 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
     let back = ObjectRef::new(&fleet.name_any()).within(&fleet.namespace().unwrap_or_default());
     let wake = move || wakes.wake(back);
     match action {
-        Action::Secret(secret) => {
-            let secret = secret.clone();
-            ctx.writes.start(key(SECRET), async move { write(client, *secret).await }, wake);
+        Action::Secret { secret, replace } => {
+            let (secret, replace) = (secret.clone(), *replace);
+            ctx.writes.start(key(SECRET), async move { write(client, *secret, replace).await }, wake);
         }
         Action::Location(location) => {
             let location = location.clone();
-            ctx.writes.start(key(LOCATION), async move { write(client, *location).await }, wake);
+            ctx.writes.start(key(LOCATION), async move { write(client, *location, true).await }, wake);
         }
         Action::AskServer => {
             ctx.router.heartbeats.ask(cluster);
@@ -61,13 +61,15 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
     }
 }
 
-async fn write<K>(client: Client, object: K) -> Result<(), Failure>
+/// Applies an object; unless `replace`, the server refuses to take fields from whoever wrote them.
+async fn write<K>(client: Client, object: K, replace: bool) -> Result<(), Failure>
 where
     K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     K: Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let api = Api::<K>::namespaced(client, names::VELERO_NAMESPACE);
-    api.patch(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await?;
+    let params = PatchParams { force: replace, ..PatchParams::apply(MANAGER) };
+    api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
     Ok(())
 }
 

@@ -33,7 +33,8 @@ pub(super) async fn claim(ctx: &Ctx, fleet: &Fleet) -> Result<(), Error> {
 /// Takes the label off every cluster but those in `kept`.
 pub(super) async fn release(ctx: &Ctx, fleet: &Fleet, kept: &[ClusterKey]) -> Result<(), Error> {
     let namespace = fleet.namespace().unwrap_or_default();
-    let attached = labelled(&in_namespace(&ctx.hub.attached, &namespace), ClusterKind::AttachedCluster, fleet);
+    let attached =
+        labelled(&in_namespace(&ctx.hub.attached, &namespace), ClusterKind::AttachedCluster, fleet);
     let provisioned = labelled(&in_namespace(&ctx.hub.provisioned, &namespace), ClusterKind::Cluster, fleet);
     let gone = attached.into_iter().chain(provisioned).filter(|key| !kept.contains(key));
     all(gone.map(|key| set_label(ctx, key, None)).collect()).await
@@ -44,11 +45,7 @@ async fn all(writes: Vec<impl Future<Output = Result<(), Error>>>) -> Result<(),
     stream::iter(writes).buffer_unordered(AT_ONCE).fold(Ok(()), |first, next| ready(first.and(next))).await
 }
 
-fn labelled<K: HubKind>(
-    all: &[Arc<Guarded<K>>],
-    kind: ClusterKind,
-    fleet: &Fleet,
-) -> Vec<ClusterKey> {
+fn labelled<K: HubKind>(all: &[Arc<Guarded<K>>], kind: ClusterKind, fleet: &Fleet) -> Vec<ClusterKey> {
     let value = names::label_value(&fleet.name_any());
     let namespace = fleet.namespace().unwrap_or_default();
     let carries = |object: &Guarded<K>| object.labels().get(names::FLEET_NAME_LABEL) == Some(&value);

@@ -120,8 +120,7 @@ pub(super) struct SeenAlive {
 
 pub(super) struct SeenVelero {
     pub(super) locations: Vec<Arc<BackupStorageLocation>>,
-    /// Name and hash of the content, of Secrets that this Fleet wrote.
-    pub(super) secrets: Vec<(String, Option<String>)>,
+    pub(super) secrets: Vec<SeenSecret>,
     pub(super) requests: Vec<Arc<ServerStatusRequest>>,
 }
 
@@ -187,7 +186,7 @@ fn contact(
     };
     SeenContact::Alive(Box::new(SeenAlive {
         settled,
-        velero: velero(&member, &valid.uid),
+        velero: velero(&member),
         owner,
         secret_write: write(super::apply::SECRET),
         location_write: write(super::apply::LOCATION),
@@ -198,13 +197,16 @@ fn contact(
     }))
 }
 
-fn velero(member: &Member, fleet_uid: &str) -> Result<SeenVelero, String> {
+fn velero(member: &Member) -> Result<SeenVelero, String> {
     let locations = known(member.locations().list())?;
     let requests = known(member.status_requests().list())?;
     let secrets = known(member.secrets().list())?
         .into_iter()
-        .filter(|secret| secret.labels().get(names::OWNER_UID_LABEL).is_none_or(|uid| uid == fleet_uid))
-        .map(|secret| (secret.name_any(), secret.annotations().get(super::render::CONTENT_HASH).cloned()))
+        .map(|secret| SeenSecret {
+            name: secret.name_any(),
+            owner: secret.labels().get(names::OWNER_UID_LABEL).cloned(),
+            content: secret.annotations().get(super::render::CONTENT_HASH).cloned(),
+        })
         .collect();
     Ok(SeenVelero { locations, secrets, requests })
 }
@@ -215,6 +217,15 @@ fn known<T>(knowledge: Knowledge<Vec<T>>) -> Result<Vec<T>, String> {
         Knowledge::Absent => Ok(Vec::new()),
         Knowledge::Present(all) => Ok(all),
     }
+}
+
+/// A Secret that this or another Fleet, or Kurator, wrote.
+pub(super) struct SeenSecret {
+    pub(super) name: String,
+    /// UID of the Fleet; Kurator's have none.
+    pub(super) owner: Option<String>,
+    /// Hash of the content.
+    pub(super) content: Option<String>,
 }
 
 impl SeenVelero {

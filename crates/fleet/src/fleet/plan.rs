@@ -17,7 +17,11 @@ use super::validate::{Plugin, Problem, ValidFleet, ValidPlugin};
 
 /// Something to write in a member.
 pub(super) enum Action {
-    Secret(Box<Secret>),
+    /// With `replace`, also what another manager wrote, which is Kurator's own.
+    Secret {
+        secret: Box<Secret>,
+        replace: bool,
+    },
     Location(Box<BackupStorageLocation>),
     AskServer,
     DeleteLocation(String),

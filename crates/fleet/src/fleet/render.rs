@@ -31,10 +31,14 @@ pub(super) fn hash(parts: &[&str]) -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub(super) fn secret(fleet: &ValidFleet, plugin: &ValidPlugin, key: &ClusterKey) -> Secret {
-    let mut metadata = metadata(fleet, &plugin.secret, key);
-    let content = (CONTENT_HASH.to_owned(), hash(&[&plugin.cloud]));
-    metadata.annotations.get_or_insert_default().extend([content]);
+/// The hash that tells one content of the Secret from another.
+pub(super) fn content_hash(plugin: &ValidPlugin) -> String {
+    hash(&[&plugin.cloud])
+}
+
+pub(super) fn secret(fleet: &ValidFleet, plugin: &ValidPlugin, key: &ClusterKey, name: &str) -> Secret {
+    let mut metadata = metadata(fleet, name, key);
+    metadata.annotations.get_or_insert_default().insert(CONTENT_HASH.to_owned(), content_hash(plugin));
     Secret {
         metadata,
         type_: Some("Opaque".to_owned()),
@@ -43,20 +47,29 @@ pub(super) fn secret(fleet: &ValidFleet, plugin: &ValidPlugin, key: &ClusterKey)
     }
 }
 
+/// What distinguishes one location of a Fleet from another.
+pub(super) struct Place<'a> {
+    pub(super) name: &'a str,
+    pub(super) prefix: &'a str,
+    /// Name of the Secret with the credential.
+    pub(super) secret: &'a str,
+    pub(super) mode: AccessMode,
+    /// Whether Velero uses it for backups that name none.
+    pub(super) default: bool,
+}
+
 pub(super) fn location(
     fleet: &ValidFleet,
     plugin: &ValidPlugin,
     key: &ClusterKey,
-    name: &str,
-    prefix: &str,
-    mode: AccessMode,
-    default: bool,
+    place: Place<'_>,
 ) -> BackupStorageLocation {
+    let Place { name, prefix, secret, mode, default } = place;
     let spec = BackupStorageLocationSpec {
         provider: Some(plugin.provider.to_owned()),
         config: plugin.config.clone(),
         credential: Some(SecretKeySelector {
-            name: Some(plugin.secret.clone()),
+            name: Some(secret.to_owned()),
             key: Some(CLOUD.to_owned()),
             ..SecretKeySelector::default()
         }),

@@ -4,12 +4,13 @@ use kube::core::ObjectMeta;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::shorten;
 use kurator_api::fleet::{FleetClusterStatus, MemberBackupStatus};
+use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation};
 use tokio::time::Instant;
 
 use super::layout::{self, Owner, RootFinding};
-use super::observe::{SeenAlive, SeenContact, SeenMember, SeenVelero};
+use super::observe::{SeenAlive, SeenContact, SeenMember, SeenSecret, SeenVelero};
 use super::plan::Action;
 use super::probe::Probe;
 use super::render;
@@ -154,11 +155,16 @@ impl Turn<'_> {
         prefix: &str,
         mode: Option<AccessMode>,
     ) -> Result<String, (Reason, String)> {
-        let secret = render::secret(self.valid, plugin, key);
-        let hash =
-            secret.metadata.annotations.as_ref().and_then(|all| all.get(render::CONTENT_HASH)).cloned();
-        if !velero.secrets.iter().any(|(name, content)| *name == plugin.secret && *content == hash) {
-            self.attempt(&alive.secret_write, Action::Secret(Box::new(secret)))?;
+        let secret = self.secret_name(plugin, velero);
+        let held = velero.secrets.iter().find(|held| held.name == secret);
+        if held.and_then(|held| held.content.as_ref()) != Some(&render::content_hash(plugin)) {
+            let wanted = Box::new(render::secret(self.valid, plugin, key, &secret));
+            self.attempt(&alive.secret_write, Action::Secret { secret: wanted, replace: held.is_some() })?;
+        }
+        if held.is_none() {
+            // Velero checks a new location at once and, if it fails for want of its Secret, only a minute later
+            // again.
+            return Err((Reason::Waiting, "the credential is being written".to_owned()));
         }
         let same_place = |location: &&BackupStorageLocation| {
             location.spec.object_storage.as_ref().is_some_and(|at| {
@@ -175,12 +181,23 @@ impl Turn<'_> {
         let mode = mode.or_else(kept).unwrap_or(AccessMode::ReadWrite);
         let default = mode == AccessMode::ReadWrite
             && may_be_default(velero, &self.valid.uid, present.map(AsRef::as_ref));
-        let wanted = render::location(self.valid, plugin, key, &name, prefix, mode, default);
+        let place = render::Place { name: &name, prefix, secret: &secret, mode, default };
+        let wanted = render::location(self.valid, plugin, key, place);
         if !present.is_some_and(|found| render::says(found, &wanted)) {
             self.attempt(&alive.location_write, Action::Location(Box::new(wanted)))?;
         }
         self.retire(key, alive, velero, &name)?;
         Ok(name)
+    }
+
+    /// Kurator's name for the Secret, unless a Fleet of the same name elsewhere on the hub has taken it here.
+    fn secret_name(&self, plugin: &ValidPlugin, velero: &SeenVelero) -> String {
+        let foreign =
+            |secret: &SeenSecret| secret.owner.as_ref().is_some_and(|owner| *owner != self.valid.uid);
+        if velero.secrets.iter().any(|secret| secret.name == plugin.secret && foreign(secret)) {
+            return names::second_choice(&plugin.secret, &self.valid.uid);
+        }
+        plugin.secret.clone()
     }
 
     /// An earlier place of ours is kept for restores, read-only: Velero would drop the Backup objects of
@@ -306,8 +323,10 @@ impl Turn<'_> {
             self.attempt(&alive.location_write, Action::DeleteLocation(name))?;
             return Ok(true);
         }
-        if let Some((name, _)) = velero.secrets.first() {
-            self.attempt(&alive.secret_write, Action::DeleteSecret(name.clone()))?;
+        if let Some(ours) =
+            velero.secrets.iter().find(|secret| secret.owner.as_ref() == Some(&self.valid.uid))
+        {
+            self.attempt(&alive.secret_write, Action::DeleteSecret(ours.name.clone()))?;
             return Ok(true);
         }
         Ok(false)

@@ -7,6 +7,7 @@ mod crds;
 mod http;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
@@ -28,13 +29,18 @@ use crate::failure::Failure;
 use http::Health;
 
 const LEASE: &str = "kurator";
+/// Longest time that answers under way are given when the process ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 pub(crate) fn serve(flags: ServeFlags) -> Result<(), Failure> {
     log(flags.log_format);
     // Only the first caller in a process can set it; nobody else does.
     let _first = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(flags))
+    let outcome = runtime.block_on(run(flags));
+    // A name look-up that hangs must not keep the process.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn log(format: LogFormat) {
@@ -83,7 +89,8 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     released(claim).await;
     ended.cancel();
     tasks.close();
-    tasks.wait().await;
+    // A slow reader of /metrics must not keep the process either.
+    let _slow = tokio::time::timeout(LAST_ANSWERS, tasks.wait()).await;
     outcome
 }
 

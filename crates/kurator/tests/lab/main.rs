@@ -5,7 +5,10 @@
 
 mod attach;
 mod backups;
+mod examples;
 mod fleets;
+mod restores;
+mod schema;
 mod serving;
 
 use std::path::Path;

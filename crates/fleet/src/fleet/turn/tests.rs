@@ -77,9 +77,17 @@ fn location(name: &str, prefix: &str, mode: &str) -> Arc<BackupStorageLocation> 
 fn all_written() -> SeenVelero {
     SeenVelero {
         locations: vec![location("default", "clusters/default/attachedcluster/m1", "ReadWrite")],
-        secrets: vec![("quickstart-velero-s3".into(), Some(render::hash(&[CLOUD])))],
+        secrets: vec![SeenSecret {
+            name: "quickstart-velero-s3".into(),
+            owner: Some(FLEET.into()),
+            content: Some(render::hash(&[CLOUD])),
+        }],
         requests: vec![request(json!({"phase": "Processed", "serverVersion": "v1.18.3"}))],
     }
+}
+
+fn secret_written() -> SeenVelero {
+    SeenVelero { locations: Vec::new(), ..all_written() }
 }
 
 fn request(status: serde_json::Value) -> Arc<ServerStatusRequest> {
@@ -129,7 +137,7 @@ fn backup_reason(plan: &Plan) -> String {
 fn written(plan: &Plan) -> Vec<String> {
     let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap_or_default();
     let one = |(key, action): &(ClusterKey, Action)| match action {
-        Action::Secret(secret) => format!("{} secret {}", key.name, name(&secret.metadata)),
+        Action::Secret { secret, .. } => format!("{} secret {}", key.name, name(&secret.metadata)),
         Action::Location(location) => {
             let mode = location.spec.access_mode.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("{} location {} {mode}", key.name, name(&location.metadata))
@@ -142,9 +150,14 @@ fn written(plan: &Plan) -> Vec<String> {
 }
 
 #[test]
-fn a_new_member_gets_its_secret_and_its_own_prefix() {
-    let plan = one(alive(Ok(nothing_written())));
-    assert_eq!(written(&plan), ["m1 secret quickstart-velero-s3", "m1 location default ReadWrite"]);
+fn a_new_member_gets_its_secret_first() {
+    assert_eq!(written(&one(alive(Ok(nothing_written())))), ["m1 secret quickstart-velero-s3"]);
+}
+
+#[test]
+fn a_member_with_its_secret_gets_its_own_prefix() {
+    let plan = one(alive(Ok(secret_written())));
+    assert_eq!(written(&plan), ["m1 location default ReadWrite"]);
     let backup = plan.rows[0].backup.as_ref().unwrap();
     assert_eq!(backup.prefix.as_deref(), Some("clusters/default/attachedcluster/m1"));
     assert!(!backup.ready);
@@ -159,8 +172,23 @@ fn a_member_that_has_everything_is_left_alone() {
 #[test]
 fn k30_another_credential_is_written_again() {
     let mut velero = all_written();
-    velero.secrets[0].1 = Some("an older one".into());
+    velero.secrets[0].content = Some("an older one".into());
     assert_eq!(written(&one(alive(Ok(velero)))), ["m1 secret quickstart-velero-s3"]);
+}
+
+#[test]
+fn a_secret_of_another_fleet_of_that_name_is_left_alone() {
+    let foreign = || {
+        let mut velero = all_written();
+        velero.locations.clear();
+        velero.secrets[0].owner = Some("other-fleet".into());
+        velero
+    };
+    assert_eq!(written(&one(alive(Ok(foreign())))), ["m1 secret quickstart-velero-s3-fleet-ui"]);
+    let mut gone = member("m1", SeenContact::Alive(Box::new(alive(Ok(foreign())))));
+    gone.recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
+    let plan = decide(Plugin::Off, vec![gone]);
+    assert!(plan.actions.is_empty());
 }
 
 #[test]
@@ -172,10 +200,10 @@ fn k31_every_member_gets_a_secret_of_its_own_in_one_pass() {
     });
     let plan = decide(serving(), members.collect());
     let secrets: Vec<_> =
-        plan.actions.iter().filter(|(_, action)| matches!(action, Action::Secret(_))).collect();
+        plan.actions.iter().filter(|(_, action)| matches!(action, Action::Secret { .. })).collect();
     assert_eq!(secrets.len(), 20);
     for (_, action) in secrets {
-        let Action::Secret(secret) = action else { continue };
+        let Action::Secret { secret, .. } = action else { continue };
         assert_eq!((&secret.metadata.resource_version, &secret.metadata.uid), (&None, &None));
     }
 }
@@ -221,10 +249,9 @@ fn the_same_cluster_twice_is_refused_the_second_time() {
 
 #[test]
 fn k07_a_prefix_of_another_cluster_is_mounted_read_only() {
-    let mut alive = alive(Ok(nothing_written()));
+    let mut alive = alive(Ok(secret_written()));
     alive.owner = Probe::Known(Owner::Foreign { cluster_uid: "other".into() });
-    let plan = one(alive);
-    assert_eq!(written(&plan)[1], "m1 location default ReadOnly");
+    assert_eq!(written(&one(alive)), ["m1 location default ReadOnly"]);
 }
 
 #[test]
@@ -268,11 +295,11 @@ fn a_place_in_use_keeps_its_layout_whatever_appears_at_the_root() {
 fn a_store_that_the_hub_cannot_reach_holds_nothing_up_and_is_told() {
     let retry_at = Instant::now() + Duration::from_secs(5);
     let failed = || Probe::Failed { why: "refused".to_owned(), retry_at };
-    let mut alive = alive(Ok(nothing_written()));
+    let mut alive = alive(Ok(secret_written()));
     alive.owner = Probe::Failed { why: "refused".into(), retry_at };
     let seen = member("m1", SeenContact::Alive(Box::new(alive)));
     let plan = plan(&fleet(&["m1"], serving()), Seen { root: failed(), members: vec![seen] });
-    assert_eq!(written(&plan).len(), 2);
+    assert_eq!(written(&plan), ["m1 location default ReadWrite"]);
     assert_eq!(plan.notes[0].reason, Reason::OwnerUnverified);
 }
 

@@ -1,0 +1,95 @@
+//! Restores: what they wait for, and what they bring back.
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kurator_api::backup::{Backup, RowPhase};
+use kurator_api::restore::Restore;
+use kurator_api::velero;
+use kurator_testkit::fixtures::{Tenant, object, sow, velero as in_member};
+use serde_json::json;
+
+use crate::{Outcome, Stage, on_stage};
+
+/// A fleet of member 1 without a plugin, and something to back up in a namespace of the tenant's name.
+async fn with_workload<'a>(stage: &'a Stage, name: &str) -> anyhow::Result<Tenant<'a>> {
+    let tenant = stage.tenant(name).await?;
+    sow(stage.lab.member(1), name).await?;
+    let cluster = tenant.attach(1).await?;
+    tenant.fleet(&[&cluster], None).await?;
+    Ok(tenant)
+}
+
+async fn back_up(tenant: &Tenant<'_>) -> Outcome {
+    let policy = json!({"resourceFilter": {"includedNamespaces": [tenant.name()]}});
+    tenant.create::<Backup>("b", json!({"destination": {"fleet": tenant.name()}, "policy": policy})).await?;
+    Ok(())
+}
+
+/// Restores into a namespace beside the original, which need not be lost for it.
+async fn restore_beside(tenant: &Tenant<'_>) -> Outcome {
+    let mapping = json!({tenant.name(): beside(tenant)});
+    let spec = json!({"backupName": "b", "policy": {"namespaceMapping": mapping}});
+    tenant.create::<Restore>("r", spec).await?;
+    Ok(())
+}
+
+fn beside(tenant: &Tenant<'_>) -> String {
+    format!("{}-beside", tenant.name())
+}
+
+async fn is_back(tenant: &Tenant<'_>, stage: &Stage) -> Outcome {
+    let maps = Api::<ConfigMap>::namespaced(stage.lab.member(1).client()?, &beside(tenant));
+    let prices = maps.get("prices").await?.data.context("an empty ConfigMap")?;
+    assert_eq!(prices["tea"], "3");
+    Ok(())
+}
+
+#[test]
+fn k20_a_restore_applied_right_after_its_backup_brings_everything_back() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = with_workload(stage, "k20").await?;
+        back_up(&tenant).await?;
+        restore_beside(&tenant).await?;
+        tenant.all::<Restore>().until_phase("r", "Completed").await?;
+        is_back(&tenant, stage).await
+    })
+}
+
+#[test]
+fn k19_a_restore_before_its_backup_waits_by_name_and_goes_on_when_it_is_there() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = with_workload(stage, "k19").await?;
+        restore_beside(&tenant).await?;
+        let restores = tenant.all::<Restore>();
+        let message = restores.until_reason("r", "BackupNotFound").await?;
+        assert_eq!(
+            message,
+            "spec.backupName: there is no Backup `b` in this namespace; create it or name another"
+        );
+        restores.until_phase("r", "Pending").await?;
+        back_up(&tenant).await?;
+        restores.until_phase("r", "Completed").await?;
+        is_back(&tenant, stage).await
+    })
+}
+
+#[test]
+fn k38_a_restore_stops_at_a_name_that_somebody_else_has() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = with_workload(stage, "k38-restore").await?;
+        let name = "k38-restore-m1-restore-k38-restore-r";
+        let theirs = object::<velero::Restore>(name, json!({"backupName": "theirs"}))?;
+        let in_member = in_member::<velero::Restore>(stage.lab.member(1))?;
+        in_member.create(&theirs).await?;
+        back_up(&tenant).await?;
+        restore_beside(&tenant).await?;
+        let restore = tenant.all::<Restore>().until_phase("r", "Failed").await?;
+        let row = restore.status.context("no status")?.restore_details.remove(0);
+        assert_eq!((row.phase, row.reason.as_deref()), (Some(RowPhase::Failed), Some("AlreadyExists")));
+        let expected = format!("`{name}` in the member belongs to another owner; give this object another name");
+        assert_eq!(row.message, Some(expected));
+        assert_eq!(in_member.get(name).await?.spec.backup_name.as_deref(), Some("theirs"));
+        Ok(())
+    })
+}

@@ -1,0 +1,118 @@
+//! What the API server refuses with a sentence, and what it lets pass.
+
+use kurator_api::backup::Backup;
+use kurator_api::migrate::Migrate;
+use kurator_api::restore::Restore;
+use kurator_testkit::fixtures::{FixtureError, Object, Tenant, sow};
+use serde_json::{Value, json};
+
+use crate::{Outcome, on_stage};
+
+fn refusal<K: Object>(answer: Result<K, FixtureError>) -> String {
+    match answer {
+        Ok(object) => panic!("accepted: {object:?}"),
+        Err(error) => error.refusal().unwrap_or_else(|| panic!("{error}")).to_owned(),
+    }
+}
+
+async fn refused_change<K: Object>(tenant: &Tenant<'_>, name: &str, spec: Value) -> String {
+    refusal(tenant.all::<K>().merge(name, json!({"spec": spec})).await)
+}
+
+#[test]
+fn a_started_backup_and_its_restore_are_fixed_but_for_the_pause() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("fixed").await?;
+        sow(stage.lab.member(1), "fixed").await?;
+        let cluster = tenant.attach(1).await?;
+        tenant.fleet(&[&cluster], None).await?;
+        let filter = json!({"includedNamespaces": ["fixed"]});
+        let policy = json!({"ttl": "24h", "resourceFilter": filter});
+        tenant.create::<Backup>("b", json!({"destination": {"fleet": "fixed"}, "policy": policy})).await?;
+        tenant.create::<Restore>("r", json!({"backupName": "b"})).await?;
+        tenant.all::<Restore>().until("r", "started", |restore| {
+            restore.status.as_ref().is_some_and(|status| status.start_timestamp.is_some())
+        })
+        .await?;
+        for change in [
+            json!({"policy": {"ttl": "48h"}}),
+            json!({"policy": null}),
+            json!({"policy": {"resourceFilter": {"includedNamespaces": ["other"]}}}),
+            json!({"destination": {"fleet": "other"}}),
+            json!({"destination": {"clusters": [{"kind": "AttachedCluster", "name": "fixed-m1"}]}}),
+            json!({"schedule": "0 0 * * *"}),
+        ] {
+            let said = refused_change::<Backup>(&tenant, "b", change.clone()).await;
+            let sentence = "a one-time Backup can't be changed once it has started; create a new Backup";
+            assert!(said.contains(sentence), "{change}: {said}");
+        }
+        tenant.all::<Backup>().merge("b", json!({"spec": {"paused": true}})).await?;
+
+        let said = refused_change::<Restore>(&tenant, "r", json!({"backupName": "other"})).await;
+        assert!(said.contains("a Restore can't be changed once it has started; create a new Restore"), "{said}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_started_migrate_is_fixed() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("fixed-migrate").await?;
+        let one = |name: &str| json!({"fleet": "f", "clusters": [{"kind": "AttachedCluster", "name": name}]});
+        tenant.create::<Migrate>("m", json!({"sourceCluster": one("a"), "targetCluster": one("b")})).await?;
+        tenant.all::<Migrate>().merge_status("m", json!({"startTimestamp": "2026-11-01T00:00:00Z"})).await?;
+        let said = refused_change::<Migrate>(&tenant, "m", json!({"targetCluster": one("c")})).await;
+        assert!(said.contains("a Migrate can't be changed once it has started; create a new Migrate"), "{said}");
+        Ok(())
+    })
+}
+
+/// A spec of a Backup that no API server takes: what is wrong in its policy, and the words for it.
+fn meaningless_policies() -> [(Value, &'static str); 5] {
+    const ONE_STYLE: &str = "includedResources, excludedResources and includeClusterResources can't be combined \
+        with the fields for cluster-scoped and namespace-scoped resources; use one style";
+    let filter = |filter: Value| json!({"resourceFilter": filter});
+    [
+        (filter(json!({"includedResources": ["pods"], "includedClusterScopedResources": ["nodes"]})), ONE_STYLE),
+        (filter(json!({"excludedResources": ["pods"], "excludedNamespaceScopedResources": ["pods"]})), ONE_STYLE),
+        (filter(json!({"includeClusterResources": true, "excludedClusterScopedResources": ["nodes"]})), ONE_STYLE),
+        (
+            filter(json!({"labelSelector": {"matchLabels": {"a": "b"}}, "orLabelSelectors": [{"matchLabels": {"a": "c"}}]})),
+            "labelSelector and orLabelSelectors can't be combined; use one of them",
+        ),
+        (json!({"ttl": "30d"}), "spec.policy.ttl: Invalid value: \"30d\""),
+    ]
+}
+
+#[test]
+fn n4_a_policy_that_velero_could_not_follow_is_refused_by_field() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("n4").await?;
+        for (policy, expected) in meaningless_policies() {
+            let spec = json!({"destination": {"fleet": "f"}, "policy": policy});
+            let said = refusal(tenant.create::<Backup>("b", spec).await);
+            assert!(said.contains(expected), "{policy}: {said}");
+            assert!(said.contains("spec.policy"), "{policy}: {said}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn n2_phases_and_fields_of_a_later_velero_are_stored_whole() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("n2").await?;
+        tenant.create::<Backup>("b", json!({"destination": {"fleet": "nowhere"}})).await?;
+        tenant.all::<Backup>().until_reason("b", "FleetNotFound").await?;
+        let rows: Vec<_> = ["ReadyToStart", "Queued", "SomethingNew"]
+            .iter()
+            .map(|phase| {
+                let status = json!({"phase": phase, "queuePosition": 2, "later": {"deep": [1, "two"]}});
+                json!({"clusterName": phase.to_lowercase(), "clusterKind": "AttachedCluster", "backupStatusInCluster": status})
+            })
+            .collect();
+        let stored = tenant.all::<Backup>().merge_status("b", json!({"backupDetails": rows})).await?;
+        assert_eq!(serde_json::to_value(stored)?["status"]["backupDetails"], json!(rows));
+        Ok(())
+    })
+}
