@@ -27,8 +27,9 @@ struct Server {
 struct Beat {
     /// When a validation was last seen to have happened; not the first one seen, which may be old.
     at: Option<Instant>,
-    /// When the server last said that it validated the location, as it wrote it.
+    /// When the server last said that it validated and synchronised the location, as it wrote it.
     validated: Option<String>,
+    synced: Option<String>,
     content: u64,
 }
 
@@ -40,30 +41,37 @@ impl Heartbeats {
         location: &BackupStorageLocation,
     ) -> bool {
         let content = digest(location);
-        let validated = validation_time(location);
+        let status = location.status.as_ref();
+        let validated = status.and_then(|status| status.last_validation_time).map(|time| time.to_string());
+        let synced = status.and_then(|status| status.last_synced_time).map(|time| time.to_string());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = (key.clone(), location.name_any());
-        match seen.get_mut(&slot) {
-            Some(beat) => {
-                let news = beat.content != content || location.metadata.deletion_timestamp.is_some();
-                if beat.validated != validated {
-                    beat.at = Some(Instant::now());
-                }
-                beat.validated = validated;
-                beat.content = content;
-                news
-            }
-            None => {
-                seen.insert(slot, Beat { at: None, validated, content });
-                true
-            }
-        }
+        let Some(beat) = seen.get_mut(&slot) else {
+            seen.insert(slot, Beat { at: None, validated, synced, content });
+            return true;
+        };
+        let lives = beat.validated != validated;
+        // What neither differs nor lives is told for another reason: it was deleted.
+        let news = beat.content != content || !(lives || beat.synced != synced);
+        let at = if lives { Some(Instant::now()) } else { beat.at };
+        *beat = Beat { at, validated, synced, content };
+        news
     }
 
     /// The server is asked for a sign of life now.
     pub(crate) fn ask(&self, key: &ClusterKey) {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         servers.entry(key.clone()).or_default().asked = Some(Instant::now());
+    }
+
+    /// An unanswered request lies in the member. Unless it is known of, somebody else put it there, an earlier
+    /// process for example, and it counts from now.
+    pub(crate) fn is_asked(&self, key: &ClusterKey) {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = servers.entry(key.clone()).or_default();
+        if server.asked.is_none() || server.asked <= server.answered {
+            server.asked = Some(Instant::now());
+        }
     }
 
     /// The server answered a request.
@@ -94,10 +102,6 @@ impl Heartbeats {
     }
 }
 
-fn validation_time(location: &BackupStorageLocation) -> Option<String> {
-    location.status.as_ref()?.last_validation_time.map(|time| time.to_string())
-}
-
 /// Everything but the times of validation and sync.
 fn digest(location: &BackupStorageLocation) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
@@ -109,4 +113,66 @@ fn digest(location: &BackupStorageLocation) -> u64 {
     status.and_then(|s| s.phase.as_ref()).map(ToString::to_string).hash(&mut hasher);
     status.and_then(|s| s.message.as_ref()).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kurator_api::cluster::ClusterKind;
+    use serde_json::json;
+
+    use super::*;
+
+    fn key() -> ClusterKey {
+        ClusterKey { namespace: "default".into(), kind: ClusterKind::AttachedCluster, name: "m1".into() }
+    }
+
+    fn location(phase: &str, validated: u8, synced: u8) -> BackupStorageLocation {
+        serde_json::from_value(json!({"metadata": {"name": "default", "uid": "u"}, "status": {
+            "phase": phase,
+            "lastValidationTime": format!("2026-11-01T00:00:{validated:02}Z"),
+            "lastSyncedTime": format!("2026-11-01T00:00:{synced:02}Z"),
+        }}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_validation_or_a_sync_alone_is_no_news_but_another_phase_and_a_deletion_are() {
+        let beats = Heartbeats::default();
+        let table = [
+            (location("Available", 1, 1), true),
+            (location("Available", 2, 1), false),
+            (location("Available", 2, 2), false),
+            (location("Unavailable", 3, 2), true),
+            // Told once more as it was seen last: that is how a deletion is told.
+            (location("Unavailable", 3, 2), true),
+        ];
+        for (index, (told, news)) in table.iter().enumerate() {
+            assert_eq!(beats.location_says_something_new(&key(), told), *news, "row {index}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_validation_that_was_seen_to_happen_is_a_sign_of_life() {
+        let beats = Heartbeats::default();
+        beats.location_says_something_new(&key(), &location("Available", 1, 1));
+        assert_eq!(beats.sign_of_life(&key()), None, "it may be of last week");
+        beats.location_says_something_new(&key(), &location("Available", 2, 1));
+        assert_eq!(beats.sign_of_life(&key()), Some(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_of_somebody_else_counts_from_when_it_was_seen_first() {
+        let beats = Heartbeats::default();
+        for _ in 0..2 {
+            beats.is_asked(&key());
+            let seen = Instant::now();
+            tokio::time::advance(Duration::from_secs(5)).await;
+            beats.is_asked(&key());
+            assert_eq!(beats.asked(&key()), Some(seen));
+            beats.answered(&key());
+            tokio::time::advance(Duration::from_secs(5)).await;
+        }
+    }
 }

@@ -130,8 +130,9 @@ impl Router {
             }
             Change::StatusRequest(request) => {
                 let phase = request.status.as_ref().and_then(|status| status.phase.as_ref());
-                if phase == Some(&RequestPhase::Processed) {
-                    self.heartbeats.answered(key);
+                match phase {
+                    Some(RequestPhase::Processed) => self.heartbeats.answered(key),
+                    _ => self.heartbeats.is_asked(key),
                 }
                 self.fleets_with(key);
             }

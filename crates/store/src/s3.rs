@@ -83,7 +83,12 @@ impl S3 {
     }
 
     fn failed(&self, action: &'static str, key: &str, source: Error) -> StoreError {
-        StoreError::Request { action, key: key.to_owned(), bucket: self.bucket.clone(), source: Box::new(source) }
+        StoreError::Request {
+            action,
+            key: key.to_owned(),
+            bucket: self.bucket.clone(),
+            source: Box::new(source),
+        }
     }
 }
 

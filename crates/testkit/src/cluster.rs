@@ -1,6 +1,14 @@
 //! One Kubernetes cluster: an API server, its controller manager and, in a member, Velero.
 
-use std::{fs, net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use k8s_openapi::ByteString;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -30,6 +38,8 @@ pub struct Cluster {
     api: Component,
     controllers: Component,
     velero: Option<Velero>,
+    /// How often it was made anew.
+    rebuilt: AtomicUsize,
 }
 
 /// What a cluster is made from.
@@ -76,6 +86,7 @@ impl Cluster {
             controllers,
             velero,
             host,
+            rebuilt: AtomicUsize::new(0),
         })
     }
 
@@ -151,6 +162,22 @@ impl Cluster {
         self.cage
             .block_on(|| self.answers())
             .map_err(|source| LabError::Spawn { component: self.api.name().to_owned(), source })?
+    }
+
+    /// Makes another cluster of it under the same address, certificate and credentials: everything that was in it is
+    /// gone, and its kube-system has another UID.
+    ///
+    /// # Errors
+    /// It did not become ready; the error has the end of a log.
+    pub fn rebuild(&self) -> Result<(), LabError> {
+        for component in self.components() {
+            component.kill()?;
+        }
+        let times = self.rebuilt.fetch_add(1, Ordering::Relaxed) + 1;
+        self.api.change(format!("--etcd-prefix=/{}-rebuilt-{times}", self.name()));
+        self.cage
+            .block_on(|| self.bring_up())
+            .map_err(|source| LabError::Spawn { component: self.name().to_owned(), source })?
     }
 
     /// Stops the API server from running: the kernel still takes connections, nobody answers.

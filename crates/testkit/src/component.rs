@@ -40,12 +40,15 @@ pub(crate) struct Component {
     host: Arc<Host>,
     log: PathBuf,
     child: Mutex<Option<Child>>,
+    /// Arguments for the next start, after those of the recipe: of a flag given twice the last one counts.
+    changed: Mutex<Vec<OsString>>,
 }
 
 impl Component {
     pub(crate) fn new(recipe: Recipe, cage: &Arc<Cage>, host: &Arc<Host>, logs: &Path) -> Self {
         let log = logs.join(format!("{}.log", recipe.name));
-        Self { recipe, cage: Arc::clone(cage), host: Arc::clone(host), log, child: Mutex::new(None) }
+        let (cage, host) = (Arc::clone(cage), Arc::clone(host));
+        Self { recipe, cage, host, log, child: Mutex::default(), changed: Mutex::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -78,6 +81,7 @@ impl Component {
         let mut command = Command::new(&self.recipe.program);
         command
             .args(&self.recipe.args)
+            .args(lock(&self.changed).iter())
             // A proxy or cloud credentials in the caller's environment are nothing to a host of the lab.
             .env_clear()
             .env("HOME", DATA)
@@ -90,6 +94,11 @@ impl Component {
         let child = self.cage.spawn(Some(&self.host), &mut command).map_err(spawn_error)?;
         *lock(&self.child) = Some(child);
         Ok(())
+    }
+
+    /// Changes a flag from the next start on.
+    pub(crate) fn change(&self, flag: impl Into<OsString>) {
+        lock(&self.changed).push(flag.into());
     }
 
     /// Kills the process and waits for its end; nothing happens if it does not run.

@@ -38,7 +38,27 @@ impl Guest {
     /// # Errors
     /// The kernel refused, or the program has ended.
     pub fn terminate(&self) -> io::Result<()> {
-        Ok(kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?)
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Stops the program from running, without its knowledge.
+    ///
+    /// # Errors
+    /// The kernel refused, or the program has ended.
+    pub fn pause(&self) -> io::Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets a paused program go on.
+    ///
+    /// # Errors
+    /// The kernel refused, or the program has ended.
+    pub fn resume(&self) -> io::Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill(Pid::from_raw(self.child.id().cast_signed()), signal)?)
     }
 
     /// Ends the program without a chance to tidy up, and waits for that.

@@ -99,6 +99,22 @@ impl Serving {
         self.guest.kill()
     }
 
+    /// SIGSTOP: it stands still in the middle of whatever it does.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn pause(&self) -> io::Result<()> {
+        self.guest.pause()
+    }
+
+    /// Lets a paused process go on.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn resume(&self) -> io::Result<()> {
+        self.guest.resume()
+    }
+
     /// SIGTERM, as a cluster ends a pod; waits for the end.
     ///
     /// # Errors

@@ -181,6 +181,8 @@ fn recipe(host: &Host, binaries: &Binaries) -> Recipe {
         format!("--kubeconfig={DATA}/{name}/kubeconfig"),
         format!("--namespace={NAMESPACE}"),
         format!("--plugin-dir={DATA}/plugins"),
+        // One at a time is the default, and what is queued may wait a minute for its turn: tests share the server.
+        "--concurrent-backups=16".to_owned(),
         "--profiler-address=".to_owned(),
     ];
     Recipe {

@@ -26,17 +26,30 @@ pub(super) enum Server {
 }
 
 pub(super) fn server(seen: &SeenAlive, velero: &SeenVelero, now: Instant) -> Server {
-    let fresh = seen.sign_of_life.map(|at| at + SIGN_EVERY).filter(|until| *until > now);
-    if let Some(until) = fresh {
+    let question = match velero.requests.iter().any(|request| is_open(request)) {
+        false => Question::NotAsked,
+        true => Question::Open { since: seen.asked },
+    };
+    judge(seen.sign_of_life, question, now)
+}
+
+/// Whether a request of ours lies in the member unanswered.
+enum Question {
+    NotAsked,
+    /// Without a time if it is older than this process.
+    Open {
+        since: Option<Instant>,
+    },
+}
+
+fn judge(sign_of_life: Option<Instant>, question: Question, now: Instant) -> Server {
+    if let Some(until) = sign_of_life.map(|at| at + SIGN_EVERY).filter(|until| *until > now) {
         return Server::Answers { until };
     }
-    if !velero.requests.iter().any(|request| is_open(request)) {
-        return Server::Ask;
-    }
-    match seen.asked.map(|at| at + ANSWER_WITHIN) {
-        Some(until) if until <= now => Server::Silent,
-        Some(until) => Server::Asked { until },
-        None => Server::Asked { until: now + ANSWER_WITHIN },
+    match question {
+        Question::NotAsked => Server::Ask,
+        Question::Open { since: Some(since) } if since + ANSWER_WITHIN <= now => Server::Silent,
+        Question::Open { since } => Server::Asked { until: since.unwrap_or(now) + ANSWER_WITHIN },
     }
 }
 
@@ -47,4 +60,33 @@ pub(super) fn version(velero: &SeenVelero) -> Option<String> {
 
 fn is_open(request: &ServerStatusRequest) -> bool {
     request.status.as_ref().and_then(|status| status.phase.as_ref()) != Some(&RequestPhase::Processed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_asked_when_its_signs_of_life_end_and_silent_when_it_does_not_answer() {
+        let now = Instant::now();
+        let ago = |seconds| now.checked_sub(Duration::from_secs(seconds));
+        let within = |seconds| now + Duration::from_secs(seconds);
+        let open = |seconds| Question::Open { since: ago(seconds) };
+        let table = [
+            (ago(0), Question::NotAsked, Server::Answers { until: within(180) }),
+            (ago(179), Question::NotAsked, Server::Answers { until: within(1) }),
+            // An old request that somebody left unanswered says nothing against a sign of life.
+            (ago(10), open(60), Server::Answers { until: within(170) }),
+            (ago(180), Question::NotAsked, Server::Ask),
+            (None, Question::NotAsked, Server::Ask),
+            (None, open(0), Server::Asked { until: within(30) }),
+            (ago(200), open(29), Server::Asked { until: within(1) }),
+            (None, open(30), Server::Silent),
+            (ago(200), open(30), Server::Silent),
+            (None, Question::Open { since: None }, Server::Asked { until: within(30) }),
+        ];
+        for (index, (sign_of_life, question, expected)) in table.into_iter().enumerate() {
+            assert_eq!(judge(sign_of_life, question, now), expected, "row {index}");
+        }
+    }
 }

@@ -60,7 +60,8 @@ impl Turn<'_> {
         match contact {
             SeenContact::Connecting if recorded.is_some() => Some(row),
             SeenContact::Connecting => Some(not_ready(row, Reason::Connecting, "being connected to")),
-            SeenContact::Away { why } => Some(not_ready(row, Reason::Unreachable, why)),
+            SeenContact::Away { why } if *listed => Some(not_ready(row, Reason::Unreachable, why)),
+            SeenContact::Away { why } => Some(not_ready(row, Reason::MemberCleanupPending, why)),
             SeenContact::Alive(alive) => match self.goal {
                 Goal::Serve(_) | Goal::Faulty if *listed => Some(self.serve(key, row, alive)),
                 Goal::Off | Goal::Serve(_) | Goal::Faulty => self.clean_up(row, alive, *listed),
@@ -132,8 +133,12 @@ impl Turn<'_> {
         status.location = Some(name.clone());
         status.prefix = Some(prefix.clone());
         status.layout = Some(layout);
-        self.check_location(status, velero, &name)?;
-        self.check_server(status, alive, velero)?;
+        let location = self.check_location(status, velero, &name);
+        match self.check_server(status, alive, velero) {
+            // It explains whatever is said of the location, a new one being checked by nobody.
+            Err(silent @ (Reason::VeleroSilent, _)) => return Err(silent),
+            server => location.and(server)?,
+        }
         match taken {
             None => Ok(()),
             Some(owner) => Err((

@@ -6,6 +6,7 @@
 mod crds;
 mod http;
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub(crate) fn serve(flags: ServeFlags) -> Result<(), Failure> {
 fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = if std::io::stderr().is_terminal() { log } else { log.with_ansi(false) };
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

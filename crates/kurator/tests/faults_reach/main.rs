@@ -5,6 +5,7 @@
 
 mod deletion;
 mod fleets;
+mod rebuilt;
 mod runs;
 
 use std::{path::Path, sync::OnceLock};

@@ -45,7 +45,8 @@ fn there_and_back(stage: &Stage, tenant: &Tenant<'_>, document: &Value) -> anyho
     };
     let applied = ["apply", "--validate=strict", "-f", &file.display().to_string()].map(str::to_owned);
     kubectl(&applied.each_ref().map(String::as_str))?;
-    let kind = format!("{}.{}", document["kind"].as_str().unwrap_or_default().to_lowercase(), group(document));
+    let kind =
+        format!("{}.{}", document["kind"].as_str().unwrap_or_default().to_lowercase(), group(document));
     let name = document["metadata"]["name"].as_str().unwrap_or_default();
     Ok(serde_json::from_slice(&kubectl(&["get", &kind, name, "-n", namespace, "-o", "json"])?)?)
 }

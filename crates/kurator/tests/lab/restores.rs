@@ -87,7 +87,8 @@ fn k38_a_restore_stops_at_a_name_that_somebody_else_has() -> Outcome {
         let restore = tenant.all::<Restore>().until_phase("r", "Failed").await?;
         let row = restore.status.context("no status")?.restore_details.remove(0);
         assert_eq!((row.phase, row.reason.as_deref()), (Some(RowPhase::Failed), Some("AlreadyExists")));
-        let expected = format!("`{name}` in the member belongs to another owner; give this object another name");
+        let expected =
+            format!("`{name}` in the member belongs to another owner; give this object another name");
         assert_eq!(row.message, Some(expected));
         assert_eq!(in_member.get(name).await?.spec.backup_name.as_deref(), Some("theirs"));
         Ok(())

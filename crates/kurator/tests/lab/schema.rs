@@ -30,10 +30,12 @@ fn a_started_backup_and_its_restore_are_fixed_but_for_the_pause() -> Outcome {
         let policy = json!({"ttl": "24h", "resourceFilter": filter});
         tenant.create::<Backup>("b", json!({"destination": {"fleet": "fixed"}, "policy": policy})).await?;
         tenant.create::<Restore>("r", json!({"backupName": "b"})).await?;
-        tenant.all::<Restore>().until("r", "started", |restore| {
-            restore.status.as_ref().is_some_and(|status| status.start_timestamp.is_some())
-        })
-        .await?;
+        tenant
+            .all::<Restore>()
+            .until("r", "started", |restore| {
+                restore.status.as_ref().is_some_and(|status| status.start_timestamp.is_some())
+            })
+            .await?;
         for change in [
             json!({"policy": {"ttl": "48h"}}),
             json!({"policy": null}),
@@ -49,7 +51,10 @@ fn a_started_backup_and_its_restore_are_fixed_but_for_the_pause() -> Outcome {
         tenant.all::<Backup>().merge("b", json!({"spec": {"paused": true}})).await?;
 
         let said = refused_change::<Restore>(&tenant, "r", json!({"backupName": "other"})).await;
-        assert!(said.contains("a Restore can't be changed once it has started; create a new Restore"), "{said}");
+        assert!(
+            said.contains("a Restore can't be changed once it has started; create a new Restore"),
+            "{said}"
+        );
         Ok(())
     })
 }
@@ -62,7 +67,10 @@ fn a_started_migrate_is_fixed() -> Outcome {
         tenant.create::<Migrate>("m", json!({"sourceCluster": one("a"), "targetCluster": one("b")})).await?;
         tenant.all::<Migrate>().merge_status("m", json!({"startTimestamp": "2026-11-01T00:00:00Z"})).await?;
         let said = refused_change::<Migrate>(&tenant, "m", json!({"targetCluster": one("c")})).await;
-        assert!(said.contains("a Migrate can't be changed once it has started; create a new Migrate"), "{said}");
+        assert!(
+            said.contains("a Migrate can't be changed once it has started; create a new Migrate"),
+            "{said}"
+        );
         Ok(())
     })
 }
@@ -73,11 +81,22 @@ fn meaningless_policies() -> [(Value, &'static str); 5] {
         with the fields for cluster-scoped and namespace-scoped resources; use one style";
     let filter = |filter: Value| json!({"resourceFilter": filter});
     [
-        (filter(json!({"includedResources": ["pods"], "includedClusterScopedResources": ["nodes"]})), ONE_STYLE),
-        (filter(json!({"excludedResources": ["pods"], "excludedNamespaceScopedResources": ["pods"]})), ONE_STYLE),
-        (filter(json!({"includeClusterResources": true, "excludedClusterScopedResources": ["nodes"]})), ONE_STYLE),
         (
-            filter(json!({"labelSelector": {"matchLabels": {"a": "b"}}, "orLabelSelectors": [{"matchLabels": {"a": "c"}}]})),
+            filter(json!({"includedResources": ["pods"], "includedClusterScopedResources": ["nodes"]})),
+            ONE_STYLE,
+        ),
+        (
+            filter(json!({"excludedResources": ["pods"], "excludedNamespaceScopedResources": ["pods"]})),
+            ONE_STYLE,
+        ),
+        (
+            filter(json!({"includeClusterResources": true, "excludedClusterScopedResources": ["nodes"]})),
+            ONE_STYLE,
+        ),
+        (
+            filter(
+                json!({"labelSelector": {"matchLabels": {"a": "b"}}, "orLabelSelectors": [{"matchLabels": {"a": "c"}}]}),
+            ),
             "labelSelector and orLabelSelectors can't be combined; use one of them",
         ),
         (json!({"ttl": "30d"}), "spec.policy.ttl: Invalid value: \"30d\""),

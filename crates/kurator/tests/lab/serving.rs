@@ -19,3 +19,13 @@ fn health_readiness_and_metrics_are_served() -> Outcome {
         Ok(())
     })
 }
+
+#[test]
+fn a_log_that_goes_to_a_file_has_no_colours() -> Outcome {
+    on_stage(async |stage| {
+        let log = stage.serving.log()?;
+        assert!(log.contains("ready"), "{log}");
+        assert!(!log.contains('\u{1b}'), "{log}");
+        Ok(())
+    })
+}

@@ -357,3 +357,27 @@ fn a_refused_write_is_told_with_the_servers_words_and_not_repeated_at_once() {
     assert_eq!(plan.look_again, Some(retry_at));
     assert_eq!(plan.rows[0].backup.as_ref().and_then(|b| b.message.as_deref()), Some("secrets is forbidden"));
 }
+
+#[test]
+fn a_location_that_nobody_checks_because_no_server_runs_is_told_as_that() {
+    let unchecked = (*location("default", "clusters/default/attachedcluster/m1", "ReadWrite")).clone();
+    let unchecked = Arc::new(BackupStorageLocation { status: None, ..unchecked });
+    let asked_since = |seconds| {
+        let requests = vec![request(json!({"phase": "New"}))];
+        let seen = SeenVelero { locations: vec![Arc::clone(&unchecked)], requests, ..all_written() };
+        let asked = Instant::now().checked_sub(Duration::from_secs(seconds));
+        SeenAlive { sign_of_life: None, asked, ..alive(Ok(seen)) }
+    };
+    assert_eq!(backup_reason(&one(asked_since(1))), "LocationPending");
+    assert_eq!(backup_reason(&one(asked_since(31))), "VeleroSilent");
+}
+
+#[test]
+fn k02_a_member_off_the_list_and_out_of_reach_waits_to_be_cleaned() {
+    let mut away = member("m1", SeenContact::Away { why: "no route".into() });
+    away.recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
+    away.listed = false;
+    let plan = decide(serving(), vec![away]);
+    assert_eq!(plan.rows[0].reason.as_deref(), Some("MemberCleanupPending"));
+    assert!(plan.actions.is_empty());
+}

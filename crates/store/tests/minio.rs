@@ -1,0 +1,117 @@
+//! The S3 store against a real server, which some tests stop.
+
+use std::{
+    error::Error,
+    sync::{Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use kurator_store::{
+    Creation, Listing, Store,
+    s3::{S3, S3Settings},
+};
+use kurator_testkit::{Lab, LabSpec, S3 as Minio};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn settings() -> S3Settings {
+    S3Settings {
+        endpoint: Minio::ENDPOINT.to_owned(),
+        region: Some(Minio::REGION.to_owned()),
+        bucket: Minio::BUCKET.to_owned(),
+        access_key: Minio::ACCESS_KEY.to_owned(),
+        secret_key: Minio::SECRET_KEY.to_owned(),
+        session_token: None,
+        path_style: true,
+    }
+}
+
+/// One test at a time: some stop the server.
+fn in_turn(test: impl AsyncFnOnce(&'static Lab, S3) -> Outcome) -> Outcome {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _mine = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let lab = Lab::shared(LabSpec { members: 0, velero: false, s3: true })?;
+    lab.run(test(lab, S3::new(&settings())?))
+}
+
+/// All that an error says, sources included.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| (*error).source()).map(|error| format!("{error}\n")).collect()
+}
+
+#[test]
+fn an_object_is_created_once_and_stays_as_it_was() -> Outcome {
+    in_turn(async |_, store| {
+        assert_eq!(store.get("once").await?, None);
+        assert_eq!(store.create("once", Bytes::from_static(b"first")).await?, Creation::Created);
+        assert_eq!(store.create("once", Bytes::from_static(b"second")).await?, Creation::AlreadyExists);
+        assert_eq!(store.get("once").await?, Some(Bytes::from_static(b"first")));
+        Ok(())
+    })
+}
+
+#[test]
+fn of_many_that_race_for_a_key_one_gets_it() -> Outcome {
+    in_turn(async |_, store| {
+        let race = (0..16).map(|i| store.create("raced/for", Bytes::from(format!("writer {i}"))));
+        let outcomes = join_all(race).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let winners: Vec<_> = (0..16).filter(|i| outcomes[*i] == Creation::Created).collect();
+        assert_eq!(winners.len(), 1, "{outcomes:?}");
+        assert_eq!(store.get("raced/for").await?, Some(Bytes::from(format!("writer {}", winners[0]))));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_listing_shows_one_level() -> Outcome {
+    in_turn(async |_, store| {
+        for key in
+            ["listed/a.json", "listed/folder/b", "listed/folder/deeper/c", "listed/other/d", "listed-not/e"]
+        {
+            store.create(key, Bytes::new()).await?;
+        }
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let expected = Listing { folders: names(&["folder", "other"]), objects: names(&["a.json"]) };
+        assert_eq!(store.list("listed").await?, expected);
+        assert_eq!(store.list("nothing/here").await?, Listing::default());
+        assert!(store.list("").await?.folders.contains(&"listed".to_owned()));
+        Ok(())
+    })
+}
+
+#[test]
+fn refused_keys_are_told_without_the_secret() -> Outcome {
+    in_turn(async |_, _| {
+        let secret_key = "not-the-secret-of-this-server".to_owned();
+        let store = S3::new(&S3Settings { secret_key: secret_key.clone(), ..settings() })?;
+        let said = chain(&store.get("refused").await.unwrap_err());
+        assert!(said.starts_with("cannot read `refused` in bucket `velero`\n"), "{said}");
+        assert!(!said.contains(&secret_key), "{said}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_missing_bucket_is_an_error_and_not_an_empty_one() -> Outcome {
+    in_turn(async |_, _| {
+        let store = S3::new(&S3Settings { bucket: "missing".to_owned(), ..settings() })?;
+        assert!(store.list("").await.is_err());
+        assert!(store.create("marker", Bytes::new()).await.is_err());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_stopped_server_is_an_error_that_names_it_and_the_same_store_works_when_it_is_back() -> Outcome {
+    in_turn(async |lab, store| {
+        store.create("kept", Bytes::from_static(b"bytes")).await?;
+        lab.s3().stop()?;
+        let failed = store.get("kept").await;
+        lab.s3().start()?;
+        let said = chain(&failed.unwrap_err());
+        assert!(said.contains(Minio::ENDPOINT), "{said}");
+        assert_eq!(store.get("kept").await?, Some(Bytes::from_static(b"bytes")));
+        Ok(())
+    })
+}
