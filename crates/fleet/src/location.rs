@@ -1,4 +1,4 @@
-//! Which storage location of a member a Backup goes to.
+//! Which storage location of a member a Backup goes to, or is read from.
 
 use kube::ResourceExt;
 use kurator_api::names;
@@ -10,16 +10,26 @@ use kurator_member::member::Member;
 /// Name of the location, or why there is none to use.
 pub(crate) type Usable = Result<String, (Reason, String)>;
 
+/// What a location is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    Backup,
+    /// Needs no right to write: Velero restores from a read-only location, too.
+    Restore,
+}
+
 /// With a backup plugin, the location that its Fleet wrote; without one, whatever Velero's own default is.
-pub(crate) fn usable(member: &Member, plugin_of: Option<&str>) -> Usable {
+pub(crate) fn usable(member: &Member, plugin_of: Option<&str>, purpose: Use) -> Usable {
     match member.locations().list() {
         Knowledge::Unknown { why, .. } => Err((Reason::VeleroMissing, why)),
-        Knowledge::Absent => choose(&[], plugin_of),
-        Knowledge::Present(all) => choose(&all.iter().map(AsRef::as_ref).collect::<Vec<_>>(), plugin_of),
+        Knowledge::Absent => choose(&[], plugin_of, purpose),
+        Knowledge::Present(all) => {
+            choose(&all.iter().map(AsRef::as_ref).collect::<Vec<_>>(), plugin_of, purpose)
+        }
     }
 }
 
-fn choose(all: &[&BackupStorageLocation], plugin_of: Option<&str>) -> Usable {
+fn choose(all: &[&BackupStorageLocation], plugin_of: Option<&str>, purpose: Use) -> Usable {
     let chosen = match plugin_of {
         Some(fleet) => {
             let mut ours: Vec<_> = all.iter().filter(|location| is_owned_by(location, fleet)).collect();
@@ -36,7 +46,7 @@ fn choose(all: &[&BackupStorageLocation], plugin_of: Option<&str>) -> Usable {
     };
     let location = chosen.map_err(|why| (Reason::LocationPending, why))?;
     let name = location.name_any();
-    if is_read_only(location) {
+    if purpose == Use::Backup && is_read_only(location) {
         return Err((Reason::LocationUnavailable, format!("storage location `{name}` is read-only")));
     }
     let status = location.status.as_ref();
@@ -80,15 +90,18 @@ mod tests {
     #[test]
     fn with_a_plugin_only_the_fleets_own_location_counts() {
         let foreign = available("default", "other", true);
-        assert_eq!(choose(&[&foreign], Some("f")).unwrap_err().0, Reason::LocationPending);
-        assert_eq!(choose(&[&foreign, &available("kurator", "f", false)], Some("f")), Ok("kurator".into()));
+        assert_eq!(choose(&[&foreign], Some("f"), Use::Backup).unwrap_err().0, Reason::LocationPending);
+        assert_eq!(
+            choose(&[&foreign, &available("kurator", "f", false)], Some("f"), Use::Backup),
+            Ok("kurator".into())
+        );
     }
 
     #[test]
     fn without_a_plugin_the_default_one_is_used() {
         let (a, b) = (available("a", "x", false), available("b", "x", true));
-        assert_eq!(choose(&[&a, &b], None), Ok("b".into()));
-        assert_eq!(choose(&[&a, &a], None).unwrap_err().0, Reason::LocationPending);
+        assert_eq!(choose(&[&a, &b], None, Use::Backup), Ok("b".into()));
+        assert_eq!(choose(&[&a, &a], None, Use::Backup).unwrap_err().0, Reason::LocationPending);
     }
 
     #[test]
@@ -97,8 +110,16 @@ mod tests {
             "metadata": {"name": "default"}, "spec": {"default": true},
             "status": {"phase": "Unavailable", "message": "no such bucket"},
         }));
-        let (reason, message) = choose(&[&broken], None).unwrap_err();
+        let (reason, message) = choose(&[&broken], None, Use::Backup).unwrap_err();
         assert_eq!(reason, Reason::LocationUnavailable);
         assert_eq!(message, "storage location `default` is Unavailable: no such bucket");
+    }
+
+    #[test]
+    fn a_read_only_location_is_good_for_restores_alone() {
+        let mut foreign = available("default", "f", true);
+        foreign.spec.access_mode = Some(AccessMode::ReadOnly);
+        assert_eq!(choose(&[&foreign], Some("f"), Use::Restore), Ok("default".into()));
+        assert_eq!(choose(&[&foreign], Some("f"), Use::Backup).unwrap_err().0, Reason::LocationUnavailable);
     }
 }

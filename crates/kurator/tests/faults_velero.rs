@@ -22,7 +22,9 @@ use kurator_api::{
 };
 use kurator_testkit::{
     Cluster, Lab, LabSpec, Serving,
-    fixtures::{BOUND, FixtureError, Object, Shelf, Tenant, minio, object, ready, sow, velero as in_member},
+    fixtures::{
+        BOUND, FixtureError, Object, Shelf, Tenant, json_of, minio, object, ready, sow, velero as in_member,
+    },
     wait::until,
 };
 use serde_json::{Value, json};
@@ -72,7 +74,7 @@ async fn open_for_later_releases<V: Object>(member: &Cluster) -> Outcome {
     shelf.create(&object("probe", json!({}))?).await?;
     until(&format!("{name} to take anything"), BOUND, async || {
         let said = shelf.merge("probe", json!({"status": {"phase": "SomethingNew", "later": true}})).await?;
-        Ok::<_, FixtureError>((serde_json::to_value(&said).unwrap()["status"]["later"] == true).then_some(()))
+        Ok::<_, FixtureError>((json_of(&said)["status"]["later"] == true).then_some(()))
     })
     .await?;
     Ok(shelf.delete("probe").await?)
@@ -156,11 +158,11 @@ async fn only<V: Object, K: ResourceExt>(shelf: &Shelf<V>, owner: &K) -> anyhow:
 }
 
 fn row_of_backup(backup: &Backup) -> Value {
-    serde_json::to_value(backup).unwrap()["status"]["backupDetails"][0].take()
+    json_of(backup)["status"]["backupDetails"][0].take()
 }
 
 fn row_of_restore(restore: &Restore) -> Value {
-    serde_json::to_value(restore).unwrap()["status"]["restoreDetails"][0].take()
+    json_of(restore)["status"]["restoreDetails"][0].take()
 }
 
 /// Velero's terminal phases, with the phase of the row and of the whole.
@@ -239,7 +241,7 @@ fn n02_phases_and_fields_that_nobody_knows_reach_the_row_and_count_as_in_progres
             let backup: Backup =
                 acting.tenant.all().until("odd", &format!("{said} in its row"), in_row).await?;
             assert_eq!(row_of_backup(&backup)["phase"], "InProgress");
-            assert_eq!(serde_json::to_value(&backup)?["status"]["phase"], "InProgress");
+            assert_eq!(json_of(&backup)["status"]["phase"], "InProgress");
         }
         acting.backups.merge(&child, json!({"status": {"phase": "Completed"}})).await?;
         acting.tenant.all::<Backup>().until_phase("odd", "Completed").await?;

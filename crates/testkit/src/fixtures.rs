@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::wait::until;
 use crate::{Cluster, Lab, S3, Serving};
 use shelf::failed;
-pub use shelf::{FixtureError, Object, Shelf, condition};
+pub use shelf::{FixtureError, Object, Shelf, condition, json_of};
 
 /// Longest wait for anything; generous, because labs share their machine.
 pub const BOUND: Duration = Duration::from_secs(120);

@@ -32,6 +32,6 @@ fn one<'a>(ctx: &Ctx, valid: &'a ValidBackup, cluster: &'a ClusterKey) -> Seen<'
         cluster,
         &[first, second],
         |member, name| member.backups().get(name),
-        |member| Ok(location::usable(member, valid.plugin_of.as_deref())?),
+        |member| Ok(location::usable(member, valid.plugin_of.as_deref(), location::Use::Backup)?),
     )
 }

@@ -34,6 +34,7 @@ pub(super) fn server(seen: &SeenAlive, velero: &SeenVelero, now: Instant) -> Ser
 }
 
 /// Whether a request of ours lies in the member unanswered.
+#[derive(Clone, Copy)]
 enum Question {
     NotAsked,
     /// Without a time if it is older than this process.

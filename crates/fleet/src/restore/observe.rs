@@ -140,7 +140,7 @@ fn bring_back(
     let plugin_of = fleet.as_ref().and_then(|f| f.0.as_ref().ok()).and_then(|f| {
         f.spec.plugin.as_ref().and_then(|plugin| plugin.backup.as_ref()).and(f.metadata.uid.as_deref())
     });
-    let location = match location::usable(member, plugin_of) {
+    let location = match location::usable(member, plugin_of, location::Use::Restore) {
         Ok(location) => location,
         Err((reason, why)) => return Missing::wait(reason, why),
     };

@@ -272,54 +272,38 @@ impl Details for RestoreDetails {
     }
 }
 
-impl VeleroRun for velero::Backup {
-    type Status = velero::BackupStatus;
-    /// Name of the storage location.
-    type Needs = String;
+macro_rules! velero_run {
+    ($Kind:ident, $Status:ident, $Phase:ident, $(#[$doc:meta])* needs $Needs:ty) => {
+        impl VeleroRun for velero::$Kind {
+            type Status = velero::$Status;
+            $(#[$doc])*
+            type Needs = $Needs;
 
-    fn outcome(&self) -> Outcome<Self::Status> {
-        use velero::BackupPhase as P;
-        let status = self.status.clone().unwrap_or_default();
-        let phase = match status.phase {
-            Some(P::Completed) => RowPhase::Completed,
-            Some(P::PartiallyFailed) => RowPhase::PartiallyFailed,
-            Some(P::Failed) => RowPhase::Failed,
-            Some(P::FailedValidation) => RowPhase::FailedValidation,
-            None | Some(_) => RowPhase::InProgress,
-        };
-        let message = complaint(
-            status.failure_reason.as_deref(),
-            &status.validation_errors,
-            status.errors,
-            status.warnings,
-        );
-        Outcome { status, phase, message }
-    }
+            fn outcome(&self) -> Outcome<Self::Status> {
+                use velero::$Phase as P;
+                let status = self.status.clone().unwrap_or_default();
+                let phase = match status.phase {
+                    Some(P::Completed) => RowPhase::Completed,
+                    Some(P::PartiallyFailed) => RowPhase::PartiallyFailed,
+                    Some(P::Failed) => RowPhase::Failed,
+                    Some(P::FailedValidation) => RowPhase::FailedValidation,
+                    None | Some(_) => RowPhase::InProgress,
+                };
+                let velero::$Status { failure_reason, validation_errors, errors, warnings, .. } = &status;
+                let message = complaint(failure_reason.as_deref(), validation_errors, *errors, *warnings);
+                Outcome { status, phase, message }
+            }
+        }
+    };
 }
 
-impl VeleroRun for velero::Restore {
-    type Status = velero::RestoreStatus;
-    /// Name of the Velero Backup.
-    type Needs = String;
+velero_run!(Backup, BackupStatus, BackupPhase, /** Name of the storage location. */ needs String);
+velero_run!(Restore, RestoreStatus, RestorePhase, /** Name of the Velero Backup. */ needs String);
 
-    fn outcome(&self) -> Outcome<Self::Status> {
-        use velero::RestorePhase as P;
-        let status = self.status.clone().unwrap_or_default();
-        let phase = match status.phase {
-            Some(P::Completed) => RowPhase::Completed,
-            Some(P::PartiallyFailed) => RowPhase::PartiallyFailed,
-            Some(P::Failed) => RowPhase::Failed,
-            Some(P::FailedValidation) => RowPhase::FailedValidation,
-            None | Some(_) => RowPhase::InProgress,
-        };
-        let message = complaint(
-            status.failure_reason.as_deref(),
-            &status.validation_errors,
-            status.errors,
-            status.warnings,
-        );
-        Outcome { status, phase, message }
-    }
+/// Where to look, because Velero's status only counts.
+fn in_log(count: i64, what: &str) -> String {
+    let (plural, them) = if count == 1 { ("", "it") } else { ("s", "them") };
+    format!("{count} {what}{plural}; the run's log in the member has {them}")
 }
 
 /// Velero's own words about what went wrong, if anything did.
@@ -337,7 +321,7 @@ fn complaint(
     }
     match (errors.unwrap_or(0), warnings.unwrap_or(0)) {
         (0, 0) => None,
-        (0, warnings) => Some(format!("{warnings} warnings; the run's log in the member has them")),
-        (errors, _) => Some(format!("{errors} errors; the run's log in the member has them")),
+        (0, warnings) => Some(in_log(warnings, "warning")),
+        (errors, _) => Some(in_log(errors, "error")),
     }
 }

@@ -5,7 +5,7 @@ use kurator_api::{
     restore::Restore,
     velero,
 };
-use kurator_testkit::fixtures::{FixtureError, Object, velero as in_member};
+use kurator_testkit::fixtures::{FixtureError, Object, json_of, velero as in_member};
 use serde_json::{Value, json};
 
 use crate::{Outcome, Scene, with_a_shaky_member};
@@ -16,7 +16,7 @@ trait Run: Object {
 
     /// Phase and reason of a cluster's row.
     fn row(&self, cluster: &str) -> (Value, Value) {
-        let rows = serde_json::to_value(self).unwrap()["status"][Self::ROWS].take();
+        let rows = json_of(self)["status"][Self::ROWS].take();
         let row = rows.as_array().into_iter().flatten().find(|row| row["clusterName"] == cluster);
         row.map(|row| (row["phase"].clone(), row["reason"].clone())).unwrap_or_default()
     }
@@ -56,7 +56,7 @@ impl Scene<'_> {
         };
         let what = format!("{} done, {} {phase:?} {reason}", self.steady, self.shaky);
         let run = self.tenant.all().until(name, &what, half).await?;
-        assert_eq!(serde_json::to_value(&run).unwrap()["status"]["phase"], "InProgress");
+        assert_eq!(json_of(&run)["status"]["phase"], "InProgress");
         Ok(run)
     }
 

@@ -33,7 +33,7 @@ async fn credentials(member: &Cluster, secret: &str) -> anyhow::Result<String> {
 }
 
 async fn uid_of(member: &Cluster) -> anyhow::Result<String> {
-    Ok(Api::<Namespace>::all(member.client()?).get("kube-system").await?.uid().context("no uid")?)
+    Api::<Namespace>::all(member.client()?).get("kube-system").await?.uid().context("no uid")
 }
 
 #[test]
@@ -304,8 +304,10 @@ fn one_cluster_attached_twice_gets_the_plugin_once() -> Outcome {
     })
 }
 
-/// Credential Secrets that can't be used: hub namespace, Secret, reason, what is said.
-const FAULTY_CREDENTIALS: [(&str, &[(&str, &str)], &str, &str); 4] = [
+/// A credential that can't be used: hub namespace, content of the Secret, reason, what is said.
+type FaultyCredential = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+
+const FAULTY_CREDENTIALS: [FaultyCredential; 4] = [
     (
         "k53-missing",
         &[("access-key", "a")],

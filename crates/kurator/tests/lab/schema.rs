@@ -1,5 +1,6 @@
 //! What the API server refuses with a sentence, and what it lets pass.
 
+use anyhow::{Context as _, bail};
 use kurator_api::backup::Backup;
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
@@ -8,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::{Outcome, on_stage};
 
-fn refusal<K: Object>(answer: Result<K, FixtureError>) -> String {
+fn refusal<K: Object>(answer: Result<K, FixtureError>) -> anyhow::Result<String> {
     match answer {
-        Ok(object) => panic!("accepted: {object:?}"),
-        Err(error) => error.refusal().unwrap_or_else(|| panic!("{error}")).to_owned(),
+        Ok(object) => bail!("accepted: {object:?}"),
+        Err(error) => Ok(error.refusal().context("no answer of the API server")?.to_owned()),
     }
 }
 
-async fn refused_change<K: Object>(tenant: &Tenant<'_>, name: &str, spec: Value) -> String {
+async fn refused_change<K: Object>(tenant: &Tenant<'_>, name: &str, spec: Value) -> anyhow::Result<String> {
     refusal(tenant.all::<K>().merge(name, json!({"spec": spec})).await)
 }
 
@@ -44,13 +45,13 @@ fn a_started_backup_and_its_restore_are_fixed_but_for_the_pause() -> Outcome {
             json!({"destination": {"clusters": [{"kind": "AttachedCluster", "name": "fixed-m1"}]}}),
             json!({"schedule": "0 0 * * *"}),
         ] {
-            let said = refused_change::<Backup>(&tenant, "b", change.clone()).await;
+            let said = refused_change::<Backup>(&tenant, "b", change.clone()).await?;
             let sentence = "a one-time Backup can't be changed once it has started; create a new Backup";
             assert!(said.contains(sentence), "{change}: {said}");
         }
         tenant.all::<Backup>().merge("b", json!({"spec": {"paused": true}})).await?;
 
-        let said = refused_change::<Restore>(&tenant, "r", json!({"backupName": "other"})).await;
+        let said = refused_change::<Restore>(&tenant, "r", json!({"backupName": "other"})).await?;
         assert!(
             said.contains("a Restore can't be changed once it has started; create a new Restore"),
             "{said}"
@@ -66,7 +67,7 @@ fn a_started_migrate_is_fixed() -> Outcome {
         let one = |name: &str| json!({"fleet": "f", "clusters": [{"kind": "AttachedCluster", "name": name}]});
         tenant.create::<Migrate>("m", json!({"sourceCluster": one("a"), "targetCluster": one("b")})).await?;
         tenant.all::<Migrate>().merge_status("m", json!({"startTimestamp": "2026-11-01T00:00:00Z"})).await?;
-        let said = refused_change::<Migrate>(&tenant, "m", json!({"targetCluster": one("c")})).await;
+        let said = refused_change::<Migrate>(&tenant, "m", json!({"targetCluster": one("c")})).await?;
         assert!(
             said.contains("a Migrate can't be changed once it has started; create a new Migrate"),
             "{said}"
@@ -109,7 +110,7 @@ fn n4_a_policy_that_velero_could_not_follow_is_refused_by_field() -> Outcome {
         let tenant = stage.tenant("n4").await?;
         for (policy, expected) in meaningless_policies() {
             let spec = json!({"destination": {"fleet": "f"}, "policy": policy});
-            let said = refusal(tenant.create::<Backup>("b", spec).await);
+            let said = refusal(tenant.create::<Backup>("b", spec).await)?;
             assert!(said.contains(expected), "{policy}: {said}");
             assert!(said.contains("spec.policy"), "{policy}: {said}");
         }
