@@ -151,40 +151,48 @@ impl Walk<'_> {
 
     fn back_up(&self) -> Result<(), WalkError> {
         self.apply(self.lab.hub(), "backup/backup-specific-ns.yaml")?;
-        let name = "backups.backup.kurator.dev/specific-ns";
-        self.wait_for(name, "{.status.phase}", "Completed")?;
-        let rows = self.hub(&["get", name, "-o", ROWS_OF_BACKUP])?;
-        differs(
-            "rows of backupDetails",
-            "kurator-member1 kurator-member1-backup-default-specific-ns Completed\n\
-             kurator-member2 kurator-member2-backup-default-specific-ns Completed",
-            rows.trim(),
+        self.completed(
+            "backup",
+            ".status.backupDetails[*]",
+            "{.backupNameInCluster} {.backupStatusInCluster.phase}",
         )
-    }
-
-    fn lose(&self) -> Result<(), WalkError> {
-        for i in 1..=2 {
-            // There is no kubelet that would confirm the end of a pod.
-            self.kubectl(
-                self.lab.member(i),
-                &["delete", "pods", "--all", "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false"],
-            )?;
-            self.kubectl(self.lab.member(i), &["delete", "namespace", NAMESPACE, "--timeout=90s"])?;
-        }
-        Ok(())
     }
 
     fn restore(&self) -> Result<(), WalkError> {
         self.apply(self.lab.hub(), "backup/restore-specific-ns.yaml")?;
-        let name = "restores.backup.kurator.dev/specific-ns";
-        self.wait_for(name, "{.status.phase}", "Completed")?;
-        let rows = self.hub(&["get", name, "-o", ROWS_OF_RESTORE])?;
-        differs(
-            "rows of restoreDetails",
-            "kurator-member1 kurator-member1-restore-default-specific-ns Completed\n\
-             kurator-member2 kurator-member2-restore-default-specific-ns Completed",
-            rows.trim(),
+        self.completed(
+            "restore",
+            ".status.restoreDetails[*]",
+            "{.restoreNameInCluster} {.restoreStatusInCluster.phase}",
         )
+    }
+
+    /// Waits for the end of a run and checks its row of each member, by the names that the documentation gives.
+    fn completed(&self, kind: &str, rows: &str, shown: &str) -> Result<(), WalkError> {
+        let object = format!("{kind}s.backup.kurator.dev/specific-ns");
+        self.wait_for(&object, "{.status.phase}", "Completed")?;
+        let query = format!("jsonpath={{range {rows}}}{{.clusterName}} {shown}{{\"\\n\"}}{{end}}");
+        let found = self.hub(&["get", &object, "-o", &query])?;
+        let row = |member: &str| format!("{member} {member}-{kind}-default-specific-ns Completed\n");
+        differs(&format!("rows of the {kind}"), &(row("kurator-member1") + &row("kurator-member2")), &found)
+    }
+
+    fn lose(&self) -> Result<(), WalkError> {
+        for i in 1..=2 {
+            let member = self.lab.member(i);
+            // There is no kubelet that would confirm the end of a pod.
+            let now = ["--grace-period=0", "--force", "--wait=false"];
+            self.kubectl(member, &[&["delete", "pods", "--all", "-n", NAMESPACE], &now[..]].concat())?;
+            self.kubectl(member, &["delete", "namespace", NAMESPACE, "--wait=false"])?;
+        }
+        for i in 1..=2 {
+            self.wait(&format!("namespace {NAMESPACE} to be gone from member {i}"), || {
+                let left =
+                    self.kubectl(self.lab.member(i), &["get", "namespace", NAMESPACE, "--ignore-not-found"])?;
+                Ok(differs("namespace", "", left.trim()))
+            })?;
+        }
+        Ok(())
     }
 
     fn compare(&self, before: &[BTreeSet<String>]) -> Result<(), WalkError> {
@@ -268,11 +276,6 @@ impl Walk<'_> {
         Ok(String::from_utf8_lossy(&stdout).into_owned())
     }
 }
-
-const ROWS_OF_BACKUP: &str = "jsonpath={range .status.backupDetails[*]}{.clusterName} {.backupNameInCluster} \
-                              {.backupStatusInCluster.phase}{\"\\n\"}{end}";
-const ROWS_OF_RESTORE: &str = "jsonpath={range .status.restoreDetails[*]}{.clusterName} {.restoreNameInCluster} \
-                               {.restoreStatusInCluster.phase}{\"\\n\"}{end}";
 
 fn differs(what: &str, expected: &str, found: &str) -> Result<(), WalkError> {
     if expected == found {
