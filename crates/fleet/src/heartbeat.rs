@@ -74,10 +74,13 @@ impl Heartbeats {
         }
     }
 
-    /// The server answered a request.
+    /// There is an answered request. It is a sign of life only if a question was open: answers lie about for
+    /// a minute, and longer where the server has died since.
     pub(crate) fn answered(&self, key: &ClusterKey) {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        servers.entry(key.clone()).or_default().answered = Some(Instant::now());
+        if let Some(server) = servers.get_mut(key).filter(|server| server.asked.is_some()) {
+            server.answered = Some(Instant::now());
+        }
     }
 
     /// When the server was last asked for a sign of life.
@@ -159,6 +162,16 @@ mod tests {
         beats.location_says_something_new(&key(), &location("Available", 1, 1));
         assert_eq!(beats.sign_of_life(&key()), None, "it may be of last week");
         beats.location_says_something_new(&key(), &location("Available", 2, 1));
+        assert_eq!(beats.sign_of_life(&key()), Some(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_was_there_before_any_question_is_no_sign_of_life() {
+        let beats = Heartbeats::default();
+        beats.answered(&key());
+        assert_eq!(beats.sign_of_life(&key()), None);
+        beats.ask(&key());
+        beats.answered(&key());
         assert_eq!(beats.sign_of_life(&key()), Some(Instant::now()));
     }
 
