@@ -139,6 +139,9 @@ pub struct BackupDetails {
     #[serde(default)]
     #[schemars(with = "String")]
     pub cluster_kind: ClusterKind,
+    /// UID of the kube-system namespace of the cluster that the object in the member was seen in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_uid: Option<String>,
     /// Name of the Velero Backup in that cluster; absent while there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_name_in_cluster: Option<String>,

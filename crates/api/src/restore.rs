@@ -99,6 +99,9 @@ pub struct RestoreDetails {
     #[serde(default)]
     #[schemars(with = "String")]
     pub cluster_kind: ClusterKind,
+    /// UID of the kube-system namespace of the cluster that the object in the member was seen in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_uid: Option<String>,
     /// Name of the Velero Restore in that cluster; absent while there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore_name_in_cluster: Option<String>,

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kurator_api::condition::{self, Condition};
 use kurator_api::fleet::Installer;
+use kurator_api::reason::Reason;
 use kurator_member::clock::Clock;
 use kurator_member::kubeconfig::TrustPolicy;
+use serde_json::json;
 
+use crate::error::Error;
 use crate::fleet::probe::Probes;
 use crate::hub::{Hub, HubKind};
 use crate::members::Members;
@@ -76,6 +80,21 @@ impl Ctx {
         self.writes.forget_owner(uid);
     }
 
+    /// Says that an object can't be read, which somebody must mend. Of its status only the conditions are
+    /// touched: what has run or finished is still written there, and counts again once it can be read.
+    pub(crate) async fn report_undecodable<K: HubKind>(
+        &self,
+        object: &K,
+        error: &InvalidObject,
+    ) -> Result<(), Error> {
+        let mut conditions = Vec::new();
+        let verdict = Verdict::undecodable(error);
+        verdict.record(&mut conditions, self.clock.now());
+        self.hub.merge_status(object, &json!({"conditions": conditions})).await?;
+        tracing::warn!(object = crate::hub::describe(object), "{}", verdict.message);
+        Ok(())
+    }
+
     /// Records an event if `said` is not what the object's Ready condition said before.
     ///
     /// Best effort: an event that can't be written must not hold up the work; the condition says the same.
@@ -84,9 +103,19 @@ impl Ctx {
             return;
         }
         let type_ = match said.standing {
-            Standing::Ready | Standing::Underway => EventType::Normal,
             Standing::Stalled => EventType::Warning,
+            // Waited for, because it may come; more often it is a name mistyped.
+            Standing::Underway if matches!(said.reason, Reason::BackupNotFound | Reason::FleetNotFound) => {
+                EventType::Warning
+            }
+            Standing::Ready | Standing::Underway => EventType::Normal,
         };
+        tracing::info!(
+            object = crate::hub::describe(object),
+            reason = said.reason.as_str(),
+            "{}",
+            said.message
+        );
         let event = Event {
             type_,
             reason: said.reason.as_str().to_owned(),

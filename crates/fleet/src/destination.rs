@@ -8,6 +8,7 @@ use kube::core::SelectorExt as _;
 use kurator_api::backup::Destination;
 use kurator_api::cluster::{ClusterKey, ClusterReference};
 use kurator_api::fleet::Fleet;
+use kurator_api::reason::Reason;
 
 /// Why a destination can't be meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,8 +21,25 @@ pub(crate) enum DestinationError {
         "{field}.clusters[{index}]: {kind} `{name}` is not a cluster of fleet `{fleet}`; add it to the fleet or take it off the list"
     )]
     NotInFleet { field: &'static str, index: usize, kind: &'static str, name: String, fleet: String },
+    #[error(
+        "{field}.clusters[{index}].kind: fleet `{fleet}` has no {kind} `{name}` but an {meant} of that name; set `kind: {meant}`"
+    )]
+    OtherKind {
+        field: &'static str,
+        index: usize,
+        kind: &'static str,
+        name: String,
+        fleet: String,
+        meant: &'static str,
+    },
     #[error("{field}.clusterSelector: {why}")]
     Selector { field: &'static str, why: String },
+}
+
+/// The reason that all of these together have: that of clusters outside the fleet only if nothing else is wrong.
+pub(crate) fn reason(problems: &[DestinationError]) -> Reason {
+    let outside = |problem: &DestinationError| matches!(problem, DestinationError::NotInFleet { .. });
+    if problems.iter().all(outside) { Reason::ClusterNotInFleet } else { Reason::InvalidSpec }
 }
 
 /// The clusters that a Fleet lists, in its order, without repetitions and without references that name none.
@@ -86,6 +104,11 @@ fn member(
     if key.name.is_empty() {
         return Err(DestinationError::NoName { field, index, fleet: name() });
     }
+    let namesake = all.iter().find(|member| member.name == key.name && member.kind != key.kind);
+    if let Some(namesake) = namesake.filter(|_| !all.contains(&key)) {
+        let (kind, meant) = (key.kind.as_str(), namesake.kind.as_str());
+        return Err(DestinationError::OtherKind { field, index, kind, name: key.name, fleet: name(), meant });
+    }
     if !all.contains(&key) {
         let kind = key.kind.as_str();
         return Err(DestinationError::NotInFleet { field, index, kind, name: key.name, fleet: name() });
@@ -144,13 +167,14 @@ mod tests {
         let fleet = fleet(json!([{"name": "a", "kind": "AttachedCluster"}]));
         let problems = resolved(
             &fleet,
-            json!({"fleet": "quickstart", "clusters": [{"name": "a"}, {"kind": "Pod", "name": "x"}]}),
+            json!({"fleet": "quickstart", "clusters": [{"name": "b"}, {"name": "a"}, {"kind": "Pod", "name": "x"}]}),
         );
         assert_eq!(
             problems.unwrap_err(),
             [
-                "spec.destination.clusters[0]: Cluster `a` is not a cluster of fleet `quickstart`; add it to the fleet or take it off the list",
-                "spec.destination.clusters[1]: kind `Pod` is not a kind of cluster; use `AttachedCluster` or `Cluster`",
+                "spec.destination.clusters[0]: Cluster `b` is not a cluster of fleet `quickstart`; add it to the fleet or take it off the list",
+                "spec.destination.clusters[1].kind: fleet `quickstart` has no Cluster `a` but an AttachedCluster of that name; set `kind: AttachedCluster`",
+                "spec.destination.clusters[2]: kind `Pod` is not a kind of cluster; use `AttachedCluster` or `Cluster`",
             ]
         );
     }

@@ -113,6 +113,20 @@ impl Hub {
             .map_err(|source| failed("write the status of", object, source))
     }
 
+    /// Merges into the status, provided that nobody changed the object since it was read.
+    pub(crate) async fn merge_status<K: HubKind>(
+        &self,
+        object: &K,
+        status: &serde_json::Value,
+    ) -> Result<(), Error> {
+        let merged = json!({"metadata": {"resourceVersion": object.resource_version()}, "status": status});
+        Api::<Guarded<K>>::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
+            .patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(&merged))
+            .await
+            .map(drop)
+            .map_err(|source| failed("write the status of", object, source))
+    }
+
     pub(crate) async fn add_finalizer<K: HubKind>(&self, object: &K, finalizer: &str) -> Result<(), Error> {
         let mut finalizers = object.finalizers().to_vec();
         finalizers.push(finalizer.to_owned());

@@ -53,7 +53,11 @@ impl Members {
 
     pub(crate) fn access(&self, key: &ClusterKey) -> Access {
         let Some(member) = self.get(key) else {
-            return Access::Away { why: format!("no connection to {key}: see its Ready condition") };
+            let why = match self.router.hub.has_cluster(key) {
+                true => format!("no connection to {key}: its Ready condition says why"),
+                false => format!("there is no {key}; create it again, or delete this object"),
+            };
+            return Access::Away { why };
         };
         match member.liveness() {
             Liveness::Alive { uid, since, .. } => Access::Alive { member, uid, settled: self.settled(since) },

@@ -18,10 +18,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Migrate>>, ctx: Arc<Ctx>) -> R
     }
     let before = migrate.status.clone().unwrap_or_default();
     let mut now = before.clone();
-    let verdict = Verdict::stalled(
-        Reason::NotSupported,
-        "this version does not migrate; make a Backup in the source and use `velero restore` in the target",
-    );
+    let verdict = Verdict::stalled(Reason::NotSupported, "this version does not migrate; delete the object");
     verdict.record(&mut now.conditions, ctx.clock.now());
     now.phase = Some(MigratePhase::FailedValidation);
     now.observed_generation = migrate.metadata.generation;

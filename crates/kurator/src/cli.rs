@@ -9,7 +9,7 @@ use kurator_api::fleet::Installer;
 use crate::failure::Failure;
 use crate::serve;
 
-/// Back up, restore and migrate Kubernetes workloads over a fleet of clusters.
+/// Back up and restore Kubernetes workloads over a fleet of clusters.
 #[derive(Parser)]
 #[command(name = "kurator", version, disable_help_subcommand = true)]
 pub(crate) struct Flags {
@@ -20,13 +20,14 @@ pub(crate) struct Flags {
 #[derive(Subcommand)]
 enum Command {
     /// Run the controllers of a hub
+    ///
+    /// Installs the CRDs, then follows AttachedClusters, Fleets, Backups and Restores and the member clusters
+    /// until it is ended. Several processes may run; one leads. In this version Velero has to be in the
+    /// members already: serve with --default-installer none, or say so in each Fleet.
     Serve(ServeFlags),
 }
 
-/// Runs the controllers of a hub: AttachedClusters, Fleets, Backups, Restores.
-///
-/// Installs its CRDs, then follows the hub's objects and the member clusters until it is ended. Several
-/// processes may run; one leads.
+/// Options of `serve`.
 #[derive(clap::Args)]
 pub(crate) struct ServeFlags {
     /// Kubeconfig of the hub; in a pod, its service account is used instead
@@ -54,7 +55,7 @@ pub(crate) struct ServeFlags {
     pub(crate) allow_loopback_members: bool,
 
     /// Objects of one kind that are worked on at the same time
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) concurrency: u16,
 
     /// Format of the log on stderr; RUST_LOG filters it

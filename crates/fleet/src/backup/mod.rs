@@ -26,7 +26,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
     let backup = match &object.0 {
         Ok(backup) => backup,
         Err(undecodable) => {
-            report::report_undecodable(&ctx, &object, undecodable).await?;
+            ctx.report_undecodable(&*object, undecodable).await?;
             return Ok(Action::await_change());
         }
     };

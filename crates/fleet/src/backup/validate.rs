@@ -74,15 +74,19 @@ fn first_look(
         problems.push("spec.destination.fleet: is empty; name a Fleet of this namespace".to_owned());
     }
     let resolve = |fleet| destination::resolve(fleet, &spec.destination, "spec.destination", labels);
+    let mut reason = Reason::InvalidSpec;
     let clusters = match fleet.map(resolve).transpose() {
         Ok(clusters) => clusters,
         Err(unresolved) => {
+            if problems.is_empty() {
+                reason = destination::reason(&unresolved);
+            }
             problems.extend(unresolved.iter().map(ToString::to_string));
             None
         }
     };
     if !problems.is_empty() {
-        return Err(Unfit::stalled(Reason::InvalidSpec, &problems));
+        return Err(Unfit::stalled(reason, &problems));
     }
     if spec.paused == Some(true) {
         return Err(Unfit::waiting(Reason::Paused, "spec.paused is true; set it to false to start"));

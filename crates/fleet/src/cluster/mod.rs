@@ -33,7 +33,7 @@ pub(crate) async fn reconcile_attached(
         Ok(cluster) => cluster,
         Err(undecodable) => {
             ctx.members.disconnect(&key);
-            report::report_undecodable(&ctx, &object, undecodable).await?;
+            ctx.report_undecodable(&*object, undecodable).await?;
             return Ok(Action::await_change());
         }
     };

@@ -1,6 +1,5 @@
 //! The status of an AttachedCluster.
 
-use kube::core::error_boundary::InvalidObject;
 use kurator_api::cluster::{AttachedCluster, AttachedClusterStatus};
 use kurator_api::reason::Reason;
 use kurator_member::member::Liveness;
@@ -8,7 +7,6 @@ use kurator_member::member::Liveness;
 use super::Outcome;
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::hub::Guarded;
 use crate::standing::Verdict;
 use crate::text;
 
@@ -57,14 +55,4 @@ fn verdict(outcome: &Outcome) -> Option<Verdict> {
         ) => Verdict::underway(Reason::Unreachable, format!("no answer since {}: {why}", text::time(*since))),
         Outcome::Faulty(fault) => Verdict::stalled(fault.reason, &fault.message),
     })
-}
-
-pub(super) async fn report_undecodable(
-    ctx: &Ctx,
-    object: &Guarded<AttachedCluster>,
-    error: &InvalidObject,
-) -> Result<(), Error> {
-    let mut status = AttachedClusterStatus::default();
-    Verdict::undecodable(error).record(&mut status.conditions, ctx.clock.now());
-    ctx.hub.write_status(object, &status).await
 }

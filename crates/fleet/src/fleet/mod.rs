@@ -32,7 +32,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Res
     let fleet = match &object.0 {
         Ok(fleet) => fleet,
         Err(undecodable) => {
-            report::report_undecodable(&ctx, &object, undecodable).await?;
+            ctx.report_undecodable(&*object, undecodable).await?;
             return Ok(Action::await_change());
         }
     };

@@ -96,6 +96,18 @@ pub(super) struct SeenMember {
     pub(super) contact: SeenContact,
 }
 
+impl SeenMember {
+    /// Whether the cluster that it leads to has a storage location that was written for this very member.
+    pub(super) fn holds_location(&self) -> bool {
+        let SeenContact::Alive(alive) = &self.contact else { return false };
+        let written_for = self.key.to_string();
+        let locations = alive.velero.as_ref().map(|velero| velero.locations.as_slice()).unwrap_or_default();
+        locations
+            .iter()
+            .any(|location| location.annotations().get(names::CLUSTER_ANNOTATION) == Some(&written_for))
+    }
+}
+
 pub(super) enum SeenContact {
     Connecting,
     Away { why: String },

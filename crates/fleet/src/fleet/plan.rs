@@ -2,6 +2,8 @@
 //!
 //! [`super::turn`] decides for one member.
 
+use std::collections::HashMap;
+
 use k8s_openapi::api::core::v1::Secret;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{FleetClusterStatus, Layout};
@@ -67,9 +69,9 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
     }
     let mut rows = Vec::with_capacity(seen.members.len());
     let mut actions = Vec::new();
-    let mut clusters_seen: Vec<(String, ClusterKey)> = Vec::new();
+    let holders = holders(&seen.members);
     for member in seen.members {
-        let twin = twin(&member, &mut clusters_seen);
+        let twin = twin(&member, &holders);
         let mut turn = Turn { valid, goal, twin, root: &seen.root, actions: Vec::new(), look_again: None };
         let row = turn.row(&member);
         look_again = look_again.into_iter().chain(turn.look_again).min();
@@ -107,10 +109,25 @@ fn check_root(plugin: &ValidPlugin, root: &Probe<RootFinding>) -> Result<Option<
     }
 }
 
-/// An earlier member of this Fleet that is the same cluster.
-fn twin(member: &SeenMember, seen: &mut Vec<(String, ClusterKey)>) -> Option<ClusterKey> {
+/// Which member stands for each cluster, by UID: of several that lead to one cluster the one that has its
+/// storage location there already, else the first.
+fn holders(members: &[SeenMember]) -> HashMap<String, ClusterKey> {
+    let mut holders = HashMap::new();
+    for established in [true, false] {
+        for member in members {
+            let has_location = member.holds_location();
+            if let SeenContact::Alive(alive) = &member.contact
+                && has_location == established
+            {
+                holders.entry(alive.uid.clone()).or_insert_with(|| member.key.clone());
+            }
+        }
+    }
+    holders
+}
+
+/// The other member that stands for the cluster that this one leads to.
+fn twin(member: &SeenMember, holders: &HashMap<String, ClusterKey>) -> Option<ClusterKey> {
     let SeenContact::Alive(alive) = &member.contact else { return None };
-    let first = seen.iter().find(|(uid, _)| *uid == alive.uid).map(|(_, key)| key.clone());
-    seen.push((alive.uid.clone(), member.key.clone()));
-    first
+    holders.get(&alive.uid).filter(|holder| **holder != member.key).cloned()
 }

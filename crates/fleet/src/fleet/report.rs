@@ -1,6 +1,5 @@
 //! The status of a Fleet.
 
-use kube::core::error_boundary::InvalidObject;
 use kurator_api::condition::{self, Condition};
 use kurator_api::fleet::{Fleet, FleetClusterStatus, FleetPhase, FleetStatus};
 use kurator_api::reason::Reason;
@@ -8,7 +7,6 @@ use kurator_api::reason::Reason;
 use super::plan::Plan;
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::hub::Guarded;
 use crate::standing::{Standing, Verdict};
 use crate::text;
 
@@ -130,14 +128,4 @@ pub(super) async fn report_terminating(
     ctx.hub.write_status(fleet, &status).await?;
     ctx.tell(fleet, &before.conditions, verdict).await;
     Ok(())
-}
-
-pub(super) async fn report_undecodable(
-    ctx: &Ctx,
-    object: &Guarded<Fleet>,
-    error: &InvalidObject,
-) -> Result<(), Error> {
-    let mut status = FleetStatus { phase: Some(FleetPhase::Failed), ..FleetStatus::default() };
-    Verdict::undecodable(error).record(&mut status.conditions, ctx.clock.now());
-    ctx.hub.write_status(object, &status).await
 }

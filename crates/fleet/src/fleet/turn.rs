@@ -214,8 +214,15 @@ impl Turn<'_> {
         velero: &SeenVelero,
         current: &str,
     ) -> Result<(), (Reason, String)> {
+        let of_this_cluster = |location: &BackupStorageLocation| {
+            let annotations = location.metadata.annotations.as_ref();
+            annotations
+                .and_then(|all| all.get(names::CLUSTER_ANNOTATION))
+                .is_none_or(|of| *of == key.to_string())
+        };
         let earlier = velero.ours(&self.valid.uid).find(|location| {
             location.metadata.name.as_deref() != Some(current)
+                && of_this_cluster(location)
                 && (location.spec.access_mode != Some(AccessMode::ReadOnly)
                     || location.spec.default == Some(true))
         });
@@ -345,9 +352,9 @@ impl Turn<'_> {
                 self.at(*retry_at);
                 Err((Reason::MemberRefused, failure.to_string()))
             }
+            // Believed for a while. What somebody else changes back at once is written at this pace and no faster.
             Write::Done { until } => {
                 self.at(*until);
-                self.actions.push(action);
                 Ok(())
             }
             Write::None | Write::Failed { .. } => {

@@ -134,12 +134,19 @@ fn valid_plugin(
     let mut problem = |reason, message: String| problems.push(Problem { reason, message });
     let location = &plugin.storage.location;
 
-    match plugin.installer.unwrap_or(default_installer) {
-        Installer::None => {}
-        other => problem(
+    match (plugin.installer, plugin.installer.unwrap_or(default_installer)) {
+        (_, Installer::None) => {}
+        (Some(given), _) => problem(
             Reason::UnsupportedInstaller,
             format!(
-                "{AT}.installer: `{other:?}` is not supported by this version; install Velero yourself and set `None`"
+                "{AT}.installer: `{given:?}` is not supported by this version; install Velero yourself and set `None`"
+            ),
+        ),
+        (None, default) => problem(
+            Reason::UnsupportedInstaller,
+            format!(
+                "{AT}.installer: is not set, and the hub's default `{default:?}` is not supported by this version; \
+                 install Velero yourself and set `None`, here or with `kurator serve --default-installer none`"
             ),
         ),
     }

@@ -25,7 +25,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> R
     let restore = match &object.0 {
         Ok(restore) => restore,
         Err(undecodable) => {
-            report::report_undecodable(&ctx, &object, undecodable).await?;
+            ctx.report_undecodable(&*object, undecodable).await?;
             return Ok(Action::await_change());
         }
     };

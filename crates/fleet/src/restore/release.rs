@@ -86,7 +86,7 @@ fn left(ctx: &Ctx, owner: &Owner, cluster: &ClusterKey) -> Left {
     let look = |name: &str| -> Knowledge<Arc<velero::Restore>> { member.restores().get(name) };
     match child::place(&[owner.first_choice(cluster)], look, owner, cluster) {
         Place::Unknown { why } => Left::Wait(why, None),
-        Place::Free { .. } | Place::Taken { .. } => Left::Nothing,
+        Place::Free { .. } | Place::Leaving { .. } | Place::Taken { .. } => Left::Nothing,
         // Velero ends the deletion itself, and only while it runs.
         Place::Ours(object) if object.metadata.deletion_timestamp.is_some() => Left::Nothing,
         Place::Ours(object) => match ctx.writes.state(&key(owner, cluster)) {

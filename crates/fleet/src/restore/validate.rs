@@ -142,7 +142,7 @@ fn resolve(
     let (asked, of_backup) = (&destination.fleet, &source.spec.destination.fleet);
     if asked != of_backup {
         let message = format!(
-            "spec.destination.fleet: `{asked}` is not the fleet `{of_backup}` of the Backup; use that one, or a Migrate"
+            "spec.destination.fleet: `{asked}` is not the fleet `{of_backup}` of the Backup; use that one"
         );
         return Err(Unfit::stalled(Reason::InvalidSpec, &[message]));
     }
@@ -155,8 +155,9 @@ fn resolve(
     };
     let clusters =
         destination::resolve(fleet, destination, "spec.destination", labels).map_err(|problems| {
+            let reason = destination::reason(&problems);
             let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            Unfit::stalled(Reason::InvalidSpec, &problems)
+            Unfit::stalled(reason, &problems)
         })?;
     if clusters.is_empty() {
         return Err(Unfit::waiting(Reason::NoClusters, "no cluster matches spec.destination"));
@@ -170,10 +171,10 @@ fn not_covered(wanted: &[ClusterKey], covered: &[ClusterKey], backup: &str) -> R
         .filter(|key| !covered.is_empty() && !covered.contains(key))
         .map(|key| {
             let (kind, name) = (key.kind.as_str(), &key.name);
-            format!("spec.destination.clusters: {kind} `{name}` is not covered by Backup `{backup}`; use a Migrate for other clusters")
+            format!("spec.destination.clusters: {kind} `{name}` is not covered by Backup `{backup}`; name clusters that are")
         })
         .collect();
-    if foreign.is_empty() { Ok(()) } else { Err(Unfit::stalled(Reason::ClusterNotInFleet, &foreign)) }
+    if foreign.is_empty() { Ok(()) } else { Err(Unfit::stalled(Reason::ClusterNotInBackup, &foreign)) }
 }
 
 fn covered(source: &Backup) -> Vec<ClusterKey> {

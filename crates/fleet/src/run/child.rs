@@ -47,6 +47,8 @@ pub(crate) enum Place<K> {
     Ours(Arc<K>),
     /// Nothing of ours is there; this name can be taken.
     Free { name: String },
+    /// An object of somebody else still has the name, but is being deleted.
+    Leaving { name: String },
     /// Every name we may use belongs to somebody else.
     Taken { name: String },
 }
@@ -59,19 +61,22 @@ pub(crate) fn place<K: VeleroRun>(
     cluster: &ClusterKey,
 ) -> Place<K> {
     let mut free = None;
+    let mut leaving = None;
     for name in names {
         match look(name) {
             Knowledge::Unknown { why, .. } => return Place::Unknown { why },
             Knowledge::Present(object) if is_ours(&*object, owner, cluster) => return Place::Ours(object),
+            Knowledge::Present(object) if object.meta().deletion_timestamp.is_some() => leaving = Some(name),
             Knowledge::Present(_) => {}
             Knowledge::Absent => {
                 free.get_or_insert(name);
             }
         }
     }
-    match (free, names.last()) {
-        (Some(name), _) => Place::Free { name: name.clone() },
-        (None, last) => Place::Taken { name: last.cloned().unwrap_or_default() },
+    match (free, leaving, names.last()) {
+        (Some(name), _, _) => Place::Free { name: name.clone() },
+        (None, Some(name), _) => Place::Leaving { name: name.clone() },
+        (None, None, last) => Place::Taken { name: last.cloned().unwrap_or_default() },
     }
 }
 
@@ -113,7 +118,8 @@ impl From<(Reason, String)> for NotYet {
 /// Whether the member can be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Contact {
-    Live,
+    /// It answers, as the cluster with this UID.
+    Live { uid: String },
     /// Being connected to or listed; what was said before stands, at most until the given time.
     NotYet(Option<Instant>),
     /// Out of reach, and why.
@@ -144,11 +150,19 @@ pub(crate) fn observe<'a, K: VeleroRun>(
     needs: impl FnOnce(&Member) -> Precondition<K::Needs>,
 ) -> Seen<'a, K> {
     let recorded = run.recorded.get(cluster).cloned();
-    let (member, settled) = match ctx.members.access(cluster) {
-        Access::Alive { member, settled, .. } => (member, settled),
+    let (member, uid, settled) = match ctx.members.access(cluster) {
+        Access::Alive { member, uid, settled } => (member, uid, settled),
         Access::Connecting => return Seen::nothing(cluster, recorded, Contact::NotYet(None)),
         Access::Away { why } => return Seen::nothing(cluster, recorded, Contact::Lost(why)),
     };
+    if let Some(other) =
+        recorded.as_ref().and_then(|row| row.seen_in.as_ref()).filter(|seen_in| **seen_in != uid)
+    {
+        let why = format!(
+            "{cluster} leads to another cluster now (UID {uid}, the run began in {other}); lead it back, or delete this object"
+        );
+        return Seen::nothing(cluster, recorded, Contact::Lost(why));
+    }
     let place = place(names, |name| look(&member, name), &run.owner, cluster);
     if settled.is_some() && matches!(place, Place::Unknown { .. }) {
         return Seen::nothing(cluster, recorded, Contact::NotYet(settled));
@@ -158,7 +172,7 @@ pub(crate) fn observe<'a, K: VeleroRun>(
         ctx.writes.forget(&key);
     }
     let (write, precondition) = (ctx.writes.state(&key), needs(&member));
-    Seen { cluster, recorded, contact: Contact::Live, place, write, precondition }
+    Seen { cluster, recorded, contact: Contact::Live { uid }, place, write, precondition }
 }
 
 impl<'a, K: VeleroRun> Seen<'a, K> {
@@ -187,15 +201,20 @@ pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs>
     if row.phase.is_terminal() {
         return Step { row, create: None, look_again: None };
     }
-    match contact {
-        Contact::Live => {}
+    let uid = match contact {
+        Contact::Live { uid } => uid,
         Contact::NotYet(until) => return Step { row, create: None, look_again: until },
         Contact::Lost(why) => return said(row.because(Reason::Unreachable, why)),
-    }
+    };
     match place {
-        Place::Ours(child) => said(observed(row, &*child)),
+        Place::Ours(child) => said(observed(Row { seen_in: Some(uid), ..row }, &*child)),
         Place::Unknown { why } => said(row.because(Reason::VeleroMissing, why)),
-        Place::Free { .. } | Place::Taken { .. } if row.started() => said(child_is_gone(row)),
+        Place::Free { .. } | Place::Leaving { .. } | Place::Taken { .. } if row.started() => {
+            said(child_is_gone(row))
+        }
+        Place::Leaving { name } => said(
+            row.because(Reason::Waiting, format!("an earlier `{name}` in the member is still being deleted")),
+        ),
         Place::Taken { name } => {
             let message =
                 format!("`{name}` in the member belongs to another owner; give this object another name");

@@ -191,6 +191,7 @@ impl Details for BackupDetails {
     fn read(&self, cluster: ClusterKey) -> Row<Self::Status> {
         Row {
             cluster,
+            seen_in: self.cluster_uid.clone(),
             child: self.backup_name_in_cluster.clone(),
             source: None,
             status: self.backup_status_in_cluster.clone(),
@@ -204,6 +205,7 @@ impl Details for BackupDetails {
         Self {
             cluster_name: row.cluster.name.clone(),
             cluster_kind: row.cluster.kind,
+            cluster_uid: row.seen_in.clone(),
             backup_name_in_cluster: row.child.clone(),
             backup_status_in_cluster: row.status.clone(),
             phase: Some(row.phase),
@@ -238,6 +240,7 @@ impl Details for RestoreDetails {
     fn read(&self, cluster: ClusterKey) -> Row<Self::Status> {
         Row {
             cluster,
+            seen_in: self.cluster_uid.clone(),
             child: self.restore_name_in_cluster.clone(),
             source: self.backup_name_in_cluster.clone(),
             status: self.restore_status_in_cluster.clone(),
@@ -251,6 +254,7 @@ impl Details for RestoreDetails {
         Self {
             cluster_name: row.cluster.name.clone(),
             cluster_kind: row.cluster.kind,
+            cluster_uid: row.seen_in.clone(),
             restore_name_in_cluster: row.child.clone(),
             backup_name_in_cluster: row.source.clone(),
             restore_status_in_cluster: row.status.clone(),

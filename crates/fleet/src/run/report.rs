@@ -1,7 +1,6 @@
 //! Writes the status of a run.
 
 use kube::ResourceExt;
-use kube::core::error_boundary::InvalidObject;
 use tokio::time::Instant;
 
 use super::Unfit;
@@ -11,7 +10,6 @@ use super::plan::Plan;
 use super::rows::{Details, only_progress};
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::hub::Guarded;
 use crate::standing::Verdict;
 
 /// Writes what the plan says. Returns when to come back if it is too early to write.
@@ -80,15 +78,4 @@ pub(crate) async fn report_standing<R: Run>(
     ctx.hub.write_status(object, &status).await?;
     ctx.tell(object, &said_before, verdict).await;
     Ok(())
-}
-
-/// Says that an object can't be read, which somebody must mend.
-pub(crate) async fn report_undecodable<R: Run>(
-    ctx: &Ctx,
-    object: &Guarded<R>,
-    error: &InvalidObject,
-) -> Result<(), Error> {
-    let mut said = Said { phase: Some(RunPhase::FailedValidation), ..Said::default() };
-    Verdict::undecodable(error).record(&mut said.conditions, ctx.clock.now());
-    ctx.hub.write_status(object, &R::status(said)).await
 }

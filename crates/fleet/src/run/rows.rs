@@ -15,6 +15,8 @@ const NO_PROGRESS_ABOVE: usize = 100;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row<S> {
     pub(crate) cluster: ClusterKey,
+    /// UID of the cluster that the Velero object was seen in.
+    pub(crate) seen_in: Option<String>,
     /// Name of the Velero object, once one was created or found.
     pub(crate) child: Option<String>,
     /// Name of the Velero Backup that a restore takes its content from.
@@ -29,7 +31,16 @@ pub(crate) struct Row<S> {
 impl<S> Row<S> {
     pub(crate) fn new(cluster: ClusterKey) -> Self {
         let phase = RowPhase::Pending;
-        Self { cluster, child: None, source: None, status: None, phase, reason: None, message: None }
+        Self {
+            cluster,
+            seen_in: None,
+            child: None,
+            source: None,
+            status: None,
+            phase,
+            reason: None,
+            message: None,
+        }
     }
 
     pub(crate) fn because(mut self, reason: Reason, message: impl AsRef<str>) -> Self {

@@ -30,6 +30,8 @@ use crate::failure::Failure;
 use http::Health;
 
 const LEASE: &str = "kurator";
+/// What kube says of a broken watch is said by whoever watches, in one line.
+const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=off";
 /// Longest time that answers under way are given when the process ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -45,7 +47,7 @@ pub(crate) fn serve(flags: ServeFlags) -> Result<(), Failure> {
 }
 
 fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = if std::io::stderr().is_terminal() { log } else { log.with_ansi(false) };
     match format {
@@ -67,7 +69,7 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
         )
     })?;
     let server = config.cluster_url.to_string();
-    let namespace = flags.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let namespace = flags.lease_namespace.clone().unwrap_or_else(|| lease_namespace(&flags, &config));
     // The elector has to write before it leads, so its client has no gate.
     let elector = hub_client(config.clone(), &WriteGate::open())?;
     reach(&elector, &server).await?;
@@ -166,6 +168,13 @@ async fn hub_config(flags: &ServeFlags) -> anyhow::Result<kube::Config> {
         }
         None => Ok(kube::Config::infer().await.context("cannot find out where the hub is")?),
     }
+}
+
+/// In a pod the pod's own; else the same for everybody, whatever the namespace of their kubeconfig's context:
+/// two processes that look at different Leases would both lead.
+fn lease_namespace(flags: &ServeFlags, config: &kube::Config) -> String {
+    let in_a_pod = flags.kubeconfig.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    if in_a_pod { config.default_namespace.clone() } else { "default".to_owned() }
 }
 
 async fn reach(client: &Client, server: &str) -> Result<(), Failure> {

@@ -381,3 +381,28 @@ fn k02_a_member_off_the_list_and_out_of_reach_waits_to_be_cleaned() {
     assert_eq!(plan.rows[0].reason.as_deref(), Some("MemberCleanupPending"));
     assert!(plan.actions.is_empty());
 }
+
+#[test]
+fn a_member_led_astray_takes_nothing_from_the_one_whose_cluster_it_leads_to() {
+    let seen = || {
+        let mut theirs = (*location("default", "clusters/default/attachedcluster/m2", "ReadWrite")).clone();
+        let of_m2 = ("kurator.dev/cluster".to_owned(), key("m2").to_string());
+        theirs.metadata.annotations = Some(BTreeMap::from([of_m2]));
+        alive(Ok(SeenVelero { locations: vec![Arc::new(theirs)], ..all_written() }))
+    };
+    let members = ["m1", "m2"].map(|name| member(name, SeenContact::Alive(Box::new(seen()))));
+    let plan = decide(serving(), members.into());
+    assert_eq!(written(&plan), Vec::<String>::new());
+    let reasons: Vec<_> =
+        plan.rows.iter().map(|row| row.backup.as_ref().and_then(|b| b.reason.clone())).collect();
+    assert_eq!(reasons, [Some("SameCluster".to_owned()), Some("AsExpected".to_owned())]);
+}
+
+#[test]
+fn what_somebody_changes_back_at_once_is_not_written_in_a_loop() {
+    let mut velero = all_written();
+    velero.secrets[0].content = Some("changed back".into());
+    let until = Instant::now() + Duration::from_secs(10);
+    let plan = one(SeenAlive { secret_write: Write::Done { until }, ..alive(Ok(velero)) });
+    assert_eq!((written(&plan), plan.look_again), (Vec::new(), Some(until)));
+}

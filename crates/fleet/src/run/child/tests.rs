@@ -42,7 +42,7 @@ fn decide(change: impl FnOnce(&mut Seen<'_, velero::Backup>)) -> Backups {
     let mut seen = Seen {
         cluster: &cluster,
         recorded: None,
-        contact: Contact::Live,
+        contact: Contact::Live { uid: "cluster-uid".into() },
         place: Place::Free { name: "m1-backup-default-nightly".into() },
         write: Write::None,
         precondition: Ok("default".into()),
@@ -227,4 +227,22 @@ fn k38_an_object_made_for_another_cluster_of_the_same_owner_is_not_ours() {
 fn an_object_that_kurator_made_is_adopted() {
     let kurators = foreign(json!({"kurator.dev/backup-name": "nightly"}));
     assert!(matches!(find(&[("first", kurators)]), Place::Ours(_)));
+}
+
+#[test]
+fn an_object_that_is_being_deleted_is_waited_for_and_not_given_up_on() {
+    let mut leaving = (*foreign(json!({"kurator.dev/owner-uid": "predecessor"}))).clone();
+    leaving.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-11-01T00:00:00Z")).unwrap());
+    let leaving = Arc::new(leaving);
+    let place = find(&[("first", Arc::clone(&leaving)), ("second", leaving)]);
+    assert!(matches!(place, Place::Leaving { .. }));
+    let step = decide(|seen| seen.place = place);
+    assert_eq!(says(&step), (RowPhase::Pending, Some(Reason::Waiting), false));
+}
+
+#[test]
+fn a_row_remembers_which_cluster_its_object_was_seen_in() {
+    let row = decide(|seen| seen.place = Place::Ours(ours(None))).row;
+    assert_eq!(row.seen_in.as_deref(), Some("cluster-uid"));
 }
