@@ -34,7 +34,7 @@ pub(crate) enum Lab {
     Down,
     /// Show what runs where.
     Status,
-    /// Run a command (a shell by default) inside the lab's network, with KUBECONFIG of the hub.
+    /// Run a command (a shell by default) inside the lab's network, with KUBECONFIG of the hub and MEMBER1, MEMBER2, …
     Shell {
         /// Command and arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -112,6 +112,7 @@ fn explain(state: &LabState) {
     println!();
     println!("a shell inside:  cargo xtask lab shell");
     println!("one command:     cargo xtask lab shell kubectl get namespaces");
+    println!("kurator:         cargo xtask lab shell target/release/kurator serve --default-installer none");
     println!("by hand:         nsenter --target {} --mount --net --pid -- COMMAND", state.init);
     println!("end it:          cargo xtask lab down");
 }
@@ -170,10 +171,12 @@ fn shell(command: Vec<String>) -> Result<()> {
     let path = std::env::join_paths(state.path.iter().cloned().chain(std::env::split_paths(&inherited)))
         .context("cannot put the lab's programs into PATH")?;
     let command = if command.is_empty() { vec!["sh".to_owned()] } else { command };
+    let members = state.clusters.iter().skip(1).enumerate();
     let error = Command::new("nsenter")
         .args(["--target", &state.init.to_string(), "--mount", "--net", "--pid", "--wd=.", "--"])
         .args(command)
         .env("KUBECONFIG", &hub.kubeconfig)
+        .envs(members.map(|(i, member)| (format!("MEMBER{}", i + 1), &member.kubeconfig)))
         .env("PATH", path)
         .exec();
     Err(error).context("cannot run nsenter")

@@ -10,8 +10,9 @@ use kurator_testkit::{Lab, LabSpec};
 use crate::cargo::{kurator, root};
 
 pub(crate) fn run() -> Result<ExitCode> {
-    let began = Instant::now();
+    println!("     building kurator");
     let program = kurator("dev")?;
+    let began = Instant::now();
     let spec = LabSpec { members: 2, velero: true, s3: true };
     let lab =
         Lab::start_named(None, spec, &|line| println!("     {line}")).context("cannot start the lab")?;

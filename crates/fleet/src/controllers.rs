@@ -101,6 +101,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
         backoff: crate::ctx::Backoff::default(),
         clock,
         events: Recorder::new(client.clone(), Reporter::from("kurator")),
+        work: work.clone(),
         metrics,
         options,
         hub,

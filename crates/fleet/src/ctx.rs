@@ -11,6 +11,7 @@ use kurator_api::reason::Reason;
 use kurator_member::clock::Clock;
 use kurator_member::kubeconfig::TrustPolicy;
 use serde_json::json;
+use tokio_util::task::TaskTracker;
 
 use crate::error::Error;
 use crate::fleet::probe::Probes;
@@ -44,6 +45,8 @@ pub(crate) struct Ctx {
     pub(crate) backoff: Backoff,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Recorder,
+    /// Whatever no pass waits for.
+    pub(crate) work: TaskTracker,
     pub(crate) metrics: Metrics,
     pub(crate) options: Options,
 }
@@ -98,7 +101,7 @@ impl Ctx {
     /// Records an event if `said` is not what the object's Ready condition said before.
     ///
     /// Best effort: an event that can't be written must not hold up the work; the condition says the same.
-    pub(crate) async fn tell<K: HubKind>(&self, object: &K, before: &[Condition], said: &Verdict) {
+    pub(crate) fn tell<K: HubKind>(&self, object: &K, before: &[Condition], said: &Verdict) {
         if condition::find(before, condition::READY).is_some_and(|ready| ready.is_because(said.reason)) {
             return;
         }
@@ -123,8 +126,12 @@ impl Ctx {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.events.publish(&event, &object.object_ref(&())).await {
-            tracing::warn!(object = crate::hub::describe(object), "cannot write an event: {error}");
-        }
+        let (events, about, object) =
+            (self.events.clone(), object.object_ref(&()), crate::hub::describe(object));
+        self.work.spawn(async move {
+            if let Err(error) = events.publish(&event, &about).await {
+                tracing::warn!(object, "cannot write an event: {error}");
+            }
+        });
     }
 }

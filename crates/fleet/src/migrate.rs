@@ -24,7 +24,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Migrate>>, ctx: Arc<Ctx>) -> R
     now.observed_generation = migrate.metadata.generation;
     if now != before {
         ctx.hub.write_status(migrate, &now).await?;
-        ctx.tell(migrate, &before.conditions, &verdict).await;
+        ctx.tell(migrate, &before.conditions, &verdict);
     }
     Ok(Action::await_change())
 }

@@ -38,7 +38,7 @@ pub(super) async fn report(ctx: &Ctx, cluster: &AttachedCluster, outcome: &Outco
         return Ok(());
     }
     ctx.hub.write_status(cluster, &now).await?;
-    ctx.tell(cluster, &before.conditions, &said).await;
+    ctx.tell(cluster, &before.conditions, &said);
     Ok(())
 }
 

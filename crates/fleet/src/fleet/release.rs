@@ -45,7 +45,7 @@ pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Err
     }
     if !waiting.is_empty() {
         let message = format!("given up on the clean-up of {}", waiting.join(", "));
-        ctx.tell(fleet, &[], &Verdict::stalled(Reason::MemberCleanupPending, message)).await;
+        ctx.tell(fleet, &[], &Verdict::stalled(Reason::MemberCleanupPending, message));
     }
     claim::release(ctx, fleet, &[]).await?;
     ctx.forget(fleet);

@@ -42,7 +42,7 @@ pub(super) async fn report(ctx: &Ctx, fleet: &Fleet, plan: &Plan) -> Result<(), 
         return Ok(());
     }
     ctx.hub.write_status(fleet, &status).await?;
-    ctx.tell(fleet, &before.conditions, &verdict).await;
+    ctx.tell(fleet, &before.conditions, &verdict);
     Ok(())
 }
 
@@ -126,6 +126,6 @@ pub(super) async fn report_terminating(
         return Ok(());
     }
     ctx.hub.write_status(fleet, &status).await?;
-    ctx.tell(fleet, &before.conditions, verdict).await;
+    ctx.tell(fleet, &before.conditions, verdict);
     Ok(())
 }

@@ -67,7 +67,7 @@ pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Erro
     if !waiting.is_empty() {
         let verdict =
             Verdict::stalled(Reason::MemberCleanupPending, format!("given up on {}", waiting.join(", ")));
-        ctx.tell(restore, &[], &verdict).await;
+        ctx.tell(restore, &[], &verdict);
     }
     ctx.forget(restore);
     ctx.hub.remove_finalizer(restore, names::RESTORE_FINALIZER).await?;

@@ -48,7 +48,7 @@ where
     }
     ctx.hub.write_status(object, &status).await?;
     ctx.pace.wrote(&uid);
-    ctx.tell(object, &said_before, &plan.verdict).await;
+    ctx.tell(object, &said_before, &plan.verdict);
     Ok(None)
 }
 
@@ -76,6 +76,6 @@ pub(crate) async fn report_standing<R: Run>(
         return Ok(());
     }
     ctx.hub.write_status(object, &status).await?;
-    ctx.tell(object, &said_before, verdict).await;
+    ctx.tell(object, &said_before, verdict);
     Ok(())
 }
