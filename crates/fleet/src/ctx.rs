@@ -83,17 +83,21 @@ impl Ctx {
         self.writes.forget_owner(uid);
     }
 
-    /// Says that an object can't be read, which somebody must mend. Of its status only the conditions are
-    /// touched: what has run or finished is still written there, and counts again once it can be read.
+    /// Says that an object can't be read, which somebody must mend. What has run or finished is still written
+    /// in its status and counts again once it can be read, so that stays; `standing` is said of one that has no
+    /// phase.
     pub(crate) async fn report_undecodable<K: HubKind>(
         &self,
         object: &K,
         error: &InvalidObject,
+        standing: serde_json::Value,
     ) -> Result<(), Error> {
         let mut conditions = Vec::new();
         let verdict = Verdict::undecodable(error);
         verdict.record(&mut conditions, self.clock.now());
-        self.hub.merge_status(object, &json!({"conditions": conditions})).await?;
+        let mut status = if self.hub.has_phase(object).await? { json!({}) } else { standing };
+        status["conditions"] = json!(conditions);
+        self.hub.merge_status(object, &status).await?;
         tracing::warn!(object = crate::hub::describe(object), "{}", verdict.message);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::{DeserializeGuard, NamespaceResourceScope, Resource};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
@@ -111,6 +111,17 @@ impl Hub {
             .await
             .map(drop)
             .map_err(|source| failed("write the status of", object, source))
+    }
+
+    /// Whether the stored object has a phase, read or not.
+    pub(crate) async fn has_phase<K: HubKind>(&self, object: &K) -> Result<bool, Error> {
+        let namespace = object.namespace().unwrap_or_default();
+        let resource = ApiResource::erase::<K>(&());
+        let untyped = Api::<DynamicObject>::namespaced_with(self.client.clone(), &namespace, &resource);
+        match untyped.get_opt(&object.name_any()).await {
+            Ok(found) => Ok(found.is_some_and(|found| found.data["status"]["phase"].is_string())),
+            Err(source) => Err(failed("read", object, source)),
+        }
     }
 
     /// Merges into the status, provided that nobody changed the object since it was read.

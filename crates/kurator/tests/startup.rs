@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DynamicObject, PostParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::names::CRD_VERSION_ANNOTATION;
@@ -166,6 +166,37 @@ fn n4_a_stored_backup_that_cannot_be_read_is_reported_and_the_others_go_on() -> 
         let message = message.await?;
         let message = message.as_str().unwrap_or_default();
         assert!(message.starts_with("the object cannot be read, mend it: "), "{message}");
+        Ok(())
+    })
+}
+
+#[test]
+fn k06_a_finished_backup_that_cannot_be_read_for_a_while_stays_finished() -> Outcome {
+    serving_on_newer_types()?;
+    let lab = lab()?;
+    lab.run(async {
+        let tenant = Tenant::new(lab, "k06").await?;
+        let resource = ApiResource::erase::<Backup>(&());
+        let untyped = Api::<DynamicObject>::namespaced_with(lab.hub().client()?, "k06", &resource);
+        let backups = tenant.all::<Backup>();
+        tenant.create("done", json!({"destination": {"fleet": "nowhere"}})).await.map(drop::<Backup>)?;
+        backups.until_reason("done", "FleetNotFound").await?;
+        let row = json!({"clusterName": "m1", "clusterKind": "AttachedCluster", "phase": "Completed"});
+        let finished =
+            json!({"phase": "Completed", "startTimestamp": "2026-11-01T00:00:00Z", "backupDetails": [row]});
+        backups.merge_status("done", finished.clone()).await?;
+
+        let unreadable = json!({"spec": {"destination": ["not", "an", "object"]}});
+        untyped.patch("done", &PatchParams::default(), &Patch::Merge(unreadable)).await?;
+        let status = until("the unreadable Backup to be reported", BOUND, async || {
+            let status = untyped.get("done").await?.data["status"].take();
+            let said = status["conditions"].to_string().contains("cannot be read");
+            anyhow::Ok(said.then_some(status))
+        });
+        let status = status.await?;
+        for field in ["phase", "startTimestamp", "backupDetails"] {
+            assert_eq!(status[field], finished[field], "{field}");
+        }
         Ok(())
     })
 }

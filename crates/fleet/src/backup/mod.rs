@@ -15,6 +15,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kurator_api::backup::Backup;
 use kurator_api::names;
+use serde_json::json;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
@@ -26,7 +27,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
     let backup = match &object.0 {
         Ok(backup) => backup,
         Err(undecodable) => {
-            ctx.report_undecodable(&*object, undecodable).await?;
+            ctx.report_undecodable(&*object, undecodable, json!({"phase": "FailedValidation"})).await?;
             return Ok(Action::await_change());
         }
     };

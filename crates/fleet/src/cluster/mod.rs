@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind, SecretKeyRef};
 use kurator_member::member::Liveness;
+use serde_json::json;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
@@ -33,7 +34,7 @@ pub(crate) async fn reconcile_attached(
         Ok(cluster) => cluster,
         Err(undecodable) => {
             ctx.members.disconnect(&key);
-            ctx.report_undecodable(&*object, undecodable).await?;
+            ctx.report_undecodable(&*object, undecodable, json!({"ready": false})).await?;
             return Ok(Action::await_change());
         }
     };

@@ -22,6 +22,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kurator_api::fleet::Fleet;
 use kurator_api::names;
+use serde_json::json;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
@@ -32,7 +33,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Res
     let fleet = match &object.0 {
         Ok(fleet) => fleet,
         Err(undecodable) => {
-            ctx.report_undecodable(&*object, undecodable).await?;
+            ctx.report_undecodable(&*object, undecodable, json!({"phase": "Failed"})).await?;
             return Ok(Action::await_change());
         }
     };

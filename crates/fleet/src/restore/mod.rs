@@ -14,6 +14,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kurator_api::names;
 use kurator_api::restore::Restore;
+use serde_json::json;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
@@ -25,7 +26,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> R
     let restore = match &object.0 {
         Ok(restore) => restore,
         Err(undecodable) => {
-            ctx.report_undecodable(&*object, undecodable).await?;
+            ctx.report_undecodable(&*object, undecodable, json!({"phase": "FailedValidation"})).await?;
             return Ok(Action::await_change());
         }
     };
