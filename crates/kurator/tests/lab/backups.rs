@@ -322,7 +322,7 @@ fn k43_k44_a_broken_member_has_a_row_that_says_so_and_holds_up_no_other() -> Out
         let broken = &status.backup_details[1];
         assert_eq!((broken.cluster_name.as_str(), broken.phase), ("k43-broken", Some(RowPhase::Pending)));
         let said = (broken.reason.as_deref(), broken.message.as_deref());
-        let expected = "no connection to AttachedCluster k43/k43-broken: see its Ready condition";
+        let expected = "no connection to AttachedCluster k43/k43-broken: its Ready condition says why";
         assert_eq!(said, (Some("Unreachable"), Some(expected)));
         Ok(())
     })
