@@ -37,6 +37,19 @@ pub struct BackupSpec {
     /// While true, a one-time Backup is not started and a schedule does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
+    /// What becomes of the data in the object store when this object is deleted; absent means `Retain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+}
+
+/// What becomes of backups in the object store when the hub's object is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Velero's Backups and their data stay until they expire.
+    #[default]
+    Retain,
+    /// Velero is told to delete every backup that was made, and waited for.
+    Delete,
 }
 
 impl BackupSpec {
@@ -126,6 +139,14 @@ pub struct BackupStatus {
     #[serde(default, with = "encoding::seconds_option", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub completion_timestamp: Option<Timestamp>,
+    /// Of a schedule: every selected cluster has a complete run that is at least this new.
+    #[serde(default, with = "encoding::seconds_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub last_success: Option<Timestamp>,
+    /// Of a schedule: when the next run is due in any cluster, by the member's clock.
+    #[serde(default, with = "encoding::seconds_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub next_run: Option<Timestamp>,
 }
 
 /// A Backup, or the source of a Migrate, in one cluster.
@@ -149,6 +170,12 @@ pub struct BackupDetails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::velero_status")]
     pub backup_status_in_cluster: Option<velero::BackupStatus>,
+    /// Where the data lies; absent while nothing was made, and in large fleets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<StoredAt>,
+    /// What is known of a schedule in this cluster; absent for a one-time run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleDetails>,
     /// This row in one word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<RowPhase>,
@@ -158,6 +185,70 @@ pub struct BackupDetails {
     /// Why, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// Where a backup lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredAt {
+    /// Name of the storage location in the cluster that the backup was taken of.
+    #[serde(default)]
+    pub location: String,
+    /// The bucket.
+    #[serde(default)]
+    pub bucket: String,
+    /// The prefix in the bucket, without slashes at its ends; empty means the root.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+}
+
+/// A schedule in one cluster. The row that it belongs to tells of the newest run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduleDetails {
+    /// Name of the Velero Schedule; absent while there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_name_in_cluster: Option<String>,
+    /// The newest complete run that the member still has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<GoodRun>,
+    /// Runs that the member still has.
+    #[serde(default)]
+    pub runs: u32,
+    /// Those of them that ended and are not complete.
+    #[serde(default)]
+    pub failed: u32,
+    /// Those of them that ended after the newest complete one, and are not complete.
+    #[serde(default)]
+    pub failed_since_success: u32,
+    /// When the next run is due, by the member's clock.
+    #[serde(default, with = "encoding::seconds_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub next_run: Option<Timestamp>,
+    /// The value of the annotation `kurator.dev/run-now` that was last acted upon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ran_now: Option<String>,
+}
+
+/// A complete run of a schedule, as far as it must be known to restore it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GoodRun {
+    /// Name of the Velero Backup.
+    #[serde(default)]
+    pub backup_name_in_cluster: String,
+    /// When it began.
+    #[serde(default, with = "encoding::seconds_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub start_timestamp: Option<Timestamp>,
+    /// When it was complete.
+    #[serde(default, with = "encoding::seconds_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub completion_timestamp: Option<Timestamp>,
+    /// When it expires.
+    #[serde(default, with = "encoding::seconds_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub expiration: Option<Timestamp>,
 }
 
 /// A Backup in one word.

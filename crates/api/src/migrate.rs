@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{BackupDetails, Destination, PreserveStatus, ResourceFilter, Summary};
+use crate::backup::{BackupDetails, DeletionPolicy, Destination, PreserveStatus, ResourceFilter, Summary};
 use crate::condition::Condition;
 use crate::kind::kind;
 use crate::restore::RestoreDetails;
@@ -61,6 +61,16 @@ pub struct MigratePolicy {
     /// Whether Services keep their node ports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preserve_node_ports: Option<bool>,
+    /// Whether the targets are restored although the backup of the source is incomplete; absent means no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_partially_failed: Option<bool>,
+    /// How long the backup in the source is kept, as a Go duration such as `24h`; absent means Velero's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = schema::GO_DURATION))]
+    pub ttl: Option<String>,
+    /// What becomes of the backup in the source when this object is deleted; absent means `Retain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
 }
 
 /// What became of a Migrate.

@@ -44,6 +44,15 @@ pub const FORCE_DELETE_ANNOTATION: &str = "kurator.dev/force-delete";
 pub const RUN_AGAIN_ANNOTATION: &str = "kurator.dev/run-again";
 /// Annotation on a Restore or Migrate: takes an object of the same name as its own.
 pub const ADOPT_ANNOTATION: &str = "kurator.dev/adopt";
+/// Annotation on a scheduled Backup: runs it now, once per value.
+pub const RUN_NOW_ANNOTATION: &str = "kurator.dev/run-now";
+/// Annotation on an object in a member: UID of the hub's kube-system namespace, so that a hub that was built again
+/// tells what it made before from what it made itself.
+pub const HUB_ANNOTATION: &str = "kurator.dev/hub";
+/// Annotation on an object in a member: its owner was deleted in order, so a new one of that name owes it nothing.
+pub const RELEASED_ANNOTATION: &str = "kurator.dev/released";
+/// Prefix of the names of read-only storage locations through which a cluster restores what another one stored.
+pub const READ_ONLY_LOCATION_PREFIX: &str = "kurator-ro-";
 /// Annotation on a Fleet: asks for a control plane. Accepted, not managed.
 pub const CONTROL_PLANE_ANNOTATION: &str = "fleet.kurator.dev/controlplane";
 /// Annotation on our CRDs: the release that wrote them, so that an older one does not overwrite them.

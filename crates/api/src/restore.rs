@@ -26,6 +26,10 @@ kind! {
 pub struct RestoreSpec {
     /// Name of a Backup in the same namespace. Of a scheduled one the newest complete run is taken.
     pub backup_name: String,
+    /// Name of a Velero Backup to restore in each cluster instead of the one that the hub's Backup stands for. Reaches
+    /// what a Backup made that is no longer on the hub; `destination` must then say where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_name_in_cluster: Option<String>,
     /// The clusters that are restored: of the Backup's Fleet, and some of its clusters. Absent means all
     /// that the Backup covers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +112,10 @@ pub struct RestoreDetails {
     /// Name of the Velero Backup that is restored there: chosen once, then fixed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_name_in_cluster: Option<String>,
+    /// Name of the storage location that was made for this restore, because the cluster's own does not have the
+    /// content; absent if none was needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_location: Option<String>,
     /// Copy of the Velero Restore's status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::velero_status")]

@@ -1,6 +1,7 @@
 //! Which storage location of a member a Backup goes to, or is read from.
 
 use kube::ResourceExt;
+use kurator_api::backup::StoredAt;
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationPhase};
@@ -60,6 +61,16 @@ fn choose(all: &[&BackupStorageLocation], plugin_of: Option<&str>, purpose: Use)
             Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
         }
     }
+}
+
+/// Where backups of this location lie; `None` if it names no bucket.
+pub(crate) fn stored_at(location: &BackupStorageLocation) -> Option<StoredAt> {
+    let storage = location.spec.object_storage.as_ref()?;
+    Some(StoredAt {
+        location: location.name_any(),
+        bucket: storage.bucket.clone()?,
+        prefix: storage.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned(),
+    })
 }
 
 /// Whether this Fleet wrote the location.

@@ -123,6 +123,8 @@ impl Router {
                 self.unfinished_restores(&key.namespace, |_| true);
             }
             Change::Restore(restore) => self.wake_owner(restore.as_ref()),
+            Change::Schedule(schedule) => self.wake_owner(schedule.as_ref()),
+            Change::DeleteRequest(request) => self.wake_owner(request.as_ref()),
             Change::Location(location) => {
                 if self.heartbeats.location_says_something_new(key, location) {
                     self.members_of_fleets_changed(key);
@@ -150,6 +152,7 @@ impl Router {
         match kind {
             "Backup" => self.wakes.backups.wake(reference(namespace, name)),
             "Restore" => self.wakes.restores.wake(reference(namespace, name)),
+            "Migrate" => self.wakes.migrates.wake(reference(namespace, name)),
             _ => {}
         }
     }

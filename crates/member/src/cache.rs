@@ -62,10 +62,17 @@ impl<K: Resource> Cache<K> {
 
     /// All objects in the order of their names; `Present` (perhaps empty) or `Unknown`, never `Absent`.
     pub fn list(&self) -> Knowledge<Vec<Arc<K>>> {
+        self.select(|_| true)
+    }
+
+    /// The objects that `wanted` picks, in the order of their names; `Present` (perhaps empty) or `Unknown`.
+    pub fn select(&self, wanted: impl Fn(&K) -> bool) -> Knowledge<Vec<Arc<K>>> {
         let inner = self.read();
         match &inner.unknown {
             Some((since, why)) => Knowledge::Unknown { since: *since, why: why.clone() },
-            None => Knowledge::Present(inner.objects.values().cloned().collect()),
+            None => {
+                Knowledge::Present(inner.objects.values().filter(|object| wanted(object)).cloned().collect())
+            }
         }
     }
 

@@ -53,7 +53,8 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
     let seen = observe::clusters(&ctx, &valid);
     let make =
         |cluster: &_, name: &str, location: String| template::velero_backup(&valid, cluster, name, location);
-    let plan = plan::plan(&valid.run, seen, make, ctx.clock.now());
+    let mut plan = plan::plan(&valid.run, seen, make, ctx.clock.now());
+    observe::record_places(&ctx, &mut plan.rows);
     let delayed = report::report(&ctx, backup, &plan).await?;
     apply::apply(&ctx, &valid.run.owner, &plan, &ctx.router.wakes.backups);
     Ok(run::look_again([plan.look_again, delayed]))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kurator_api::backup::Backup;
+use kurator_api::backup::{Backup, StoredAt};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::Fleet;
 use kurator_api::names;
@@ -14,6 +14,7 @@ use crate::ctx::Ctx;
 use crate::hub::{Guarded, find};
 use crate::location;
 use crate::run::child::{Seen, observe};
+use crate::run::rows::Rows;
 
 pub(super) fn fleet(ctx: &Ctx, backup: &Backup) -> Option<Arc<Guarded<Fleet>>> {
     find(&ctx.hub.fleets, &backup.namespace().unwrap_or_default(), &backup.spec.destination.fleet)
@@ -34,4 +35,17 @@ fn one<'a>(ctx: &Ctx, valid: &'a ValidBackup, cluster: &'a ClusterKey) -> Seen<'
         |member, name| member.backups().get(name),
         |member| Ok(location::usable(member, valid.plugin_of.as_deref(), location::Use::Backup)?),
     )
+}
+
+/// Writes into each row where its backup lies, once the member shows it; what is written stays.
+pub(super) fn record_places(ctx: &Ctx, rows: &mut Rows<velero::BackupStatus>) {
+    for row in rows.0.iter_mut().filter(|row| row.stored.is_none()) {
+        row.stored = row.child.as_deref().and_then(|child| place(ctx, &row.cluster, child));
+    }
+}
+
+fn place(ctx: &Ctx, cluster: &ClusterKey, child: &str) -> Option<StoredAt> {
+    let member = ctx.members.get(cluster)?;
+    let location = member.backups().get(child).present()?.spec.storage_location.clone()?;
+    location::stored_at(&*member.locations().get(&location).present()?)
 }

@@ -70,7 +70,11 @@ pub(crate) trait Run: HubKind {
 }
 
 macro_rules! run_kind {
-    ($Kind:ident, $Status:ident, $Details:ident, $Phase:ident, $details:ident) => {
+    (
+        $Kind:ident, $Status:ident, $Details:ident, $Phase:ident, $details:ident,
+        // What only a schedule has.
+        [$($scheduled:ident),*]
+    ) => {
         impl Run for $Kind {
             type Status = $Status;
             type Details = $Details;
@@ -90,6 +94,7 @@ macro_rules! run_kind {
                     observed_generation,
                     start_timestamp,
                     completion_timestamp,
+                    $($scheduled: _,)*
                 }) = self.status.clone()
                 else {
                     return Said::default();
@@ -116,6 +121,7 @@ macro_rules! run_kind {
                     observed_generation,
                     start_timestamp: started,
                     completion_timestamp: completed,
+                    $($scheduled: None,)*
                 }
             }
         }
@@ -136,8 +142,8 @@ macro_rules! run_kind {
     };
 }
 
-run_kind!(Backup, BackupStatus, BackupDetails, BackupPhase, backup_details);
-run_kind!(Restore, RestoreStatus, RestoreDetails, RestorePhase, restore_details);
+run_kind!(Backup, BackupStatus, BackupDetails, BackupPhase, backup_details, [last_success, next_run]);
+run_kind!(Restore, RestoreStatus, RestoreDetails, RestorePhase, restore_details, []);
 
 /// A phase of a scheduled Backup, which is no run.
 pub(crate) struct OfASchedule;
@@ -193,7 +199,9 @@ impl Details for BackupDetails {
             cluster,
             seen_in: self.cluster_uid.clone(),
             child: self.backup_name_in_cluster.clone(),
+            stored: self.stored.clone(),
             source: None,
+            source_location: None,
             status: self.backup_status_in_cluster.clone(),
             phase: self.phase.unwrap_or(RowPhase::Pending),
             reason: reason(self.reason.as_deref()),
@@ -208,6 +216,8 @@ impl Details for BackupDetails {
             cluster_uid: row.seen_in.clone(),
             backup_name_in_cluster: row.child.clone(),
             backup_status_in_cluster: row.status.clone(),
+            stored: row.stored.clone(),
+            schedule: None,
             phase: Some(row.phase),
             reason: row.reason.map(|reason| reason.as_str().to_owned()),
             message: row.message.clone(),
@@ -242,7 +252,9 @@ impl Details for RestoreDetails {
             cluster,
             seen_in: self.cluster_uid.clone(),
             child: self.restore_name_in_cluster.clone(),
+            stored: None,
             source: self.backup_name_in_cluster.clone(),
+            source_location: self.source_location.clone(),
             status: self.restore_status_in_cluster.clone(),
             phase: self.phase.unwrap_or(RowPhase::Pending),
             reason: reason(self.reason.as_deref()),
@@ -257,6 +269,7 @@ impl Details for RestoreDetails {
             cluster_uid: row.seen_in.clone(),
             restore_name_in_cluster: row.child.clone(),
             backup_name_in_cluster: row.source.clone(),
+            source_location: row.source_location.clone(),
             restore_status_in_cluster: row.status.clone(),
             phase: Some(row.phase),
             reason: row.reason.map(|reason| reason.as_str().to_owned()),

@@ -1,7 +1,7 @@
 //! One row per selected cluster: what the status of a Backup or Restore says of it, and what all rows
 //! together mean. Pure.
 
-use kurator_api::backup::{RowPhase, Summary};
+use kurator_api::backup::{RowPhase, StoredAt, Summary};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition;
 use kurator_api::reason::Reason;
@@ -19,8 +19,12 @@ pub(crate) struct Row<S> {
     pub(crate) seen_in: Option<String>,
     /// Name of the Velero object, once one was created or found.
     pub(crate) child: Option<String>,
+    /// Where a backup lies.
+    pub(crate) stored: Option<StoredAt>,
     /// Name of the Velero Backup that a restore takes its content from.
     pub(crate) source: Option<String>,
+    /// Name of the storage location that was made for a restore to read from.
+    pub(crate) source_location: Option<String>,
     /// Last seen status of the Velero object.
     pub(crate) status: Option<S>,
     pub(crate) phase: RowPhase,
@@ -35,7 +39,9 @@ impl<S> Row<S> {
             cluster,
             seen_in: None,
             child: None,
+            stored: None,
             source: None,
+            source_location: None,
             status: None,
             phase,
             reason: None,
@@ -107,6 +113,7 @@ fn short<D: Details>(row: &Row<D::Status>) -> Row<D::Status> {
         if let Some(status) = &mut row.status {
             D::shorten(status);
         }
+        row.stored = None;
         row.reason = None;
         row.message = None;
     }

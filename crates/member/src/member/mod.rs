@@ -1,7 +1,7 @@
 //! One member cluster: is it alive, and what is in it.
 //!
-//! [`Member::spawn`] starts six tasks over one connection: a probe that decides on the
-//! [liveness](Liveness), and five watches that keep a [`Cache`] each. Readers never wait; they
+//! [`Member::spawn`] starts eight tasks over one connection: a probe that decides on the
+//! [liveness](Liveness), and seven watches that keep a [`Cache`] each. Readers never wait; they
 //! are told of changes by a callback and read the caches, which say [`Unknown`](crate::knowledge::Knowledge::Unknown)
 //! whenever they can't be sure. The tasks end when the [`Member`] is dropped.
 //!
@@ -20,7 +20,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, core::PartialObjectMeta, runtime::watcher};
 use kurator_api::{
     cluster::ClusterKey,
-    velero::{Backup, BackupStorageLocation, Restore, ServerStatusRequest},
+    velero::{Backup, BackupStorageLocation, DeleteBackupRequest, Restore, Schedule, ServerStatusRequest},
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,8 +33,8 @@ use crate::{
     clock::{Clock, SystemClock},
 };
 
-/// Which Secrets are watched: those that this project put there.
-const OUR_SECRETS: &str = "fleet.kurator.dev/plugin=backup";
+/// Which Secrets, Schedules and DeleteBackupRequests are watched: those that this project, or Kurator, put there.
+const OURS: &str = "fleet.kurator.dev/plugin=backup";
 
 /// What to know about how a member is watched.
 #[derive(Clone)]
@@ -66,6 +66,10 @@ pub enum Kind {
     Restores,
     /// velero.io BackupStorageLocations.
     Locations,
+    /// velero.io Schedules of ours.
+    Schedules,
+    /// velero.io DeleteBackupRequests of ours.
+    DeleteRequests,
     /// velero.io ServerStatusRequests.
     StatusRequests,
     /// Secrets made for a location, their metadata only.
@@ -79,6 +83,8 @@ impl Kind {
             Self::Backups => "velero.io/v1 backups",
             Self::Restores => "velero.io/v1 restores",
             Self::Locations => "velero.io/v1 backupstoragelocations",
+            Self::Schedules => "velero.io/v1 schedules",
+            Self::DeleteRequests => "velero.io/v1 deletebackuprequests",
             Self::StatusRequests => "velero.io/v1 serverstatusrequests",
             Self::Secrets => "secrets",
         }
@@ -98,6 +104,10 @@ pub enum Change {
     Restore(Arc<Restore>),
     /// A location is new, changed or gone.
     Location(Arc<BackupStorageLocation>),
+    /// A Schedule is new, changed or gone.
+    Schedule(Arc<Schedule>),
+    /// A DeleteBackupRequest is new, changed or gone.
+    DeleteRequest(Arc<DeleteBackupRequest>),
     /// A ServerStatusRequest is new, changed or gone.
     StatusRequest(Arc<ServerStatusRequest>),
     /// The Secret of this name is new, changed or gone.
@@ -130,12 +140,15 @@ impl Member {
         let shared = Arc::new(Shared::new(client, namespace, clock, on_change));
         let member = Self { id, shared, stop: CancellationToken::new(), tasks: TaskTracker::new() };
         member.start(probe::run(Arc::clone(&member.shared), look_every));
-        let Caches { backups, restores, locations, status_requests, secrets } = &member.shared.caches;
+        let Caches { backups, restores, locations, schedules, delete_requests, status_requests, secrets } =
+            &member.shared.caches;
         member.watch(Kind::Backups, backups, "", Change::Backup);
         member.watch(Kind::Restores, restores, "", Change::Restore);
         member.watch(Kind::Locations, locations, "", Change::Location);
+        member.watch(Kind::Schedules, schedules, OURS, Change::Schedule);
+        member.watch(Kind::DeleteRequests, delete_requests, OURS, Change::DeleteRequest);
         member.watch(Kind::StatusRequests, status_requests, "", Change::StatusRequest);
-        member.watch(Kind::Secrets, secrets, OUR_SECRETS, |secret| {
+        member.watch(Kind::Secrets, secrets, OURS, |secret| {
             Change::Secret(secret.metadata.name.clone().unwrap_or_default())
         });
         member.tasks.close();
@@ -197,6 +210,18 @@ impl Member {
         &self.shared.caches.locations
     }
 
+    /// The Schedules labelled `fleet.kurator.dev/plugin=backup`.
+    #[must_use]
+    pub fn schedules(&self) -> &Cache<Schedule> {
+        &self.shared.caches.schedules
+    }
+
+    /// The DeleteBackupRequests labelled `fleet.kurator.dev/plugin=backup`.
+    #[must_use]
+    pub fn delete_requests(&self) -> &Cache<DeleteBackupRequest> {
+        &self.shared.caches.delete_requests
+    }
+
     /// The ServerStatusRequests.
     #[must_use]
     pub fn status_requests(&self) -> &Cache<ServerStatusRequest> {
@@ -248,6 +273,8 @@ struct Caches {
     backups: Arc<Cache<Backup>>,
     restores: Arc<Cache<Restore>>,
     locations: Arc<Cache<BackupStorageLocation>>,
+    schedules: Arc<Cache<Schedule>>,
+    delete_requests: Arc<Cache<DeleteBackupRequest>>,
     status_requests: Arc<Cache<ServerStatusRequest>>,
     secrets: Arc<Cache<PartialObjectMeta<Secret>>>,
 }
@@ -271,6 +298,8 @@ impl Shared {
             backups: Arc::new(Cache::new(now, why)),
             restores: Arc::new(Cache::new(now, why)),
             locations: Arc::new(Cache::new(now, why)),
+            schedules: Arc::new(Cache::new(now, why)),
+            delete_requests: Arc::new(Cache::new(now, why)),
             status_requests: Arc::new(Cache::new(now, why)),
             secrets: Arc::new(Cache::new(now, why)),
         };
@@ -304,10 +333,13 @@ impl Shared {
     /// not read knowledge any more.
     fn forget(&self, why: &str) {
         let now = self.clock.now();
-        let Caches { backups, restores, locations, status_requests, secrets } = &self.caches;
+        let Caches { backups, restores, locations, schedules, delete_requests, status_requests, secrets } =
+            &self.caches;
         backups.forget(now, why);
         restores.forget(now, why);
         locations.forget(now, why);
+        schedules.forget(now, why);
+        delete_requests.forget(now, why);
         status_requests.forget(now, why);
         secrets.forget(now, why);
     }
