@@ -43,7 +43,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
         return Ok(Action::await_change());
     }
     let fleet = observe::fleet(&ctx, backup);
-    let valid = match validate::validate(backup, fleet.as_deref(), |key| ctx.hub.labels(key)) {
+    let valid = match validate::validate(backup, fleet.as_deref(), &ctx.hub.uid, |key| ctx.hub.labels(key)) {
         Ok(valid) => valid,
         Err(unfit) => {
             report::report_unfit(&ctx, backup, &unfit).await?;

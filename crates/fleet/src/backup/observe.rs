@@ -6,7 +6,6 @@ use kube::ResourceExt;
 use kurator_api::backup::{Backup, StoredAt};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::Fleet;
-use kurator_api::names;
 use kurator_api::velero;
 
 use super::validate::ValidBackup;
@@ -25,13 +24,10 @@ pub(super) fn clusters<'a>(ctx: &Ctx, valid: &'a ValidBackup) -> Vec<Seen<'a, ve
 }
 
 fn one<'a>(ctx: &Ctx, valid: &'a ValidBackup, cluster: &'a ClusterKey) -> Seen<'a, velero::Backup> {
-    let first = valid.run.owner.first_choice(cluster);
-    let second = names::second_choice(&first, &valid.run.owner.uid);
     observe(
         ctx,
         &valid.run,
         cluster,
-        &[first, second],
         |member, name| member.backups().get(name),
         |member| Ok(location::usable(member, valid.plugin_of.as_deref(), location::Use::Backup)?),
     )

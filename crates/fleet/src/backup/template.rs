@@ -64,6 +64,7 @@ pub(super) fn velero_backup(
 /// `None` while the row has no final status to copy.
 pub(crate) fn copy_of(
     backup: &Backup,
+    hub: &str,
     row: &BackupDetails,
     cluster: &ClusterKey,
     location: String,
@@ -73,7 +74,7 @@ pub(crate) fn copy_of(
     if !status.phase.as_ref().is_some_and(velero::BackupPhase::is_terminal) {
         return None;
     }
-    let mut metadata = owner(backup).metadata(name, cluster);
+    let mut metadata = owner(backup, hub).metadata(name, cluster);
     let stored_in = (names::VELERO_STORAGE_LOCATION_LABEL.to_owned(), names::label_value(&location));
     metadata.labels.get_or_insert_default().extend(BTreeMap::from([stored_in]));
     let spec = velero::BackupSpec { storage_location: Some(location), ..spec(backup.spec.policy.as_ref()) };

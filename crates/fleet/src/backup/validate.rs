@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use kube::ResourceExt;
 use kurator_api::backup::{Backup, BackupPolicy};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::duration::GoDuration;
@@ -29,6 +28,7 @@ pub(super) struct ValidBackup {
 pub(super) fn validate(
     backup: &Backup,
     fleet: Option<&Guarded<Fleet>>,
+    hub: &str,
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
 ) -> Result<ValidBackup, Unfit> {
     if backup.spec.schedule().is_some() {
@@ -36,10 +36,9 @@ pub(super) fn validate(
         return Err(Unfit::stalled(Reason::NotSupported, &[problem.to_owned()]));
     }
     let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
-    let owner = owner(backup);
-    let said = backup.said();
-    let run = match said.started {
-        Some(_) => Started::again(owner, &said),
+    let owner = owner(backup, hub);
+    let run = match Started::begun(&owner, &backup.said()) {
+        Some(begun) => begun,
         None => Started::first(owner, first_look(backup, fleet, labels)?),
     };
     let has_plugin = |f: &&Fleet| f.spec.plugin.as_ref().is_some_and(|plugin| plugin.backup.is_some());
@@ -50,15 +49,8 @@ pub(super) fn validate(
     })
 }
 
-pub(super) fn owner(backup: &Backup) -> Owner {
-    Owner {
-        uid: backup.uid().unwrap_or_default(),
-        kind: ChildKind::Backup,
-        api_kind: "Backup",
-        namespace: backup.namespace().unwrap_or_default(),
-        name: backup.name_any(),
-        fleet: backup.spec.destination.fleet.clone(),
-    }
+pub(super) fn owner(backup: &Backup, hub: &str) -> Owner {
+    Owner::new(backup, ChildKind::Backup, hub, backup.spec.destination.fleet.clone())
 }
 
 /// Everything that is checked once, before the Backup starts.
@@ -143,7 +135,7 @@ mod tests {
     }
 
     fn refused(backup: &Backup, fleet: Option<&Guarded<Fleet>>) -> (Standing, Reason, String) {
-        match validate(backup, fleet, |_| BTreeMap::new()) {
+        match validate(backup, fleet, "hub", |_| BTreeMap::new()) {
             Ok(_) => panic!("accepted"),
             Err(Unfit(verdict)) => (verdict.standing, verdict.reason, verdict.message),
         }
@@ -196,7 +188,8 @@ mod tests {
             }))
             .unwrap(),
         );
-        let Ok(valid) = validate(&backup, Some(&fleet(json!([{"name": "new"}]))), |_| BTreeMap::new()) else {
+        let Ok(valid) = validate(&backup, Some(&fleet(json!([{"name": "new"}]))), "hub", |_| BTreeMap::new())
+        else {
             panic!("refused")
         };
         let clusters: Vec<_> = valid.run.clusters.iter().map(ToString::to_string).collect();

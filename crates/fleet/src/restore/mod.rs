@@ -43,14 +43,15 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> R
     }
     let source = observe::source(&ctx, restore);
     let fleet = observe::fleet(&ctx, restore, source.as_deref());
-    let valid =
-        match validate::validate(restore, source.as_deref(), fleet.as_deref(), |key| ctx.hub.labels(key)) {
-            Ok(valid) => valid,
-            Err(unfit) => {
-                report::report_unfit(&ctx, restore, &unfit).await?;
-                return Ok(Action::await_change());
-            }
-        };
+    let valid = match validate::validate(restore, source.as_deref(), fleet.as_deref(), &ctx.hub.uid, |key| {
+        ctx.hub.labels(key)
+    }) {
+        Ok(valid) => valid,
+        Err(unfit) => {
+            report::report_unfit(&ctx, restore, &unfit).await?;
+            return Ok(Action::await_change());
+        }
+    };
     let (seen, copies) = observe::clusters(&ctx, &valid);
     let make =
         |cluster: &_, name: &str, backup: String| template::velero_restore(&valid, cluster, name, backup);

@@ -46,12 +46,10 @@ type Copies = Vec<(ClusterKey, velero::Backup)>;
 pub(super) fn clusters<'a>(ctx: &Ctx, valid: &'a ValidRestore) -> (Vec<Seen<'a, velero::Restore>>, Copies) {
     let mut copies = Vec::new();
     let seen = valid.run.clusters.iter().map(|cluster| {
-        let name = valid.run.owner.first_choice(cluster);
         observe(
             ctx,
             &valid.run,
             cluster,
-            &[name],
             |member, name| member.restores().get(name),
             |member| {
                 let ready = ready(ctx, valid, cluster, member);
@@ -144,8 +142,11 @@ fn bring_back(
         Ok(location) => location,
         Err((reason, why)) => return Missing::wait(reason, why),
     };
-    let copy =
-        valid.source.as_ref().zip(row).and_then(|(backup, row)| copy_of(backup, row, cluster, location));
+    let copy = valid
+        .source
+        .as_ref()
+        .zip(row)
+        .and_then(|(backup, row)| copy_of(backup, &ctx.hub.uid, row, cluster, location));
     match copy {
         Some(copy) => Missing::Copy(Box::new(copy)),
         None => Missing::wait(

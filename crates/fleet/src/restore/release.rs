@@ -36,7 +36,7 @@ pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Erro
     if !restore.finalizers().iter().any(|held| held == names::RESTORE_FINALIZER) {
         return Ok(Action::await_change());
     }
-    let run = Started::again(owner(restore, None), &restore.said());
+    let run = Started::again(owner(restore, None, &ctx.hub.uid), &restore.said());
     let mut waiting = Vec::new();
     let mut times = Vec::new();
     for cluster in &run.clusters {
@@ -84,9 +84,11 @@ fn left(ctx: &Ctx, owner: &Owner, cluster: &ClusterKey) -> Left {
         Access::Away { why } => return Left::Wait(why, None),
     };
     let look = |name: &str| -> Knowledge<Arc<velero::Restore>> { member.restores().get(name) };
-    match child::place(&[owner.first_choice(cluster)], look, owner, cluster) {
+    match child::place(look, owner, cluster) {
         Place::Unknown { why } => Left::Wait(why, None),
-        Place::Free { .. } | Place::Leaving { .. } | Place::Taken { .. } => Left::Nothing,
+        Place::Free { .. } | Place::Leaving { .. } | Place::Namesake { .. } | Place::Taken { .. } => {
+            Left::Nothing
+        }
         // Velero ends the deletion itself, and only while it runs.
         Place::Ours(object) if object.metadata.deletion_timestamp.is_some() => Left::Nothing,
         Place::Ours(object) => match ctx.writes.state(&key(owner, cluster)) {

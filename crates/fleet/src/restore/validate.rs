@@ -49,14 +49,14 @@ pub(super) fn validate(
     restore: &Restore,
     source: Option<&Guarded<Backup>>,
     fleet: Option<&Guarded<Fleet>>,
+    hub: &str,
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
 ) -> Result<ValidRestore, Unfit> {
     let source = source.and_then(|backup| backup.0.as_ref().ok());
-    let owner = owner(restore, source);
+    let owner = owner(restore, source, hub);
     let namespace = owner.namespace.clone();
-    let said = restore.said();
-    let run = match said.started {
-        Some(_) => Started::again(owner, &said),
+    let run = match Started::begun(&owner, &restore.said()) {
+        Some(begun) => begun,
         None => {
             let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
             Started::first(owner, first_look(restore, source, fleet, labels)?)
@@ -69,18 +69,10 @@ pub(super) fn validate(
     Ok(ValidRestore { run, template, source: source.cloned(), source_rows })
 }
 
-pub(super) fn owner(restore: &Restore, source: Option<&Backup>) -> Owner {
+pub(super) fn owner(restore: &Restore, source: Option<&Backup>, hub: &str) -> Owner {
     let named = restore.spec.destination.as_ref().map(|destination| destination.fleet.clone());
-    Owner {
-        uid: restore.uid().unwrap_or_default(),
-        kind: ChildKind::Restore,
-        api_kind: "Restore",
-        namespace: restore.namespace().unwrap_or_default(),
-        name: restore.name_any(),
-        fleet: named
-            .or_else(|| source.map(|backup| backup.spec.destination.fleet.clone()))
-            .unwrap_or_default(),
-    }
+    let fleet = named.or_else(|| source.map(|backup| backup.spec.destination.fleet.clone()));
+    Owner::new(restore, ChildKind::Restore, hub, fleet.unwrap_or_default())
 }
 
 /// Everything that is checked once, before the Restore starts.

@@ -3,13 +3,15 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use kube::core::NamespaceResourceScope;
+use kube::api::{Patch, PatchParams};
+use kube::core::{NamespaceResourceScope, ObjectMeta};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::names;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::Owner;
 use super::child::VeleroRun;
@@ -33,6 +35,30 @@ where
     for (cluster, object) in &plan.creations {
         start(ctx, owner, cluster, creation(owner, cluster), object.clone(), wakes);
     }
+    for (cluster, name) in &plan.adoptions {
+        adopt::<R, K>(ctx, owner, cluster, name.clone(), wakes);
+    }
+}
+
+/// Writes onto a child whose it is now, so that its changes wake the owner.
+fn adopt<R, K>(ctx: &Ctx, owner: &Owner, cluster: &ClusterKey, name: String, wakes: &Arc<WakeSet<Guarded<R>>>)
+where
+    R: HubKind,
+    K: VeleroRun + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let Some(member) = ctx.members.get(cluster) else { return };
+    let api = Api::<K>::namespaced(member.client().clone(), names::VELERO_NAMESPACE);
+    let ObjectMeta { labels, annotations, .. } = owner.metadata(&name, cluster);
+    let patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
+    let back = ObjectRef::new(&owner.name).within(&owner.namespace);
+    let wakes = Arc::clone(wakes);
+    let key = WriteKey { owner: owner.uid.clone(), cluster: cluster.clone(), what: "adopt" };
+    let write = async move {
+        api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        Ok(())
+    };
+    ctx.writes.start(key, write, move || wakes.wake(back));
 }
 
 /// Creates one object in one member and wakes the owner when that has ended.

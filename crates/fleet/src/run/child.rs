@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::apply::creation;
 use super::rows::Row;
-use super::{Owner, Started};
+use super::{Claim, Owner, Started};
 use crate::ctx::Ctx;
 use crate::members::Access;
 use crate::writes::{Failure, Write};
@@ -49,34 +49,43 @@ pub(crate) enum Place<K> {
     Free { name: String },
     /// An object of somebody else still has the name, but is being deleted.
     Leaving { name: String },
+    /// What has the name was made for an object called as ours, which this hub does not know to be gone: the hub
+    /// was built again, or there are two. It may be the very run that is asked for.
+    Namesake { name: String },
     /// Every name we may use belongs to somebody else.
     Taken { name: String },
 }
 
 /// Finds our object among the names it may have, in the order of choice.
 pub(crate) fn place<K: VeleroRun>(
-    names: &[String],
     look: impl Fn(&str) -> Knowledge<Arc<K>>,
     owner: &Owner,
     cluster: &ClusterKey,
 ) -> Place<K> {
     let mut free = None;
     let mut leaving = None;
-    for name in names {
-        match look(name) {
+    let mut namesake = None;
+    let mut taken = None;
+    for (choice, name) in owner.names(cluster).into_iter().enumerate() {
+        match look(&name) {
             Knowledge::Unknown { why, .. } => return Place::Unknown { why },
             Knowledge::Present(object) if is_ours(&*object, owner, cluster) => return Place::Ours(object),
             Knowledge::Present(object) if object.meta().deletion_timestamp.is_some() => leaving = Some(name),
-            Knowledge::Present(_) => {}
+            Knowledge::Present(object) if choice == 0 && owner.claim == Claim::Adopt => {
+                return Place::Ours(object);
+            }
+            Knowledge::Present(object) if is_namesake(&*object, owner, cluster) => namesake = Some(name),
+            Knowledge::Present(_) => taken = Some(name),
             Knowledge::Absent => {
                 free.get_or_insert(name);
             }
         }
     }
-    match (free, leaving, names.last()) {
-        (Some(name), _, _) => Place::Free { name: name.clone() },
-        (None, Some(name), _) => Place::Leaving { name: name.clone() },
-        (None, None, last) => Place::Taken { name: last.cloned().unwrap_or_default() },
+    match (free, leaving, namesake, taken) {
+        (_, _, Some(name), _) if owner.claim == Claim::None => Place::Namesake { name },
+        (Some(name), _, _, _) => Place::Free { name },
+        (None, Some(name), _, _) => Place::Leaving { name },
+        (None, None, namesake, taken) => Place::Taken { name: taken.or(namesake).unwrap_or_default() },
     }
 }
 
@@ -95,6 +104,14 @@ fn is_ours<K: ResourceExt>(object: &K, owner: &Owner, cluster: &ClusterKey) -> b
             object.labels().get(key) == Some(&value)
         }
     }
+}
+
+/// Made for an object of this kind, namespace and name, which was not deleted in order.
+fn is_namesake<K: ResourceExt>(object: &K, owner: &Owner, cluster: &ClusterKey) -> bool {
+    let says = |annotation, expected: String| object.annotations().get(annotation) == Some(&expected);
+    says(names::OWNER_ANNOTATION, owner.reference())
+        && says(names::CLUSTER_ANNOTATION, cluster.to_string())
+        && !object.annotations().contains_key(names::RELEASED_ANNOTATION)
 }
 
 /// What a child needs in order to be created, or why it can't be yet.
@@ -133,6 +150,8 @@ pub(crate) struct Seen<'a, K: VeleroRun> {
     pub(crate) recorded: Option<Row<K::Status>>,
     pub(crate) contact: Contact,
     pub(crate) place: Place<K>,
+    /// Our object was made by somebody else and does not say yet that it is ours.
+    pub(crate) adopted: bool,
     pub(crate) write: Write,
     pub(crate) precondition: Precondition<K::Needs>,
 }
@@ -145,7 +164,6 @@ pub(crate) fn observe<'a, K: VeleroRun>(
     ctx: &Ctx,
     run: &Started<K::Status>,
     cluster: &'a ClusterKey,
-    names: &[String],
     look: impl Fn(&Member, &str) -> Knowledge<Arc<K>>,
     needs: impl FnOnce(&Member) -> Precondition<K::Needs>,
 ) -> Seen<'a, K> {
@@ -163,16 +181,20 @@ pub(crate) fn observe<'a, K: VeleroRun>(
         );
         return Seen::nothing(cluster, recorded, Contact::Lost(why));
     }
-    let place = place(names, |name| look(&member, name), &run.owner, cluster);
+    let place = place(|name| look(&member, name), &run.owner, cluster);
     if settled.is_some() && matches!(place, Place::Unknown { .. }) {
         return Seen::nothing(cluster, recorded, Contact::NotYet(settled));
     }
     let key = creation(&run.owner, cluster);
-    if matches!(place, Place::Ours(_)) {
-        ctx.writes.forget(&key);
-    }
+    let adopted = match &place {
+        Place::Ours(child) => {
+            ctx.writes.forget(&key);
+            child.labels().get(names::OWNER_UID_LABEL) != Some(&run.owner.uid)
+        }
+        _ => false,
+    };
     let (write, precondition) = (ctx.writes.state(&key), needs(&member));
-    Seen { cluster, recorded, contact: Contact::Live { uid }, place, write, precondition }
+    Seen { cluster, recorded, contact: Contact::Live { uid }, place, adopted, write, precondition }
 }
 
 impl<'a, K: VeleroRun> Seen<'a, K> {
@@ -181,7 +203,7 @@ impl<'a, K: VeleroRun> Seen<'a, K> {
         let why = "the member can't be asked";
         let place = Place::Unknown { why: why.to_owned() };
         let precondition = Err(NotYet::Wait(Reason::Unreachable, why.to_owned()));
-        Seen { cluster, recorded, contact, place, write: Write::None, precondition }
+        Seen { cluster, recorded, contact, place, adopted: false, write: Write::None, precondition }
     }
 }
 
@@ -191,35 +213,54 @@ pub(crate) struct Step<S, N> {
     pub(crate) row: Row<S>,
     /// The name under which the child is to be created now, and what it needs.
     pub(crate) create: Option<(String, N)>,
+    /// The name of a child that is to say that it is ours.
+    pub(crate) adopt: Option<String>,
     /// When to look again although nothing may have changed.
     pub(crate) look_again: Option<Instant>,
 }
 
 pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs> {
-    let Seen { cluster, recorded, contact, place, write, precondition } = seen;
+    let Seen { cluster, recorded, contact, place, adopted, write, precondition } = seen;
     let row = recorded.unwrap_or_else(|| Row::new(cluster.clone()));
     if row.phase.is_terminal() {
-        return Step { row, create: None, look_again: None };
+        return said(row);
     }
     let uid = match contact {
         Contact::Live { uid } => uid,
-        Contact::NotYet(until) => return Step { row, create: None, look_again: until },
+        Contact::NotYet(until) => return Step { look_again: until, ..said(row) },
         Contact::Lost(why) => return said(row.because(Reason::Unreachable, why)),
     };
     match place {
-        Place::Ours(child) => said(observed(Row { seen_in: Some(uid), ..row }, &*child)),
+        Place::Ours(child) => Step {
+            adopt: adopted.then(|| child.name_any()),
+            ..said(observed(Row { seen_in: Some(uid), ..row }, &*child))
+        },
         Place::Unknown { why } => said(row.because(Reason::VeleroMissing, why)),
-        Place::Free { .. } | Place::Leaving { .. } | Place::Taken { .. } if row.started() => {
+        Place::Free { .. } | Place::Leaving { .. } | Place::Namesake { .. } | Place::Taken { .. }
+            if row.started() =>
+        {
             said(child_is_gone(row))
         }
         Place::Leaving { name } => said(
             row.because(Reason::Waiting, format!("an earlier `{name}` in the member is still being deleted")),
         ),
-        Place::Taken { name } => {
-            let message =
-                format!("`{name}` in the member belongs to another owner; give this object another name");
-            said(row.in_phase(RowPhase::Failed).because(Reason::AlreadyExists, message))
-        }
+        Place::Namesake { name } => said(row.because(
+            Reason::AlreadyExists,
+            format!(
+                "`{name}` was made before, for an object of this name; annotate this one `{}: \"true\"` to take it \
+                 over or `{}: \"true\"` to run anew",
+                names::ADOPT_ANNOTATION,
+                names::RUN_AGAIN_ANNOTATION
+            ),
+        )),
+        Place::Taken { name } => said(row.because(
+            Reason::AlreadyExists,
+            format!(
+                "`{name}` is somebody else's; rename this object or annotate it `{}: \"true\"` to run under \
+                 another name",
+                names::RUN_AGAIN_ANNOTATION
+            ),
+        )),
         Place::Free { name } => not_there_yet(row, name, write, precondition),
     }
 }
@@ -230,7 +271,7 @@ fn not_there_yet<S, N>(row: Row<S>, name: String, write: Write, precondition: Pr
         Write::Done { until } => {
             let row = Row { child: Some(name), ..row }
                 .because(Reason::InProgress, "created; waiting for the member to show it");
-            Step { row, create: None, look_again: Some(until) }
+            Step { look_again: Some(until), ..said(row) }
         }
         Write::Failed { failure: Failure::Refused(why), .. } => {
             said(row.in_phase(RowPhase::Failed).because(Reason::MemberRefused, why))
@@ -240,7 +281,7 @@ fn not_there_yet<S, N>(row: Row<S>, name: String, write: Write, precondition: Pr
                 Failure::Forbidden(why) => (Reason::Forbidden, why),
                 Failure::Refused(why) | Failure::Transient(why) => (Reason::Waiting, why),
             };
-            Step { row: row.because(reason, message), create: None, look_again: Some(retry_at) }
+            Step { look_again: Some(retry_at), ..said(row.because(reason, message)) }
         }
         Write::None | Write::Failed { .. } => match precondition {
             Err(NotYet::Wait(reason, message)) => said(row.because(reason, message)),
@@ -248,9 +289,8 @@ fn not_there_yet<S, N>(row: Row<S>, name: String, write: Write, precondition: Pr
                 said(row.in_phase(RowPhase::FailedValidation).because(reason, message))
             }
             Ok(needs) => Step {
-                row: row.because(Reason::InProgress, "being created in the member"),
                 create: Some((name, needs)),
-                look_again: None,
+                ..said(row.because(Reason::InProgress, "being created in the member"))
             },
         },
     }
@@ -277,7 +317,7 @@ fn child_is_gone<S>(row: Row<S>) -> Row<S> {
 }
 
 fn said<S, N>(row: Row<S>) -> Step<S, N> {
-    Step { row, create: None, look_again: None }
+    Step { row, create: None, adopt: None, look_again: None }
 }
 
 #[cfg(test)]

@@ -203,7 +203,9 @@ impl Details for BackupDetails {
             source: None,
             source_location: None,
             status: self.backup_status_in_cluster.clone(),
-            phase: self.phase.unwrap_or(RowPhase::Pending),
+            phase: self.phase.unwrap_or_else(|| {
+                kurators_phase(self.backup_name_in_cluster.as_ref(), self.backup_status_in_cluster.as_ref())
+            }),
             reason: reason(self.reason.as_deref()),
             message: self.message.clone(),
         }
@@ -256,7 +258,9 @@ impl Details for RestoreDetails {
             source: self.backup_name_in_cluster.clone(),
             source_location: self.source_location.clone(),
             status: self.restore_status_in_cluster.clone(),
-            phase: self.phase.unwrap_or(RowPhase::Pending),
+            phase: self.phase.unwrap_or_else(|| {
+                kurators_phase(self.restore_name_in_cluster.as_ref(), self.restore_status_in_cluster.as_ref())
+            }),
             reason: reason(self.reason.as_deref()),
             message: self.message.clone(),
         }
@@ -289,23 +293,43 @@ impl Details for RestoreDetails {
     }
 }
 
+/// The phase of a row that Kurator wrote: it names what it has created, and copies a status.
+fn kurators_phase<S: VeleroStatus>(child: Option<&String>, status: Option<&S>) -> RowPhase {
+    match (child, status) {
+        (None, _) => RowPhase::Pending,
+        (Some(_), None) => RowPhase::InProgress,
+        (Some(_), Some(status)) => status.row_phase(),
+    }
+}
+
+/// A Velero status, in the terms of a row.
+trait VeleroStatus {
+    fn row_phase(&self) -> RowPhase;
+}
+
 macro_rules! velero_run {
     ($Kind:ident, $Status:ident, $Phase:ident, $(#[$doc:meta])* needs $Needs:ty) => {
+        impl VeleroStatus for velero::$Status {
+            fn row_phase(&self) -> RowPhase {
+                use velero::$Phase as P;
+                match self.phase {
+                    Some(P::Completed) => RowPhase::Completed,
+                    Some(P::PartiallyFailed) => RowPhase::PartiallyFailed,
+                    Some(P::Failed) => RowPhase::Failed,
+                    Some(P::FailedValidation) => RowPhase::FailedValidation,
+                    None | Some(_) => RowPhase::InProgress,
+                }
+            }
+        }
+
         impl VeleroRun for velero::$Kind {
             type Status = velero::$Status;
             $(#[$doc])*
             type Needs = $Needs;
 
             fn outcome(&self) -> Outcome<Self::Status> {
-                use velero::$Phase as P;
                 let status = self.status.clone().unwrap_or_default();
-                let phase = match status.phase {
-                    Some(P::Completed) => RowPhase::Completed,
-                    Some(P::PartiallyFailed) => RowPhase::PartiallyFailed,
-                    Some(P::Failed) => RowPhase::Failed,
-                    Some(P::FailedValidation) => RowPhase::FailedValidation,
-                    None | Some(_) => RowPhase::InProgress,
-                };
+                let phase = status.row_phase();
                 let velero::$Status { failure_reason, validation_errors, errors, warnings, .. } = &status;
                 let message = complaint(failure_reason.as_deref(), validation_errors, *errors, *warnings);
                 Outcome { status, phase, message }

@@ -13,6 +13,7 @@ pub(crate) mod rows;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use kube::runtime::controller::Action;
 use kurator_api::cluster::ClusterKey;
@@ -20,6 +21,7 @@ use kurator_api::names::{self, ChildKind};
 use kurator_api::reason::Reason;
 use tokio::time::Instant;
 
+use crate::hub::HubKind;
 use crate::standing::{Standing, Verdict};
 use kinds::Said;
 use rows::{Details, Row};
@@ -35,9 +37,67 @@ pub(crate) struct Owner {
     pub(crate) name: String,
     /// The Fleet that the clusters belong to.
     pub(crate) fleet: String,
+    /// UID of the hub's kube-system namespace.
+    pub(crate) hub: String,
+    pub(crate) claim: Claim,
+}
+
+/// What an object's annotations ask for where a name is taken in a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// To stop and say so.
+    None,
+    /// To take what has the name as its own.
+    Adopt,
+    /// To run under another name.
+    RunAgain,
+}
+
+impl Claim {
+    pub(crate) fn of<K: ResourceExt>(object: &K) -> Self {
+        let asks = |annotation| object.annotations().get(annotation).is_some_and(|value| value == "true");
+        match () {
+            () if asks(names::ADOPT_ANNOTATION) => Self::Adopt,
+            () if asks(names::RUN_AGAIN_ANNOTATION) => Self::RunAgain,
+            () => Self::None,
+        }
+    }
 }
 
 impl Owner {
+    /// The owner that `object` is, of clusters of `fleet`.
+    pub(crate) fn new<K: HubKind>(object: &K, kind: ChildKind, hub: &str, fleet: String) -> Self {
+        Self {
+            uid: object.uid().unwrap_or_default(),
+            kind,
+            api_kind: match kind {
+                ChildKind::Backup => "Backup",
+                ChildKind::Restore => "Restore",
+                ChildKind::Migrate => "Migrate",
+            },
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            fleet,
+            hub: hub.to_owned(),
+            claim: Claim::of(object),
+        }
+    }
+
+    /// As the owner annotation of its children has it.
+    pub(crate) fn reference(&self) -> String {
+        names::owner(self.api_kind, &self.namespace, &self.name)
+    }
+
+    /// The names that the child may have in this cluster, in the order of choice.
+    ///
+    /// A Backup may always take a second one. What changes the cluster may run twice only if somebody says so.
+    pub(crate) fn names(&self, cluster: &ClusterKey) -> Vec<String> {
+        let first = self.first_choice(cluster);
+        let second = (self.kind == ChildKind::Backup || self.claim == Claim::RunAgain)
+            .then(|| names::second_choice(&first, &self.uid));
+        std::iter::once(first).chain(second).collect()
+    }
+
     /// The Kurator label that names the owner, with its value.
     pub(crate) fn name_label(&self) -> (&'static str, String) {
         (self.kind.name_label(), names::label_value(&self.name))
@@ -52,8 +112,9 @@ impl Owner {
     pub(crate) fn metadata(&self, child: &str, cluster: &ClusterKey) -> ObjectMeta {
         let (key, value) = self.name_label();
         let mut annotations = BTreeMap::from([
-            (names::OWNER_ANNOTATION.to_owned(), names::owner(self.api_kind, &self.namespace, &self.name)),
+            (names::OWNER_ANNOTATION.to_owned(), self.reference()),
             (names::CLUSTER_ANNOTATION.to_owned(), cluster.to_string()),
+            (names::HUB_ANNOTATION.to_owned(), self.hub.clone()),
         ]);
         let full = names::full_name(&cluster.name, self.kind, &self.namespace, &self.name);
         if child != full {
@@ -91,6 +152,14 @@ impl<S: Clone> Started<S> {
     }
 
     /// A run that has begun: its own rows are the set of clusters, whatever became of the fleet.
+    ///
+    /// `None` if it has not. Kurator writes rows and no time.
+    pub(crate) fn begun<D: Details<Status = S>>(owner: &Owner, said: &Said<D>) -> Option<Self> {
+        let begun = said.started.is_some() || !said.details.is_empty();
+        begun.then(|| Self::again(owner.clone(), said))
+    }
+
+    /// As [`Started::begun`] of a run that may not have: without rows there is no cluster.
     pub(crate) fn again<D: Details<Status = S>>(owner: Owner, said: &Said<D>) -> Self {
         let clusters: Vec<_> = said.details.iter().map(|row| row.cluster(&owner.namespace)).collect();
         let recorded =

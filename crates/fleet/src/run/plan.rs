@@ -19,6 +19,8 @@ pub(crate) struct Plan<K: VeleroRun> {
     pub(crate) started: Timestamp,
     pub(crate) completed: Option<Timestamp>,
     pub(crate) creations: Vec<(ClusterKey, K)>,
+    /// Children, by cluster and name, that are to say whose they are.
+    pub(crate) adoptions: Vec<(ClusterKey, String)>,
     pub(crate) look_again: Option<Instant>,
 }
 
@@ -31,12 +33,14 @@ pub(crate) fn plan<K: VeleroRun>(
 ) -> Plan<K> {
     let mut rows = Vec::with_capacity(seen.len());
     let mut creations = Vec::new();
+    let mut adoptions = Vec::new();
     let mut look_again: Option<Instant> = None;
     for seen in seen {
         let step = step(seen);
         if let Some((name, needs)) = step.create {
             creations.push((step.row.cluster.clone(), make(&step.row.cluster, &name, needs)));
         }
+        adoptions.extend(step.adopt.map(|name| (step.row.cluster.clone(), name)));
         look_again = look_again.into_iter().chain(step.look_again).min();
         rows.push(step.row);
     }
@@ -56,6 +60,7 @@ pub(crate) fn plan<K: VeleroRun>(
         completed: phase.is_finished().then_some(now),
         rows,
         creations,
+        adoptions,
         look_again,
     }
 }
@@ -71,7 +76,11 @@ fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
         Aggregate::Nothing => Verdict::underway(Reason::NoClusters, "no cluster is selected"),
         Aggregate::Pending => {
             let reason = wait.and_then(|row| row.reason).unwrap_or(Reason::Waiting);
-            Verdict::underway(reason, with_wait("no cluster has started".to_owned()))
+            let message = with_wait("no cluster has started".to_owned());
+            match reason {
+                Reason::AlreadyExists => Verdict::stalled(reason, message),
+                _ => Verdict::underway(reason, message),
+            }
         }
         Aggregate::InProgress => {
             Verdict::underway(Reason::InProgress, with_wait(format!("{counts} clusters completed")))

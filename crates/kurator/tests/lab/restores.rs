@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kurator_api::backup::{Backup, RowPhase};
+use kurator_api::backup::Backup;
 use kurator_api::restore::Restore;
 use kurator_api::velero;
 use kurator_testkit::fixtures::{Tenant, object, sow, velero as in_member};
@@ -84,12 +84,16 @@ fn k38_a_restore_stops_at_a_name_that_somebody_else_has() -> Outcome {
         in_member.create(&theirs).await?;
         back_up(&tenant).await?;
         restore_beside(&tenant).await?;
-        let restore = tenant.all::<Restore>().until_phase("r", "Failed").await?;
-        let row = restore.status.context("no status")?.restore_details.remove(0);
-        assert_eq!((row.phase, row.reason.as_deref()), (Some(RowPhase::Failed), Some("AlreadyExists")));
-        let expected =
-            format!("`{name}` in the member belongs to another owner; give this object another name");
-        assert_eq!(row.message, Some(expected));
+        let restores = tenant.all::<Restore>();
+        let message = restores.until_reason("r", "AlreadyExists").await?;
+        assert_eq!(
+            message,
+            format!(
+                "no cluster has started; k38-restore-m1: `{name}` is somebody else's; rename this object or annotate it \
+                 `kurator.dev/run-again: \"true\"` to run under another name"
+            )
+        );
+        restores.until_phase("r", "Pending").await?;
         assert_eq!(in_member.get(name).await?.spec.backup_name.as_deref(), Some("theirs"));
         Ok(())
     })

@@ -19,6 +19,8 @@ fn owner() -> Owner {
         namespace: "default".into(),
         name: "nightly".into(),
         fleet: "quickstart".into(),
+        hub: "hub-uid".into(),
+        claim: Claim::None,
     }
 }
 
@@ -44,6 +46,7 @@ fn decide(change: impl FnOnce(&mut Seen<'_, velero::Backup>)) -> Backups {
         recorded: None,
         contact: Contact::Live { uid: "cluster-uid".into() },
         place: Place::Free { name: "m1-backup-default-nightly".into() },
+        adopted: false,
         write: Write::None,
         precondition: Ok("default".into()),
     };
@@ -185,48 +188,98 @@ fn a_missing_precondition_is_waited_for_or_ends_the_row() {
     assert_eq!(says(&never), (RowPhase::FailedValidation, Some(Reason::BackupFailed), false));
 }
 
+const FIRST: &str = "m1-backup-default-nightly";
+const SECOND: &str = "m1-backup-default-nightly-11111111";
+
 fn find(objects: &[(&str, Arc<velero::Backup>)]) -> Place<velero::Backup> {
-    let names = ["first".to_owned(), "second".to_owned()];
+    find_for(&owner(), objects)
+}
+
+fn find_for(owner: &Owner, objects: &[(&str, Arc<velero::Backup>)]) -> Place<velero::Backup> {
     let look = |name: &str| match objects.iter().find(|(held, _)| *held == name) {
         Some((_, object)) => Knowledge::Present(Arc::clone(object)),
         None => Knowledge::Absent,
     };
-    place(&names, look, &owner(), &cluster())
+    place(look, owner, &cluster())
 }
 
 fn foreign(labels: serde_json::Value) -> Arc<velero::Backup> {
-    let backup = json!({"metadata": {"name": "first", "labels": labels}, "spec": {}});
+    let backup = json!({"metadata": {"name": FIRST, "labels": labels}, "spec": {}});
     Arc::new(serde_json::from_value(backup).unwrap())
 }
 
 #[test]
 fn k38_a_name_that_another_owner_holds_leads_to_the_second_one() {
     let taken = foreign(json!({"kurator.dev/owner-uid": "somebody"}));
-    assert!(matches!(find(&[]), Place::Free { name } if name == "first"));
-    assert!(matches!(find(&[("first", Arc::clone(&taken))]), Place::Free { name } if name == "second"));
+    assert!(matches!(find(&[]), Place::Free { name } if name == FIRST));
+    assert!(matches!(find(&[(FIRST, Arc::clone(&taken))]), Place::Free { name } if name == SECOND));
     assert!(
-        matches!(find(&[("first", Arc::clone(&taken)), ("second", taken)]), Place::Taken { name } if name == "second")
+        matches!(find(&[(FIRST, Arc::clone(&taken)), (SECOND, taken)]), Place::Taken { name } if name == SECOND)
     );
+}
+
+/// What an object of our name left behind when the hub was lost.
+fn namesake() -> Arc<velero::Backup> {
+    let mut namesake = (*ours(Some("Completed"))).clone();
+    namesake.labels_mut().insert(names::OWNER_UID_LABEL.into(), "of the lost hub".into());
+    Arc::new(namesake)
+}
+
+#[test]
+fn k06_what_a_hub_made_before_it_was_built_again_is_reported_and_not_run_again() {
+    let place = find(&[(FIRST, namesake())]);
+    assert!(matches!(&place, Place::Namesake { name } if name == FIRST));
+    let step = decide(|seen| seen.place = place);
+    assert_eq!(says(&step), (RowPhase::Pending, Some(Reason::AlreadyExists), false));
+    assert_eq!(
+        step.row.message.as_deref(),
+        Some(
+            "`m1-backup-default-nightly` was made before, for an object of this name; annotate this one \
+             `kurator.dev/adopt: \"true\"` to take it over or `kurator.dev/run-again: \"true\"` to run anew"
+        )
+    );
+}
+
+#[test]
+fn k06_a_namesake_is_taken_over_or_passed_by_only_if_somebody_says_so() {
+    let with = |claim| Owner { claim, ..owner() };
+    let there = [(FIRST, namesake())];
+    assert!(matches!(find_for(&with(Claim::Adopt), &there), Place::Ours(_)));
+    assert!(matches!(find_for(&with(Claim::RunAgain), &there), Place::Free { name } if name == SECOND));
+}
+
+#[test]
+fn what_was_deleted_in_order_stands_in_the_way_of_nothing() {
+    let mut released = (*namesake()).clone();
+    released.annotations_mut().insert(names::RELEASED_ANNOTATION.into(), "2026-11-01T00:00:00Z".into());
+    assert!(matches!(find(&[(FIRST, Arc::new(released))]), Place::Free { name } if name == SECOND));
+}
+
+#[test]
+fn only_a_backup_takes_a_second_name_unasked() {
+    let restore = Owner { kind: ChildKind::Restore, api_kind: "Restore", ..owner() };
+    assert_eq!(restore.names(&cluster()).len(), 1);
+    assert_eq!(Owner { claim: Claim::RunAgain, ..restore }.names(&cluster()).len(), 2);
 }
 
 #[test]
 fn k38_our_object_is_found_under_either_name() {
     let taken = foreign(json!({"kurator.dev/owner-uid": "somebody"}));
-    assert!(matches!(find(&[("first", taken), ("second", ours(None))]), Place::Ours(_)));
-    assert!(matches!(find(&[("first", ours(None))]), Place::Ours(_)));
+    assert!(matches!(find(&[(FIRST, taken), (SECOND, ours(None))]), Place::Ours(_)));
+    assert!(matches!(find(&[(FIRST, ours(None))]), Place::Ours(_)));
 }
 
 #[test]
 fn k38_an_object_made_for_another_cluster_of_the_same_owner_is_not_ours() {
     let mut twin = (*ours(None)).clone();
     twin.annotations_mut().insert(names::CLUSTER_ANNOTATION.into(), "Cluster default/m1".into());
-    assert!(matches!(find(&[("first", Arc::new(twin))]), Place::Free { name } if name == "second"));
+    assert!(matches!(find(&[(FIRST, Arc::new(twin))]), Place::Free { name } if name == SECOND));
 }
 
 #[test]
 fn an_object_that_kurator_made_is_adopted() {
     let kurators = foreign(json!({"kurator.dev/backup-name": "nightly"}));
-    assert!(matches!(find(&[("first", kurators)]), Place::Ours(_)));
+    assert!(matches!(find(&[(FIRST, kurators)]), Place::Ours(_)));
 }
 
 #[test]
@@ -235,7 +288,7 @@ fn an_object_that_is_being_deleted_is_waited_for_and_not_given_up_on() {
     leaving.metadata.deletion_timestamp =
         Some(serde_json::from_value(json!("2026-11-01T00:00:00Z")).unwrap());
     let leaving = Arc::new(leaving);
-    let place = find(&[("first", Arc::clone(&leaving)), ("second", leaving)]);
+    let place = find(&[(FIRST, Arc::clone(&leaving)), (SECOND, leaving)]);
     assert!(matches!(place, Place::Leaving { .. }));
     let step = decide(|seen| seen.place = place);
     assert_eq!(says(&step), (RowPhase::Pending, Some(Reason::Waiting), false));
