@@ -71,6 +71,10 @@ pub const MIGRATE_FINALIZER: &str = "migrate.kurator.dev";
 pub const VELERO_SCHEDULE_NAME_LABEL: &str = "velero.io/schedule-name";
 /// Label that Velero puts on a Backup: its storage location.
 pub const VELERO_STORAGE_LOCATION_LABEL: &str = "velero.io/storage-location";
+/// Label by which Velero finds a request for deletion: the Backup that is to go.
+pub const VELERO_BACKUP_NAME_LABEL: &str = "velero.io/backup-name";
+/// Label by which Velero finds a request for deletion: the UID of that Backup.
+pub const VELERO_BACKUP_UID_LABEL: &str = "velero.io/backup-uid";
 
 /// The longest label value, in bytes.
 pub const MAX_LABEL: usize = 63;
