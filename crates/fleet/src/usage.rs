@@ -1,9 +1,10 @@
-//! What the hub's objects still do in a cluster, for whoever wants to clean it up or to leave it.
+//! What the hub's objects still need in a cluster, for whoever wants to clean it up or to leave it.
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
-use kurator_api::backup::{Backup, RowPhase};
+use kurator_api::backup::{Backup, BackupDetails, DeletionPolicy, RowPhase};
 use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::migrate::Migrate;
 use kurator_api::reason::Reason;
@@ -17,6 +18,8 @@ struct Part<'a> {
     name: &'a str,
     phase: Option<RowPhase>,
     reason: Option<&'a str>,
+    /// When the data that was stored goes by itself; `None` if none was stored.
+    stored_until: Option<Timestamp>,
 }
 
 impl Part<'_> {
@@ -39,6 +42,8 @@ trait Takes: Resource<DynamicType = ()> {
     fn parts(&self) -> Vec<Part<'_>>;
     /// Whether its deletion needs the storage location.
     const DELETION_NEEDS_STORE: bool;
+    /// Whether the data is to go with it.
+    fn deletes_data(&self) -> bool;
 }
 
 macro_rules! part {
@@ -48,15 +53,27 @@ macro_rules! part {
             name: &$row.cluster_name,
             phase: $row.phase,
             reason: $row.reason.as_deref(),
+            stored_until: None,
         }
     };
+}
+
+fn part_of_backup(row: &BackupDetails) -> Part<'_> {
+    let status =
+        row.backup_status_in_cluster.as_ref().filter(|_| row.phase != Some(RowPhase::FailedValidation));
+    let stored_until = status.map(|status| status.expiration.unwrap_or(Timestamp::MAX));
+    Part { stored_until, ..part!(row) }
 }
 
 impl Takes for Backup {
     const DELETION_NEEDS_STORE: bool = true;
 
     fn parts(&self) -> Vec<Part<'_>> {
-        self.status.iter().flat_map(|status| &status.backup_details).map(|row| part!(row)).collect()
+        self.status.iter().flat_map(|status| &status.backup_details).map(part_of_backup).collect()
+    }
+
+    fn deletes_data(&self) -> bool {
+        self.spec.deletion_policy == Some(DeletionPolicy::Delete)
     }
 }
 
@@ -66,6 +83,10 @@ impl Takes for Restore {
     fn parts(&self) -> Vec<Part<'_>> {
         self.status.iter().flat_map(|status| &status.restore_details).map(|row| part!(row)).collect()
     }
+
+    fn deletes_data(&self) -> bool {
+        false
+    }
 }
 
 impl Takes for Migrate {
@@ -74,7 +95,12 @@ impl Takes for Migrate {
     fn parts(&self) -> Vec<Part<'_>> {
         let source = self.status.iter().flat_map(|status| &status.source_cluster_status);
         let targets = self.status.iter().flat_map(|status| &status.target_cluster_status);
-        source.map(|row| part!(row)).chain(targets.map(|row| part!(row))).collect()
+        source.map(part_of_backup).chain(targets.map(|row| part!(row))).collect()
+    }
+
+    fn deletes_data(&self) -> bool {
+        let policy = self.spec.policy.as_ref().and_then(|policy| policy.deletion_policy);
+        policy == Some(DeletionPolicy::Delete)
     }
 }
 
@@ -84,24 +110,32 @@ fn is_leaving<T: Takes>(object: &T) -> bool {
 }
 
 /// What still needs the storage location of clusters of this namespace: one sentence per cluster.
-pub(crate) fn running(hub: &Hub, namespace: &str) -> HashMap<ClusterKey, String> {
+pub(crate) fn uses(hub: &Hub, namespace: &str, now: Timestamp) -> HashMap<ClusterKey, String> {
     let mut all = HashMap::new();
     for object in in_namespace(&hub.backups, namespace) {
-        object.0.iter().for_each(|object| note(&mut all, namespace, object));
+        object.0.iter().for_each(|object| note(&mut all, namespace, object, now));
     }
     for object in in_namespace(&hub.restores, namespace) {
-        object.0.iter().for_each(|object| note(&mut all, namespace, object));
+        object.0.iter().for_each(|object| note(&mut all, namespace, object, now));
     }
     for object in in_namespace(&hub.migrates, namespace) {
-        object.0.iter().for_each(|object| note(&mut all, namespace, object));
+        object.0.iter().for_each(|object| note(&mut all, namespace, object, now));
     }
     all
 }
 
-fn note<T: Takes>(all: &mut HashMap<ClusterKey, String>, namespace: &str, object: &T) {
+fn note<T: Takes>(all: &mut HashMap<ClusterKey, String>, namespace: &str, object: &T, now: Timestamp) {
     let leaving = T::DELETION_NEEDS_STORE && is_leaving(object);
-    let what = if leaving { "is being deleted" } else { "has not ended there" };
-    for part in object.parts().into_iter().filter(|part| leaving || part.is_running()) {
+    let deletes_data = object.deletes_data();
+    for part in object.parts() {
+        let what = match () {
+            () if leaving => "is being deleted",
+            () if part.is_running() => "has not ended there",
+            () if deletes_data && part.stored_until.is_some_and(|until| until > now) => {
+                "is to delete its data there; delete it first, or set its deletionPolicy to `Retain`"
+            }
+            () => continue,
+        };
         all.entry(part.key(namespace))
             .or_insert_with(|| format!("{} `{}` {what}", T::kind(&()), object.name_any()));
     }
@@ -138,7 +172,7 @@ mod tests {
         let object: T =
             serde_json::from_value(json!({"metadata": metadata, "spec": spec(), "status": status})).unwrap();
         let mut all = HashMap::new();
-        note(&mut all, "default", &object);
+        note(&mut all, "default", &object, Timestamp::from_second(1_800_000_000).unwrap());
         let mut said: Vec<_> = all.into_iter().map(|(key, what)| format!("{}: {what}", key.name)).collect();
         said.sort();
         said
@@ -173,6 +207,31 @@ mod tests {
             "targetClusterStatus": [row("runs", "InProgress", "InProgress")],
         });
         assert_eq!(said::<Migrate>(&named, &migrate), ["runs: Migrate `x` has not ended there"]);
+    }
+
+    #[test]
+    fn data_that_is_to_be_deleted_holds_its_cluster_until_it_expires() {
+        let stored = |name: &str, expiration: &str| {
+            let mut row = row(name, "Completed", "Completed");
+            row["backupStatusInCluster"] = json!({"phase": "Completed", "expiration": expiration});
+            row
+        };
+        let rows = json!([
+            stored("kept", "2099-01-01T00:00:00Z"),
+            stored("expired", "2020-01-01T00:00:00Z"),
+            row("never", "Failed", "Failed"),
+        ]);
+        let said = |policy: &str| -> Vec<String> {
+            let mut object =
+                json!({"metadata": {"name": "x"}, "spec": spec(), "status": {"backupDetails": rows}});
+            object["spec"]["deletionPolicy"] = json!(policy);
+            let backup: Backup = serde_json::from_value(object).unwrap();
+            let mut all = HashMap::new();
+            note(&mut all, "default", &backup, Timestamp::from_second(1_800_000_000).unwrap());
+            all.into_keys().map(|key| key.name).collect()
+        };
+        assert_eq!(said("Delete"), ["kept"]);
+        assert!(said("Retain").is_empty());
     }
 
     #[test]

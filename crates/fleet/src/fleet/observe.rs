@@ -96,7 +96,7 @@ pub(super) struct SeenMember {
     /// Another Fleet that has it.
     pub(super) rival: Option<String>,
     /// What still needs the plugin there, where it is to go.
-    pub(super) runs: Option<String>,
+    pub(super) in_use: Option<String>,
     pub(super) contact: SeenContact,
 }
 
@@ -150,10 +150,10 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Nothing that runs holds a clean-up up.
-    pub(super) fn whatever_runs(mut self) -> Self {
+    /// Whatever uses the plugin somewhere holds no clean-up up.
+    pub(super) fn in_use_or_not(mut self) -> Self {
         for member in &mut self.members {
-            member.runs = None;
+            member.in_use = None;
             if let SeenContact::Alive(alive) = &mut member.contact
                 && let Ok(velero) = &mut alive.velero
             {
@@ -179,11 +179,11 @@ pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen
     };
     let left: Vec<_> = rows.iter().map(key_of).filter(|key| !valid.clusters.contains(key)).collect();
     let all = valid.clusters.iter().map(|key| (key, true)).chain(left.iter().map(|key| (key, false)));
-    let running = LazyCell::new(|| usage::running(&ctx.hub, &namespace));
+    let uses = LazyCell::new(|| usage::uses(&ctx.hub, &namespace, ctx.clock.now()));
     let stays = |key: &ClusterKey| ctx.hub.has_cluster(key) && !matches!(valid.plugin, Plugin::Off);
     let members = all
         .map(|(key, listed)| SeenMember {
-            runs: (!listed || !stays(key)).then(|| running.get(key).cloned()).flatten(),
+            in_use: (!listed || !stays(key)).then(|| uses.get(key).cloned()).flatten(),
             key: key.clone(),
             listed,
             recorded: recorded(fleet, key).cloned(),

@@ -37,7 +37,7 @@ pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Err
     };
     let forced = is_forced(fleet);
     let seen = observe::observe(ctx, fleet, &empty);
-    let plan = plan::plan(&empty, if forced { seen.whatever_runs() } else { seen });
+    let plan = plan::plan(&empty, if forced { seen.in_use_or_not() } else { seen });
     apply::apply(ctx, fleet, &plan);
     let is_stuck =
         |row: &FleetClusterStatus| plan.stuck.iter().any(|key| key.kind == row.kind && key.name == row.name);

@@ -46,7 +46,7 @@ pub(super) struct Turn<'a> {
 
 impl Turn<'_> {
     pub(super) fn row(&mut self, member: &SeenMember) -> Option<FleetClusterStatus> {
-        let SeenMember { key, listed, recorded, exists, rival, runs, contact } = member;
+        let SeenMember { key, listed, recorded, exists, rival, in_use, contact } = member;
         let mut row = recorded.clone().unwrap_or_default();
         row.name.clone_from(&key.name);
         row.kind = key.kind;
@@ -68,7 +68,7 @@ impl Turn<'_> {
             SeenContact::Alive(alive) => match self.goal {
                 Goal::Serve(_) | Goal::Faulty if *listed => Some(self.serve(key, row, alive)),
                 Goal::Off | Goal::Serve(_) | Goal::Faulty => {
-                    self.clean_up(key, row, alive, runs.as_deref(), *listed)
+                    self.clean_up(key, row, alive, in_use.as_deref(), *listed)
                 }
             },
         }

@@ -31,7 +31,7 @@ impl Turn<'_> {
         member: &SeenMember,
         row: FleetClusterStatus,
     ) -> Option<FleetClusterStatus> {
-        let SeenMember { key, listed, runs, contact, .. } = member;
+        let SeenMember { key, listed, in_use, contact, .. } = member;
         let missing = |row| {
             let message = format!("there is no {key}; create it or take it off spec.clusters");
             listed.then(|| not_ready(row, Reason::ClusterNotFound, message))
@@ -46,7 +46,7 @@ impl Turn<'_> {
                 missing(row)
             }
             SeenContact::Alive(alive) => self
-                .clean_up(key, row.clone(), alive, runs.as_deref(), false)
+                .clean_up(key, row.clone(), alive, in_use.as_deref(), false)
                 .or_else(|| missing(FleetClusterStatus { backup: None, ..row })),
         }
     }
@@ -62,7 +62,7 @@ impl Turn<'_> {
         key: &ClusterKey,
         mut row: FleetClusterStatus,
         alive: &SeenAlive,
-        runs: Option<&str>,
+        in_use: Option<&str>,
         listed: bool,
     ) -> Option<FleetClusterStatus> {
         row.ready = true;
@@ -71,8 +71,8 @@ impl Turn<'_> {
         if row.backup.is_none() {
             return Some(row);
         }
-        if let Some(runs) = runs {
-            return Some(not_ready(row, Reason::MemberCleanupPending, runs));
+        if let Some(why) = in_use {
+            return Some(not_ready(row, Reason::MemberCleanupPending, why));
         }
         let left = match &alive.velero {
             Err(_) if alive.settled.is_some() => {

@@ -126,7 +126,7 @@ fn member(name: &str, contact: SeenContact) -> SeenMember {
         recorded: None,
         exists: true,
         rival: None,
-        runs: None,
+        in_use: None,
         contact,
     }
 }

@@ -47,7 +47,7 @@ fn earlier_locations_go_with_the_current_one_and_mounts_stay() {
 
 #[test]
 fn nothing_is_removed_while_something_runs_there() {
-    let busy = SeenMember { runs: Some("Backup `b` runs".into()), ..left(reached(all_written())) };
+    let busy = SeenMember { in_use: Some("Backup `b` runs".into()), ..left(reached(all_written())) };
     let plan = decide(Plugin::Off, vec![busy]);
     assert_eq!(reason(&plan), Some("MemberCleanupPending"));
     assert_eq!(plan.rows[0].message.as_deref(), Some("Backup `b` runs"));
