@@ -47,8 +47,6 @@ const OWN_WRITES: [&str; 3] = [ERASE, UNSCHEDULE, MARK];
 const AT_ONCE: usize = 8;
 /// Names of clusters in a message.
 const NAMES_SHOWN: usize = 3;
-/// Bytes of the reason in a message.
-const WHY_SHOWN: usize = 100;
 /// Names of clusters in an event, which must not exceed a kilobyte.
 const NAMES_IN_EVENT: usize = 10;
 
@@ -246,14 +244,14 @@ fn wake(ctx: &Ctx, owner: &Owner) -> impl FnOnce() + Send + 'static {
 fn waiting(pass: &Pass, goal: Goal, forced: bool) -> Verdict {
     if let Some(first) = pass.refused.first() {
         let message = format!(
-            "Velero does not delete {first}; mend that, or set spec.deletionPolicy to `Retain` to leave the data"
+            "Velero does not delete everything; mend the cause, or set spec.deletionPolicy to `Retain` to leave the data; \
+             {first}"
         );
         return Verdict::underway(Reason::DeletionRefused, message);
     }
     let all = pass.away.iter().filter(|_| !forced).chain(&pass.waiting);
     let names: Vec<_> = all.clone().map(|(cluster, _)| cluster.clone()).collect();
-    let why = all.clone().next().map(|(cluster, why)| format!("{cluster}: {}", cut(why))).unwrap_or_default();
-    let mut message = format!("waiting for {} ({why})", text::some_of(&names, NAMES_SHOWN));
+    let mut message = format!("waiting for {}", text::some_of(&names, NAMES_SHOWN));
     if !pass.away.is_empty() && !forced {
         message.push_str(&format!(
             "; annotate `{}: \"true\"` to give up on what is out of reach",
@@ -263,12 +261,11 @@ fn waiting(pass: &Pass, goal: Goal, forced: bool) -> Verdict {
             message.push_str(", or set spec.deletionPolicy to `Retain`");
         }
     }
+    // Last, because it is what may be cut off.
+    if let Some((cluster, why)) = all.clone().next() {
+        message.push_str(&format!("; {cluster}: {why}"));
+    }
     Verdict::underway(Reason::MemberCleanupPending, message)
-}
-
-/// The beginning of a reason, so that the remedy behind it is not cut off.
-fn cut(why: &str) -> &str {
-    &why[..why.floor_char_boundary(WHY_SHOWN)]
 }
 
 /// Says what stays behind: in full in the log, in an event as far as there is room.

@@ -20,8 +20,6 @@ use crate::text;
 
 /// How many names a message holds.
 const NAMES_SHOWN: usize = 3;
-/// How much of the first reason a message holds, in bytes.
-const WHY_SHOWN: usize = 130;
 
 pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Error> {
     if !fleet.finalizers().iter().any(|held| held == names::FLEET_FINALIZER) {
@@ -62,13 +60,14 @@ pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Err
 
 fn waiting(rows: &[FleetClusterStatus], forced: bool) -> Verdict {
     let names: Vec<_> = rows.iter().map(|row| row.name.clone()).collect();
-    let why = rows.iter().find_map(|row| row.message.as_deref().map(|why| format!(" ({}: {why})", row.name)));
-    let why = why.unwrap_or_default();
-    let why = &why[..why.floor_char_boundary(WHY_SHOWN)];
-    let mut message = format!("waiting for the clean-up of {}{why}", text::some_of(&names, NAMES_SHOWN));
+    let mut message = format!("waiting for the clean-up of {}", text::some_of(&names, NAMES_SHOWN));
     if !forced {
         let annotation = names::FORCE_DELETE_ANNOTATION;
         message.push_str(&format!("; annotate `{annotation}: \"true\"` to give up on what is out of reach"));
+    }
+    // Last, because it is what may be cut off.
+    if let Some((name, why)) = rows.iter().find_map(|row| Some((&row.name, row.message.as_deref()?))) {
+        message.push_str(&format!("; {name}: {why}"));
     }
     Verdict::underway(Reason::MemberCleanupPending, message)
 }
