@@ -84,7 +84,7 @@ reasons! {
     SourceUnreadable: "The target has no way to the place where the source's backup is stored.",
     DeletionRefused: "Velero did not delete the backup; the message holds its words.",
     MembersUnready: "Not all members are ready; the message names them.",
-    MemberCleanupPending: "Deletion waits for a member that is out of reach to be cleaned up.",
+    MemberCleanupPending: "Something of ours is still in a member that is to be left; the message says what it waits for.",
 }
 
 impl std::fmt::Display for Reason {

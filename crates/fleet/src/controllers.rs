@@ -122,20 +122,15 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     watches.secrets();
 
     let controllers = TaskTracker::new();
-    let start = Start { ctx: &ctx, tasks: &controllers, shutdown: &shutdown };
-    let (hub, wakes) = (&ctx.hub, &ctx.router.wakes);
-    start.controller(&hub.attached, &wakes.attached, crate::cluster::reconcile_attached);
-    start.controller(&hub.provisioned, &wakes.provisioned, crate::cluster::reconcile_provisioned);
-    start.controller(&hub.fleets, &wakes.fleets, crate::fleet::reconcile);
-    start.controller(&hub.backups, &wakes.backups, crate::backup::reconcile);
-    start.controller(&hub.restores, &wakes.restores, crate::restore::reconcile);
-    start.controller(&hub.migrates, &wakes.migrates, crate::migrate::reconcile);
-    controllers.close();
-
     tokio::select! {
-        () = known(hub) => ready(),
+        // First everything must be known: an object that is not listed yet would be taken for one that is gone.
+        () = known(&ctx.hub) => {
+            Start { ctx: &ctx, tasks: &controllers, shutdown: &shutdown }.all();
+            ready();
+        }
         () = shutdown.cancelled() => {}
     }
+    controllers.close();
     shutdown.cancelled().await;
     drain(&controllers, &work).await;
     watches.stop.cancel();
@@ -286,6 +281,16 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
+    fn all(&self) {
+        let (hub, wakes) = (&self.ctx.hub, &self.ctx.router.wakes);
+        self.controller(&hub.attached, &wakes.attached, crate::cluster::reconcile_attached);
+        self.controller(&hub.provisioned, &wakes.provisioned, crate::cluster::reconcile_provisioned);
+        self.controller(&hub.fleets, &wakes.fleets, crate::fleet::reconcile);
+        self.controller(&hub.backups, &wakes.backups, crate::backup::reconcile);
+        self.controller(&hub.restores, &wakes.restores, crate::restore::reconcile);
+        self.controller(&hub.migrates, &wakes.migrates, crate::migrate::reconcile);
+    }
+
     fn controller<K, F>(
         &self,
         store: &Store<Guarded<K>>,

@@ -152,6 +152,39 @@ fn a_hub_killed_between_any_two_writes_goes_on_and_does_nothing_twice() -> Outco
 }
 
 #[test]
+fn k45_a_hub_killed_between_any_two_writes_of_a_deletion_leaves_no_data_behind() -> Outcome {
+    in_turn(async |lab| {
+        let mut serving = serve(lab).await?;
+        let tenant = fleet(lab, "any-deletion").await?;
+        serving.terminate(ENDED_WITHIN)?;
+        let mut spec = backup_spec(&tenant);
+        spec["deletionPolicy"] = json!("Delete");
+        let backups = tenant.all::<Backup>();
+        for n in 0..ENOUGH {
+            let name = format!("goes-after-{n}");
+            let uid = tenant.create::<Backup>(&name, spec.clone()).await?.uid().unwrap_or_default();
+            let completed = async { Ok(backups.until_phase(&name, "Completed").await.map(drop)?) };
+            live(lab, ENOUGH, completed).await?;
+            assert_eq!(children::<velero::Backup>(lab, &uid).await?.len(), MEMBERS);
+
+            backups.delete(&name).await?;
+            let gone = async || Ok(backups.until_gone(&name).await?);
+            let died = live(lab, n, gone()).await?;
+            live(lab, ENOUGH, gone()).await?;
+            assert_eq!(children::<velero::Backup>(lab, &uid).await?, BTreeSet::new(), "{name}");
+            let stored = lab.s3().list(tenant.name()).await?;
+            assert!(!stored.iter().any(|key| key.contains(&name)), "{name}: {stored:?}");
+            if !died {
+                // At the least: one request in each member, end.
+                assert!(n > MEMBERS, "only {n} writes of a deletion were seen");
+                return Ok(());
+            }
+        }
+        bail!("no end of writes")
+    })
+}
+
+#[test]
 fn a_killed_process_is_followed_by_one_that_finishes_what_runs() -> Outcome {
     in_turn(async |lab| {
         let mut serving = serve(lab).await?;
