@@ -178,13 +178,13 @@ fn k39_a_backup_takes_nothing_along_that_is_called_alike() -> Outcome {
     })
 }
 
-/// A schedule of the tenant's only cluster that never comes due, with a Velero Schedule in member 1; its UID and the
+/// A schedule of the tenant's only cluster that comes due at new year, with a Velero Schedule in member 1; its UID and the
 /// name of the Schedule.
 async fn scheduled(stage: &Stage, tenant: &Tenant<'_>, policy: &str) -> anyhow::Result<(String, String)> {
     let cluster = tenant.attach(1).await?;
     tenant.fleet(&[&cluster], None).await?;
     let mut spec = spec(tenant, policy);
-    spec["schedule"] = json!("0 0 30 2 *");
+    spec["schedule"] = json!("0 0 1 1 *");
     let uid = tenant.create::<Backup>("b", spec).await?.uid().context("no uid")?;
     let backups = tenant.all::<Backup>();
     backups.until("b", "a phase", |b| b.status.as_ref().is_some_and(|s| s.phase.is_some())).await?;
@@ -193,7 +193,7 @@ async fn scheduled(stage: &Stage, tenant: &Tenant<'_>, policy: &str) -> anyhow::
     let (labels, annotations) = of_owner(tenant, &uid);
     let schedule: Schedule = serde_json::from_value(json!({
         "metadata": {"name": name, "labels": labels, "annotations": annotations},
-        "spec": {"schedule": "0 0 30 2 *", "template": {"storageLocation": "default"}},
+        "spec": {"schedule": "0 0 1 1 *", "template": {"storageLocation": "default"}},
     }))?;
     match in_member::<Schedule>(stage.lab.member(1))?.create(&schedule).await {
         Err(error) if error.refusal().is_some_and(|why| why.contains("already exists")) => {}
