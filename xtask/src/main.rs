@@ -23,7 +23,7 @@ enum Task {
     /// Real clusters, Velero and object storage on this machine.
     #[command(subcommand)]
     Lab(lab::Lab),
-    /// Walk the documentation's story on real components.
+    /// Walk the user's guide on real components, block by block.
     Walkthrough,
     /// Run every test that this machine can run, and say which it can't.
     Test,

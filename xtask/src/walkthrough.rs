@@ -1,4 +1,4 @@
-//! `cargo xtask walkthrough`: the documentation's story on real components.
+//! `cargo xtask walkthrough`: the user's guide, run block by block on real components.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -17,7 +17,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let lab =
         Lab::start_named(None, spec, &|line| println!("     {line}")).context("cannot start the lab")?;
     println!("ok   {:6.1} s  a hub, two members with Velero, and MinIO run", began.elapsed().as_secs_f64());
-    walk(&lab, &program, &root().join("examples"), &|line| println!("{line}"))?;
+    walk(&lab, &program, &root(), &|line| println!("{line}"))?;
     println!("\nall steps passed in {:.0} s", began.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }

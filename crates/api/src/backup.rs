@@ -26,8 +26,9 @@ kind! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupSpec {
-    /// Cron expression of five fields; empty means once, at once.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Cron expression as the Velero in the members reads it; empty means once, at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::cron")]
     pub schedule: Option<String>,
     /// The clusters that are backed up.
     pub destination: Destination,
@@ -63,11 +64,17 @@ impl BackupSpec {
 /// Clusters of a Fleet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.fleet != ''",
+    "message": "fleet must be the name of a Fleet in this namespace",
+}]))]
 pub struct Destination {
     /// Name of a Fleet in the same namespace.
+    #[schemars(length(max = 253))]
     pub fleet: String,
     /// Clusters of that Fleet. Without them, and without a selector, all of its clusters are meant.
     #[serde(default, deserialize_with = "encoding::null_as_empty", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::cluster_references")]
     pub clusters: Vec<ClusterReference>,
     /// Clusters of that Fleet by the labels of their objects, in addition to `clusters`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,8 +90,8 @@ pub struct BackupPolicy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_filter: Option<ResourceFilter>,
     /// How long the backup is kept, as a Go duration such as `720h`; absent means Velero's default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = schema::GO_DURATION))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::ttl")]
     pub ttl: Option<String>,
     /// Per type the resources to take first: a comma-separated list of `namespace/name`.
     #[serde(

@@ -72,13 +72,24 @@ impl<'de> Deserialize<'de> for ClusterKind {
 /// A reference to a cluster object, in the form of a core/v1 ObjectReference. Only `kind` and `name` are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+#[schemars(extend("x-kubernetes-map-type" = "atomic", "x-kubernetes-validations" = [
+    {
+        "rule": "!has(self.kind) || self.kind in ['', 'AttachedCluster', 'Cluster']",
+        "message": "kind must be AttachedCluster or Cluster; empty means Cluster",
+    },
+    {
+        "rule": "has(self.name) && self.name != ''",
+        "message": "name must be that of a cluster object",
+    },
+]))]
 pub struct ClusterReference {
     /// `AttachedCluster` or `Cluster`; empty means `Cluster`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
     pub kind: Option<String>,
     /// Name of the cluster object.
     #[serde(default, deserialize_with = "encoding::null_as_empty", skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 253))]
     pub name: String,
     /// Accepted and ignored: the namespace is always that of the Fleet.
     #[serde(skip_serializing_if = "Option::is_none")]

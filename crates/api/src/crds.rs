@@ -30,32 +30,58 @@ pub const CATEGORY: &str = "kurator-dev";
 type Column = (&'static str, &'static str, &'static str);
 
 /// A CEL rule on the whole object: rule, message.
-type Rule = (&'static str, &'static str);
+type Rule = (String, &'static str);
 
 const PHASE: Column = ("Phase", "string", ".status.phase");
 
-/// A one-time Backup is fixed once it runs, apart from `paused`; a schedule may change at any time.
-const FIXED_BACKUP: Rule = (
-    "!has(oldSelf.status) || !has(oldSelf.status.startTimestamp) || !has(oldSelf.spec) \
-     || (has(oldSelf.spec.schedule) && oldSelf.spec.schedule != '') \
-     || (has(self.spec) && self.spec.destination == oldSelf.spec.destination \
-     && (!has(self.spec.schedule) || self.spec.schedule == '') \
-     && has(self.spec.policy) == has(oldSelf.spec.policy) \
-     && (!has(self.spec.policy) || self.spec.policy == oldSelf.spec.policy))",
-    "a one-time Backup can't be changed once it has started; create a new Backup",
-);
+/// A one-time Backup is fixed once it runs, apart from `paused` and `deletionPolicy`; a schedule may change at any time.
+fn fixed_backup() -> Rule {
+    let same = same("spec", &["destination", "policy"]);
+    let rule = format!(
+        "{NOT_STARTED} || (has(oldSelf.spec.schedule) && oldSelf.spec.schedule != '') \
+         || (has(self.spec) && {same} && (!has(self.spec.schedule) || self.spec.schedule == ''))"
+    );
+    (rule, "a one-time Backup can't be changed once it has started; create a new Backup")
+}
 
-const FIXED_RESTORE: Rule = (
-    "!has(oldSelf.status) || !has(oldSelf.status.startTimestamp) || !has(oldSelf.spec) \
-     || (has(self.spec) && self.spec == oldSelf.spec)",
-    "a Restore can't be changed once it has started; create a new Restore",
-);
+fn fixed_restore() -> Rule {
+    let rule = format!("{NOT_STARTED} || (has(self.spec) && self.spec == oldSelf.spec)");
+    (rule, "a Restore can't be changed once it has started; create a new Restore")
+}
 
-const FIXED_MIGRATE: Rule = (
-    "!has(oldSelf.status) || !has(oldSelf.status.startTimestamp) || !has(oldSelf.spec) \
-     || (has(self.spec) && self.spec == oldSelf.spec)",
-    "a Migrate can't be changed once it has started; create a new Migrate",
-);
+/// What decides on waiting and on clean-up may change; what is migrated, from where to where, may not.
+fn fixed_migrate() -> Rule {
+    let clusters = same("spec", &["sourceCluster", "targetCluster"]);
+    let fixed = [
+        "resourceFilter",
+        "orderedResources",
+        "namespaceMapping",
+        "migrateStatus",
+        "preserveNodePorts",
+        "ttl",
+    ];
+    let absent = fixed.map(|field| format!("!has(self.spec.policy.{field})")).join(" && ");
+    let was_absent = fixed.map(|field| format!("!has(oldSelf.spec.policy.{field})")).join(" && ");
+    let policy = format!(
+        "(has(self.spec.policy) && has(oldSelf.spec.policy) ? ({}) \
+         : ((!has(self.spec.policy) || ({absent})) && (!has(oldSelf.spec.policy) || ({was_absent}))))",
+        same("spec.policy", &fixed)
+    );
+    let rule = format!("{NOT_STARTED} || (has(self.spec) && {clusters} && {policy})");
+    (rule, "a Migrate can't be changed once it has started; create a new Migrate")
+}
+
+/// An object that has not started may change in any way.
+const NOT_STARTED: &str = "!has(oldSelf.status) || !has(oldSelf.status.startTimestamp) || !has(oldSelf.spec)";
+
+/// Whether these fields below `path` are as they were, or absent as they were.
+fn same(path: &str, fields: &[&str]) -> String {
+    let same = |field| {
+        let (now, before) = (format!("self.{path}.{field}"), format!("oldSelf.{path}.{field}"));
+        format!("has({now}) == has({before}) && (!has({now}) || {now} == {before})")
+    };
+    fields.iter().map(same).collect::<Vec<_>>().join(" && ")
+}
 
 /// Every kind of the hub.
 #[must_use]
@@ -72,12 +98,12 @@ pub fn all() -> Vec<apiext::CustomResourceDefinition> {
         ),
         define::<AttachedCluster>("A cluster attached by its kubeconfig.", &[ready], &[]),
         define::<Cluster>("A cluster made through Cluster API.", &[infra, version, PHASE], &[]),
-        define::<Backup>("A backup of clusters of a Fleet.", &[schedule, PHASE], &[FIXED_BACKUP]),
-        define::<Restore>("A restore of a Backup.", &[PHASE], &[FIXED_RESTORE]),
+        define::<Backup>("A backup of clusters of a Fleet.", &[schedule, PHASE], &[fixed_backup()]),
+        define::<Restore>("A restore of a Backup.", &[PHASE], &[fixed_restore()]),
         define::<Migrate>(
             "A migration of resources from one cluster into others.",
             &[PHASE],
-            &[FIXED_MIGRATE],
+            &[fixed_migrate()],
         ),
     ]
 }

@@ -23,6 +23,10 @@ kind! {
 /// What is migrated, from where to where.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.sourceCluster.clusters) || size(self.sourceCluster.clusters) <= 1",
+    "message": "sourceCluster must name one cluster; migrate from several with a Migrate each",
+}]))]
 pub struct MigrateSpec {
     /// Where the resources come from; must come to exactly one cluster.
     pub source_cluster: Destination,
@@ -54,6 +58,7 @@ pub struct MigratePolicy {
         deserialize_with = "encoding::null_as_empty",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
+    #[schemars(schema_with = "schema::namespace_mapping")]
     pub namespace_mapping: BTreeMap<String, String>,
     /// Types whose status is restored too; absent means none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,8 +70,8 @@ pub struct MigratePolicy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_partially_failed: Option<bool>,
     /// How long the backup in the source is kept, as a Go duration such as `24h`; absent means Velero's default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = schema::GO_DURATION))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::ttl")]
     pub ttl: Option<String>,
     /// What becomes of the backup in the source when this object is deleted; absent means `Retain`.
     #[serde(skip_serializing_if = "Option::is_none")]

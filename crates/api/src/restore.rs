@@ -23,8 +23,19 @@ kind! {
 /// Which Backup is restored, where and how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "self.backupName != ''",
+        "message": "backupName must be the name of a Backup in this namespace",
+    },
+    {
+        "rule": "!has(self.backupNameInCluster) || self.backupNameInCluster == '' || has(self.destination)",
+        "message": "backupNameInCluster needs destination, which says in which clusters it is restored",
+    },
+]))]
 pub struct RestoreSpec {
     /// Name of a Backup in the same namespace. Of a scheduled one the newest complete run is taken.
+    #[schemars(length(max = 253))]
     pub backup_name: String,
     /// Name of a Velero Backup to restore in each cluster instead of the one that the hub's Backup stands for. Reaches
     /// what a Backup made that is no longer on the hub; `destination` must then say where.
@@ -52,6 +63,7 @@ pub struct RestorePolicy {
         deserialize_with = "encoding::null_as_empty",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
+    #[schemars(schema_with = "schema::namespace_mapping")]
     pub namespace_mapping: BTreeMap<String, String>,
     /// Types whose status is restored too; absent means none.
     #[serde(skip_serializing_if = "Option::is_none")]

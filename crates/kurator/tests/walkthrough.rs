@@ -1,4 +1,4 @@
-//! The documentation's story, walked on real components from a namespace named `default`.
+//! The user's guide, run block by block on real components.
 
 use std::path::Path;
 
@@ -6,9 +6,9 @@ use kurator_testkit::walkthrough::walk;
 use kurator_testkit::{Lab, LabSpec};
 
 #[test]
-fn the_documentations_story_ends_with_every_object_back() -> anyhow::Result<()> {
+fn the_guide_does_what_it_says() -> anyhow::Result<()> {
     let lab = Lab::shared(LabSpec { members: 2, velero: true, s3: true })?;
     let kurator = Path::new(env!("CARGO_BIN_EXE_kurator"));
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    Ok(walk(lab, kurator, &examples, &|_step| {})?)
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    Ok(walk(lab, kurator, &root, &|_step| {})?)
 }

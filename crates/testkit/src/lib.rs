@@ -21,6 +21,7 @@
 
 pub mod binaries;
 pub mod fixtures;
+pub mod guide;
 pub mod wait;
 pub mod walkthrough;
 

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterKind, ClusterReference};
 use crate::condition::Condition;
-use crate::encoding;
 use crate::kind::kind;
+use crate::{encoding, schema};
 
 pub use backup::{BackupPlugin, BackupStorage, Installer, Layout, StorageLocation};
 pub use other::{
@@ -34,6 +34,7 @@ kind! {
 pub struct FleetSpec {
     /// The members: cluster objects in the Fleet's namespace.
     #[serde(default, deserialize_with = "encoding::null_as_empty", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::cluster_references")]
     pub clusters: Vec<ClusterReference>,
     /// What is installed on every member.
     #[serde(skip_serializing_if = "Option::is_none")]

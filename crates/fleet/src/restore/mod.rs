@@ -3,6 +3,7 @@
 //! Each cluster goes as soon as its own source is there; one that is out of reach holds up no other.
 //! Which run is restored is chosen once per cluster and written down. A finished Restore never runs again.
 
+mod filter;
 mod observe;
 mod release;
 mod template;

@@ -5,6 +5,7 @@ use kurator_api::filter::ResourceFilter;
 use kurator_api::restore::RestorePolicy;
 use kurator_api::velero;
 
+use super::filter::{self, Types};
 use super::validate::ValidRestore;
 
 /// All types of velero.io. An unfiltered backup holds the cluster's own Velero objects; restoring them
@@ -25,22 +26,13 @@ const VELERO_TYPES: [&str; 13] = [
     "volumesnapshotlocations.velero.io",
 ];
 
-/// Everything of the policy that Velero is told, on every member alike.
-pub(super) fn spec(policy: Option<&RestorePolicy>) -> velero::RestoreSpec {
+/// Everything of the policy that Velero is told, on every member alike; or every reason why it can't be.
+pub(super) fn spec(policy: Option<&RestorePolicy>) -> Result<velero::RestoreSpec, Vec<String>> {
     let filter = policy.and_then(|policy| policy.resource_filter.clone()).unwrap_or_default();
+    let Types { included: included_resources, excluded: mut excluded_resources, cluster_scoped } =
+        filter::types(&filter)?;
     let ResourceFilter {
-        included_namespaces,
-        excluded_namespaces,
-        included_resources,
-        mut excluded_resources,
-        include_cluster_resources,
-        // Velero's Restore has no such lists; `validate` has refused them.
-        included_cluster_scoped_resources: _,
-        excluded_cluster_scoped_resources: _,
-        included_namespace_scoped_resources: _,
-        excluded_namespace_scoped_resources: _,
-        label_selector,
-        or_label_selectors,
+        included_namespaces, excluded_namespaces, label_selector, or_label_selectors, ..
     } = filter;
     for velero_type in VELERO_TYPES {
         if !excluded_resources.iter().any(|excluded| excluded == velero_type) {
@@ -48,12 +40,12 @@ pub(super) fn spec(policy: Option<&RestorePolicy>) -> velero::RestoreSpec {
         }
     }
     let preserved = policy.and_then(|policy| policy.preserve_status.as_ref());
-    velero::RestoreSpec {
+    Ok(velero::RestoreSpec {
         included_namespaces,
         excluded_namespaces,
         included_resources,
         excluded_resources,
-        include_cluster_resources,
+        include_cluster_resources: cluster_scoped,
         label_selector,
         or_label_selectors,
         namespace_mapping: policy.map(|policy| policy.namespace_mapping.clone()).unwrap_or_default(),
@@ -64,7 +56,7 @@ pub(super) fn spec(policy: Option<&RestorePolicy>) -> velero::RestoreSpec {
             ..velero::StatusFilter::default()
         }),
         ..velero::RestoreSpec::default()
-    }
+    })
 }
 
 pub(super) fn velero_restore(
@@ -84,12 +76,15 @@ mod tests {
 
     fn rendered(policy: serde_json::Value) -> serde_json::Value {
         let policy: RestorePolicy = serde_json::from_value(policy).unwrap();
-        serde_json::to_value(spec(Some(&policy))).unwrap()
+        serde_json::to_value(spec(Some(&policy)).unwrap()).unwrap()
     }
 
     #[test]
     fn every_restore_leaves_out_all_of_velero() {
-        assert_eq!(serde_json::to_value(spec(None)).unwrap(), json!({"excludedResources": VELERO_TYPES}));
+        assert_eq!(
+            serde_json::to_value(spec(None).unwrap()).unwrap(),
+            json!({"excludedResources": VELERO_TYPES})
+        );
     }
 
     #[test]

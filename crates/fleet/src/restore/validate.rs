@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use kurator_api::backup::{Backup, BackupDetails, RowPhase};
 use kurator_api::cluster::ClusterKey;
-use kurator_api::filter::ResourceFilter;
 use kurator_api::fleet::Fleet;
 use kurator_api::names::ChildKind;
 use kurator_api::reason::Reason;
@@ -55,7 +54,14 @@ pub(super) fn validate(
     let source = source.and_then(|backup| backup.0.as_ref().ok());
     let owner = owner(restore, source, hub);
     let namespace = owner.namespace.clone();
-    let run = match Started::begun(&owner, &restore.said()) {
+    let begun = Started::begun(&owner, &restore.said());
+    let template = match template::spec(restore.spec.policy.as_ref()) {
+        Ok(template) => template,
+        // Kurator let pass what Velero can't do, and its runs are over.
+        Err(_) if begun.as_ref().is_some_and(Started::is_over) => velero::RestoreSpec::default(),
+        Err(problems) => return Err(Unfit::stalled(Reason::InvalidSpec, &problems)),
+    };
+    let run = match begun {
         Some(begun) => begun,
         None => {
             let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
@@ -65,7 +71,6 @@ pub(super) fn validate(
     let rows = source.and_then(|backup| backup.status.as_ref()).map(|status| status.backup_details.clone());
     let source_rows =
         rows.unwrap_or_default().into_iter().map(|row| (row.cluster(&namespace), row)).collect();
-    let template = template::spec(restore.spec.policy.as_ref());
     Ok(ValidRestore { run, template, source: source.cloned(), source_rows })
 }
 
@@ -83,12 +88,6 @@ fn first_look(
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
 ) -> Result<Vec<ClusterKey>, Unfit> {
     let named = &restore.spec.backup_name;
-    let policy = restore.spec.policy.as_ref();
-    let problems =
-        policy.and_then(|policy| policy.resource_filter.as_ref()).map(filter_problems).unwrap_or_default();
-    if !problems.is_empty() {
-        return Err(Unfit::stalled(Reason::InvalidSpec, &problems));
-    }
     let Some(source) = source else {
         let message = format!(
             "spec.backupName: there is no Backup `{named}` in this namespace; create it or name another"
@@ -178,30 +177,4 @@ fn covered(source: &Backup) -> Vec<ClusterKey> {
 fn source_row<'a>(source: &'a Backup, key: &ClusterKey) -> Option<&'a BackupDetails> {
     let rows = &source.status.as_ref()?.backup_details;
     rows.iter().find(|row| row.cluster_kind == key.kind && row.cluster_name == key.name)
-}
-
-fn filter_problems(filter: &ResourceFilter) -> Vec<String> {
-    let mut problems: Vec<_> =
-        filter.conflicts().into_iter().map(|text| format!("spec.policy.resourceFilter: {text}")).collect();
-    let ResourceFilter {
-        included_cluster_scoped_resources,
-        excluded_cluster_scoped_resources,
-        included_namespace_scoped_resources,
-        excluded_namespace_scoped_resources,
-        ..
-    } = filter;
-    for (field, list) in [
-        ("includedClusterScopedResources", included_cluster_scoped_resources),
-        ("excludedClusterScopedResources", excluded_cluster_scoped_resources),
-        ("includedNamespaceScopedResources", included_namespace_scoped_resources),
-        ("excludedNamespaceScopedResources", excluded_namespace_scoped_resources),
-    ] {
-        if !list.is_empty() {
-            problems.push(format!(
-                "spec.policy.resourceFilter.{field}: Velero's restores have no such filter; use includedResources, \
-                 excludedResources and includeClusterResources"
-            ));
-        }
-    }
-    problems
 }

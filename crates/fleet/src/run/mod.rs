@@ -160,6 +160,12 @@ impl<S: Clone> Started<S> {
         begun.then(|| Self::again(owner.clone(), said))
     }
 
+    /// Whether every cluster has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.recorded.len() == self.clusters.len()
+            && self.recorded.values().all(|row| row.phase.is_terminal())
+    }
+
     /// As [`Started::begun`] of a run that may not have: without rows there is no cluster.
     pub(crate) fn again<D: Details<Status = S>>(owner: Owner, said: &Said<D>) -> Self {
         let clusters: Vec<_> = said.details.iter().map(|row| row.cluster(&owner.namespace)).collect();

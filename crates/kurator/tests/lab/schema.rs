@@ -21,7 +21,7 @@ async fn refused_change<K: Object>(tenant: &Tenant<'_>, name: &str, spec: Value)
 }
 
 #[test]
-fn a_started_backup_and_its_restore_are_fixed_but_for_the_pause() -> Outcome {
+fn a_started_backup_and_its_restore_are_fixed_but_for_pause_and_clean_up() -> Outcome {
     on_stage(async |stage| {
         let tenant = stage.tenant("fixed").await?;
         sow(stage.lab.member(1), "fixed").await?;
@@ -49,7 +49,8 @@ fn a_started_backup_and_its_restore_are_fixed_but_for_the_pause() -> Outcome {
             let sentence = "a one-time Backup can't be changed once it has started; create a new Backup";
             assert!(said.contains(sentence), "{change}: {said}");
         }
-        tenant.all::<Backup>().merge("b", json!({"spec": {"paused": true}})).await?;
+        let free = json!({"spec": {"paused": true, "deletionPolicy": "Delete"}});
+        tenant.all::<Backup>().merge("b", free).await?;
 
         let said = refused_change::<Restore>(&tenant, "r", json!({"backupName": "other"})).await?;
         assert!(
@@ -61,7 +62,7 @@ fn a_started_backup_and_its_restore_are_fixed_but_for_the_pause() -> Outcome {
 }
 
 #[test]
-fn a_started_migrate_is_fixed() -> Outcome {
+fn a_started_migrate_is_fixed_but_for_what_decides_on_waiting_and_clean_up() -> Outcome {
     on_stage(async |stage| {
         let tenant = stage.tenant("fixed-migrate").await?;
         let one = |name: &str| json!({"fleet": "f", "clusters": [{"kind": "AttachedCluster", "name": name}]});
@@ -72,6 +73,10 @@ fn a_started_migrate_is_fixed() -> Outcome {
             said.contains("a Migrate can't be changed once it has started; create a new Migrate"),
             "{said}"
         );
+        let policy = json!({"allowPartiallyFailed": true, "deletionPolicy": "Delete"});
+        tenant.all::<Migrate>().merge("m", json!({"spec": {"policy": policy}})).await?;
+        let said = refused_change::<Migrate>(&tenant, "m", json!({"policy": {"ttl": "1h"}})).await?;
+        assert!(said.contains("a Migrate can't be changed once it has started"), "{said}");
         Ok(())
     })
 }
@@ -100,7 +105,7 @@ fn meaningless_policies() -> [(Value, &'static str); 5] {
             ),
             "labelSelector and orLabelSelectors can't be combined; use one of them",
         ),
-        (json!({"ttl": "30d"}), "spec.policy.ttl: Invalid value: \"30d\""),
+        (json!({"ttl": "30d"}), "ttl must be a duration such as 720h or 90m; write days as hours"),
     ]
 }
 
@@ -115,6 +120,93 @@ fn n4_a_policy_that_velero_could_not_follow_is_refused_by_field() -> Outcome {
             assert!(said.contains("spec.policy"), "{policy}: {said}");
         }
         Ok(())
+    })
+}
+
+const FLEET: &str = "fleet must be the name of a Fleet in this namespace";
+const KIND: &str = "kind must be AttachedCluster or Cluster; empty means Cluster";
+const NAME: &str = "name must be that of a cluster object";
+
+async fn refuses<K: Object>(tenant: &Tenant<'_>, table: &[(Value, &str)]) -> Outcome {
+    for (spec, expected) in table {
+        let said = refusal(tenant.create::<K>("refused", spec.clone()).await)?;
+        assert!(said.contains(expected), "{spec}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn k25_a_schedule_that_no_cron_can_read_is_refused_and_descriptors_are_not() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("k25").await?;
+        let scheduled =
+            |schedule: &str| json!({"destination": {"fleet": "f"}, "schedule": schedule, "paused": true});
+        let sentence = "schedule must have five fields (minute, hour, day of month, month, day of week), or be a \
+            descriptor such as @daily or @every 6h";
+        for wrong in ["daily", "* * * *", "0 * * * * *", "TZ=UTC"] {
+            refuses::<Backup>(&tenant, &[(scheduled(wrong), sentence)]).await?;
+        }
+        let good =
+            ["0 0 * * *", "@daily", "@every 6h", "CRON_TZ=Europe/Berlin 30 2 * * 1-5", " 5/15  * * * ? "];
+        for (index, schedule) in good.into_iter().enumerate() {
+            tenant.create::<Backup>(&format!("good-{index}"), scheduled(schedule)).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn clusters_that_cannot_be_meant_are_refused_by_field() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("references").await?;
+        let to = |clusters: Value| json!({"destination": {"fleet": "f", "clusters": clusters}});
+        refuses::<Backup>(
+            &tenant,
+            &[
+                (json!({"destination": {"fleet": ""}}), FLEET),
+                (to(json!([{"kind": "Pod", "name": "x"}])), KIND),
+                (to(json!([{"kind": "Cluster"}])), NAME),
+            ],
+        )
+        .await
+    })
+}
+
+#[test]
+fn restores_and_migrates_that_cannot_be_meant_are_refused_by_field() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("refusals").await?;
+        let mapping = json!({"namespaceMapping": {"a": "Not_A_Namespace"}});
+        let names = "namespaceMapping must map to names of namespaces: lower case letters, digits and dashes";
+        refuses::<Restore>(
+            &tenant,
+            &[
+                (json!({"backupName": ""}), "backupName must be the name of a Backup in this namespace"),
+                (
+                    json!({"backupName": "b", "backupNameInCluster": "x"}),
+                    "backupNameInCluster needs destination, which says in which clusters it is restored",
+                ),
+                (json!({"backupName": "b", "policy": mapping.clone()}), names),
+                (json!({"backupName": "b", "destination": {"fleet": ""}}), FLEET),
+            ],
+        )
+        .await?;
+        let one = |name: &str| json!({"kind": "AttachedCluster", "name": name});
+        let from = |clusters: Value| json!({"sourceCluster": {"fleet": "f", "clusters": clusters}, "targetCluster": {"fleet": "f"}});
+        let mut mapped = from(json!([one("a")]));
+        mapped["policy"] = mapping;
+        refuses::<Migrate>(
+            &tenant,
+            &[
+                (
+                    from(json!([one("a"), one("b")])),
+                    "sourceCluster must name one cluster; migrate from several with a Migrate each",
+                ),
+                (from(json!([{"kind": "Fleet", "name": "x"}])), KIND),
+                (mapped, names),
+            ],
+        )
+        .await
     })
 }
 
