@@ -132,26 +132,13 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     controllers.close();
 
     tokio::select! {
-        () = known(hub) => ready(),
+        true = hub.known() => ready(),
         () = shutdown.cancelled() => {}
     }
     shutdown.cancelled().await;
     drain(&controllers, &work).await;
     watches.stop.cancel();
     Ok(())
-}
-
-/// Waits until every kind has been listed once.
-async fn known(hub: &Hub) {
-    // An error means that the writer is gone, which happens only when the process ends.
-    let _ended = tokio::join!(
-        hub.attached.wait_until_ready(),
-        hub.provisioned.wait_until_ready(),
-        hub.fleets.wait_until_ready(),
-        hub.backups.wait_until_ready(),
-        hub.restores.wait_until_ready(),
-        hub.migrates.wait_until_ready(),
-    );
 }
 
 async fn drain(controllers: &TaskTracker, work: &TaskTracker) {

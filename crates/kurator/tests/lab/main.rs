@@ -8,6 +8,7 @@ mod backups;
 mod examples;
 mod fleets;
 mod restores;
+mod schedules;
 mod schema;
 mod serving;
 
