@@ -248,3 +248,51 @@ fn bring_back(
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn now() -> Timestamp {
+        "2026-11-01T12:00:00Z".parse().unwrap()
+    }
+
+    /// Of a schedule: the newest run failed, the one before was complete.
+    fn row() -> BackupDetails {
+        serde_json::from_value(json!({
+            "clusterName": "m1", "clusterKind": "AttachedCluster", "phase": "Failed",
+            "backupNameInCluster": "run-2", "backupStatusInCluster": {"phase": "Failed"},
+            "schedule": {"lastSuccess": {
+                "backupNameInCluster": "run-1", "completionTimestamp": "2026-11-01T00:00:40Z",
+                "expiration": "2026-12-01T00:00:30Z",
+            }},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_run_is_brought_back_from_what_the_hub_knows_of_its_end() {
+        let record = record_of(&row(), "run-1").unwrap();
+        assert_eq!(record.backup_name_in_cluster.as_deref(), Some("run-1"));
+        let status = record.backup_status_in_cluster.unwrap();
+        let expected = json!({
+            "phase": "Completed", "completionTimestamp": "2026-11-01T00:00:40Z", "expiration": "2026-12-01T00:00:30Z",
+        });
+        assert_eq!(serde_json::to_value(status).unwrap(), expected);
+        assert_eq!(record_of(&row(), "run-2"), Some(row()));
+        assert_eq!(record_of(&row(), "run-0"), None);
+    }
+
+    #[test]
+    fn a_one_time_run_that_has_expired_is_no_source() {
+        let mut run = row();
+        run.phase = Some(kurator_api::backup::RowPhase::Completed);
+        run.backup_status_in_cluster.as_mut().unwrap().expiration = Some(now());
+        let expired = "the Backup expired at 2026-11-01T12:00:00Z, and its data with it; restore another one";
+        let never = NotYet::Never(Reason::BackupExpired, expired.to_owned());
+        assert_eq!(source_name(Some(&run), now()), Err(never));
+        run.backup_status_in_cluster.as_mut().unwrap().expiration = None;
+        assert_eq!(source_name(Some(&run), now()), Ok("run-2".to_owned()));
+    }
+}

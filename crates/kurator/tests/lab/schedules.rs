@@ -494,6 +494,25 @@ fn k38_kurators_own_schedule_is_taken_over_and_another_owners_is_left_alone() ->
 }
 
 #[test]
+fn k38_a_schedule_without_our_labels_keeps_its_name() -> Outcome {
+    on_stage(async |stage| {
+        let (tenant, _) = fleet_of(stage, "k38-unseen", &[1]).await?;
+        let theirs = object::<velero::Schedule>(
+            &name_in(&tenant, 1),
+            json!({"schedule": "0 5 * * *", "template": {}}),
+        )?;
+        schedules(stage.lab.member(1))?.create(&theirs).await?;
+        let ours = scheduled(&tenant, YEARLY).await?.uid().unwrap_or_default();
+        let backup = until_ready(&tenant, "Enabled").await?;
+        let second = format!("{}-{}", name_in(&tenant, 1), &ours[..8]);
+        let told = row(&backup).schedule.unwrap_or_default().schedule_name_in_cluster;
+        assert_eq!(told, Some(second));
+        assert_eq!(schedule_in(stage, &tenant, 1).await?.spec.schedule.as_deref(), Some("0 5 * * *"));
+        Ok(())
+    })
+}
+
+#[test]
 fn k43_k44_a_broken_member_has_a_row_that_says_so_and_the_others_have_their_schedule() -> Outcome {
     on_stage(async |stage| {
         let tenant = stage.tenant("k43-schedules").await?;

@@ -76,26 +76,38 @@ pub(super) fn clusters(
         Aim::In(clusters, wanted) => (clusters.as_slice(), Some(wanted)),
         Aim::Nowhere | Aim::Hold => (&[][..], None),
     };
-    let among: BTreeSet<_> = selected.iter().collect();
-    let left = rows.iter().map(key_of).filter(|cluster| !among.contains(cluster));
-    let all = selected.iter().map(|cluster| (cluster.clone(), true)).chain(left.map(|key| (key, false)));
-    all.map(|(cluster, selected)| {
-        if edited {
-            // What became of a write for an earlier spec says nothing about this one.
-            ctx.writes.forget(&key(&asked.owner, &cluster, CHANGE));
+    every(selected, rows.iter().map(key_of))
+        .into_iter()
+        .map(|(cluster, selected)| {
+            if edited {
+                // What became of a write for an earlier spec says nothing about this one.
+                ctx.writes.forget(&key(&asked.owner, &cluster, CHANGE));
+            }
+            let look = Look {
+                ctx,
+                owner: &asked.owner,
+                plugin_of: wanted.and_then(|wanted| wanted.plugin_of.as_deref()),
+                run_now: wanted.and_then(|wanted| wanted.run_now.as_deref()),
+                now,
+            };
+            let recorded = recorded.remove(&cluster);
+            let dialect = fleet.map_or(Dialect::GoCron, |fleet| dialect(fleet, &cluster));
+            look.at(cluster, selected, recorded, dialect)
+        })
+        .collect()
+}
+
+/// The clusters that are selected and those that have a row without being so, each once; which of the two it is.
+fn every(selected: &[ClusterKey], rows: impl Iterator<Item = ClusterKey>) -> Vec<(ClusterKey, bool)> {
+    let mut known: BTreeSet<_> = selected.iter().cloned().collect();
+    let mut all: Vec<_> = selected.iter().map(|cluster| (cluster.clone(), true)).collect();
+    for cluster in rows {
+        // Kurator wrote a row per run.
+        if known.insert(cluster.clone()) {
+            all.push((cluster, false));
         }
-        let look = Look {
-            ctx,
-            owner: &asked.owner,
-            plugin_of: wanted.and_then(|wanted| wanted.plugin_of.as_deref()),
-            run_now: wanted.and_then(|wanted| wanted.run_now.as_deref()),
-            now,
-        };
-        let recorded = recorded.remove(&cluster);
-        let dialect = fleet.map_or(Dialect::GoCron, |fleet| dialect(fleet, &cluster));
-        look.at(cluster, selected, recorded, dialect)
-    })
-    .collect()
+    }
+    all
 }
 
 /// What the look at a cluster needs to know.
@@ -212,5 +224,19 @@ pub(crate) fn restorable(
             Place::Unknown { why } => why,
             _ => "its Backups are being listed".to_owned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::schedule::testing::cluster;
+
+    #[test]
+    fn k21_k22_a_cluster_of_which_kurator_wrote_many_rows_has_one() {
+        let rows = ["m1", "m1", "m3", "m3"].map(cluster);
+        let all = every(&["m1", "m2"].map(cluster), rows.into_iter());
+        let expected = [("m1", true), ("m2", true), ("m3", false)].map(|(name, is)| (cluster(name), is));
+        assert_eq!(all, expected);
     }
 }

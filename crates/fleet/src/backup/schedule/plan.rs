@@ -70,7 +70,12 @@ pub(super) fn plan(asked: &Asked, seen: &[Seen], now: Timestamp) -> Plan {
             .collect(),
         summary: Summary::of(steps.iter().filter_map(|(_, step)| Some(step.row.as_ref()?.phase))),
         last_success: successes.and_then(|all| all.into_iter().min()),
-        next_run: staying.iter().filter_map(|row| row.schedule.as_ref()?.next_run).min(),
+        // A member that is out of reach told of a run that has come since.
+        next_run: staying
+            .iter()
+            .filter_map(|row| row.schedule.as_ref()?.next_run)
+            .filter(|at| *at + OVERDUE > now)
+            .min(),
         rows: Vec::with_capacity(steps.len()),
         actions: Vec::new(),
         settled: Vec::new(),

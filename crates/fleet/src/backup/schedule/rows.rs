@@ -40,13 +40,29 @@ pub(super) fn tell(row: BackupDetails, history: &History, paused: bool) -> Backu
         row.backup_name_in_cluster = None;
         row.backup_status_in_cluster = Some(BackupStatus::default());
         row.phase = Some(RowPhase::Pending);
-        return because(row, if paused { Reason::Paused } else { Reason::Enabled }, "no run yet");
+        return before_the_first(row, paused);
     };
     let Outcome { status, phase, message } = newest.outcome();
     row.backup_name_in_cluster = newest.metadata.name.clone();
     row.backup_status_in_cluster = Some(status);
     row.phase = Some(phase);
     because(row, reason_of(phase), message.unwrap_or_default())
+}
+
+/// A row that tells of the runs what it told before, and nothing of what kept the member from telling more.
+pub(super) fn tell_again(row: BackupDetails, paused: bool) -> BackupDetails {
+    let phase = row.phase.unwrap_or(RowPhase::Pending);
+    match row.reason.as_deref() {
+        Some(reason) if !is_of_runs(reason) => match row.backup_name_in_cluster {
+            Some(_) => because(row, reason_of(phase), ""),
+            None => before_the_first(row, paused),
+        },
+        Some(_) | None => row,
+    }
+}
+
+fn before_the_first(row: BackupDetails, paused: bool) -> BackupDetails {
+    because(row, if paused { Reason::Paused } else { Reason::Enabled }, "no run yet")
 }
 
 fn reason_of(phase: RowPhase) -> Reason {
@@ -61,6 +77,12 @@ fn reason_of(phase: RowPhase) -> Reason {
 /// Whether a row said, when it was written, that the Schedule is there and as it should be.
 pub(super) fn said_in_force(row: &BackupDetails) -> bool {
     let there = row.schedule.as_ref().is_some_and(|schedule| schedule.schedule_name_in_cluster.is_some());
+    // A short row has no reason.
+    there && row.reason.as_deref().is_none_or(is_of_runs)
+}
+
+/// Whether a reason is about runs, and not about what keeps the Schedule from being as it should be.
+fn is_of_runs(reason: &str) -> bool {
     let of_runs = [
         Reason::Enabled,
         Reason::Paused,
@@ -69,9 +91,7 @@ pub(super) fn said_in_force(row: &BackupDetails) -> bool {
         Reason::Failed,
         Reason::InProgress,
     ];
-    // A short row has no reason.
-    let said = |reason: &str| of_runs.iter().any(|of_runs| of_runs.as_str() == reason);
-    there && row.reason.as_deref().is_none_or(said)
+    of_runs.iter().any(|of_runs| of_runs.as_str() == reason)
 }
 
 /// The newest complete run that a row tells of. A short one names it only as the newest run.

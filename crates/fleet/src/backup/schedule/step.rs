@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::observe::Seen;
 use super::render;
-use super::rows::{because, empty, said_in_force, tell};
+use super::rows::{because, empty, said_in_force, tell, tell_again};
 use super::validate::Wanted;
 use crate::run::Owner;
 use crate::run::child::{Contact, Place, leaving, namesake, taken};
@@ -104,9 +104,9 @@ pub(super) fn selected(seen: &Seen, owner: &Owner, wanted: &Wanted, now: Timesta
     }
 }
 
-/// Tells what the member says of its runs, if it says anything.
+/// Tells what the member says of its runs; while it is being listed, what it said last.
 fn told(row: BackupDetails, seen: &Seen, paused: bool) -> BackupDetails {
-    let Some(history) = &seen.history else { return row };
+    let Some(history) = &seen.history else { return tell_again(row, paused) };
     let mut row = tell(row, history, paused);
     row.stored = seen.stored.clone().or(row.stored.filter(|_| history.newest.is_some()));
     row

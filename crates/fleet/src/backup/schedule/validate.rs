@@ -145,8 +145,10 @@ fn aim(
     }
 }
 
+/// What asks for a run now, cut to a length that every row has room for.
 fn asked_to_run(backup: &Backup) -> Option<String> {
-    backup.annotations().get(names::RUN_NOW_ANNOTATION).filter(|token| !token.is_empty()).cloned()
+    let token = backup.annotations().get(names::RUN_NOW_ANNOTATION)?;
+    (!token.is_empty()).then(|| names::label_value(token))
 }
 
 /// Why no Velero could follow the expression, or none would as it is meant.

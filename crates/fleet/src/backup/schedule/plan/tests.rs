@@ -228,6 +228,30 @@ fn k44_a_member_out_of_reach_keeps_what_it_said_last_and_holds_up_no_other() {
 }
 
 #[test]
+fn a_member_that_is_back_is_no_longer_said_to_be_out_of_reach() {
+    let before = one(ended("m1", "Completed")).0;
+    let lost = one(away(in_force("m1"), Some(before.clone()))).0;
+    assert_eq!(says(&lost).1, "Unreachable");
+    // Its Backups are not listed yet.
+    let (row, plan) = one(Seen { recorded: Some(lost), history: None, stored: None, ..in_force("m1") });
+    assert_eq!(
+        (says(&row), row.backup_name_in_cluster.clone()),
+        (says(&before), before.backup_name_in_cluster.clone())
+    );
+    assert_eq!(plan.verdict.standing, Standing::Ready);
+}
+
+#[test]
+fn the_next_run_that_a_lost_member_told_of_is_not_told_for_ever() {
+    let before = one(in_force("m1")).0;
+    let later = now() + jiff::SignedDuration::from_hours(48);
+    let seen = [away(in_force("m1"), Some(before))];
+    assert!(plan(&asked(&["m1"]), &seen, now()).next_run.is_some());
+    let plan = plan(&asked(&["m1"]), &seen, later);
+    assert_eq!((plan.next_run, plan.due_in(later)), (None, None));
+}
+
+#[test]
 fn while_a_member_is_being_connected_to_the_last_word_stands() {
     let before = one(ended("m1", "Completed")).0;
     let mut seen = away(in_force("m1"), Some(before.clone()));
