@@ -121,4 +121,7 @@ fn a_schedule_that_would_back_up_every_minute_is_pointed_out() {
     assert_eq!(dry("0 0 13 1 FRI"), [Dialect::GoCron]);
     assert_eq!(dry("@manual"), [Dialect::GoCron]);
     assert_eq!(dry("0 0 1 39-SEP *"), [Dialect::GoCron]);
+    // At most five years in a row without such a Friday, and at most four.
+    assert_eq!(dry("0 0 1,4 1 FRI"), [Dialect::GoCron]);
+    assert_eq!(check("0 0 1,2 1 FRI", &[Dialect::GoCron], now()).warnings, []);
 }
