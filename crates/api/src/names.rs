@@ -82,6 +82,9 @@ pub const MAX_LABEL: usize = 63;
 /// How many digits of a hash stand at the end of a shortened name, as in Velero's labels.
 const HASH_DIGITS: usize = 6;
 
+/// How many digits of a hash tell two requests to run now apart.
+const RUN_NOW_DIGITS: usize = 8;
+
 /// How much of a UID tells two owners of one name apart.
 const UID_DIGITS: usize = 8;
 
@@ -145,6 +148,13 @@ pub fn second_choice(first: &str, uid: &str) -> String {
     format!("{first}-{uid}")
 }
 
+/// The name of the Velero Backup that [`RUN_NOW_ANNOTATION`] with this value asks a Schedule for: the Schedule's, and
+/// the beginning of a hash of the value.
+#[must_use]
+pub fn run_now_name(schedule: &str, token: &str) -> String {
+    format!("{schedule}-run-{}", hash(token, RUN_NOW_DIGITS))
+}
+
 /// A legal label value for a text of legal characters: itself up to 63 bytes, else its first 57 and six
 /// digits of its SHA-256, as Velero does.
 #[must_use]
@@ -152,9 +162,12 @@ pub fn label_value(text: &str) -> String {
     if text.len() <= MAX_LABEL {
         return text.to_owned();
     }
-    let digest = Sha256::digest(text);
-    let hash: String = digest.iter().take(HASH_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}{hash}", cut(text, MAX_LABEL - HASH_DIGITS))
+    format!("{}{}", cut(text, MAX_LABEL - HASH_DIGITS), hash(text, HASH_DIGITS))
+}
+
+/// The first so many hexadecimal digits, an even number, of a text's SHA-256.
+fn hash(text: &str, digits: usize) -> String {
+    Sha256::digest(text).iter().take(digits / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What [`OWNER_ANNOTATION`] holds, such as `Backup default/specific-ns`.
@@ -248,6 +261,18 @@ mod tests {
             label_value("this-is-a-very-long-label-value-that-will-not-fit-in-a-label-of-kubernetes"),
             "this-is-a-very-long-label-value-that-will-not-fit-in-a-la4549cb"
         );
+    }
+
+    #[test]
+    fn a_run_asked_for_is_named_after_its_schedule_and_what_asked_for_it() {
+        let name = run_now_name("a-backup-b-c", "before the upgrade");
+        assert_eq!(name, run_now_name("a-backup-b-c", "before the upgrade"));
+        assert_ne!(name, run_now_name("a-backup-b-c", "after it"));
+        assert!(
+            name.starts_with("a-backup-b-c-run-") && name.len() == "a-backup-b-c-run-".len() + 8,
+            "{name}"
+        );
+        assert!(is_dns_1123_subdomain(&name));
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     let controllers = TaskTracker::new();
     tokio::select! {
         // First everything must be known: an object that is not listed yet would be taken for one that is gone.
-        () = known(&ctx.hub) => {
+        true = ctx.hub.known() => {
             Start { ctx: &ctx, tasks: &controllers, shutdown: &shutdown }.all();
             ready();
         }
@@ -135,19 +135,6 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     drain(&controllers, &work).await;
     watches.stop.cancel();
     Ok(())
-}
-
-/// Waits until every kind has been listed once.
-async fn known(hub: &Hub) {
-    // An error means that the writer is gone, which happens only when the process ends.
-    let _ended = tokio::join!(
-        hub.attached.wait_until_ready(),
-        hub.provisioned.wait_until_ready(),
-        hub.fleets.wait_until_ready(),
-        hub.backups.wait_until_ready(),
-        hub.restores.wait_until_ready(),
-        hub.migrates.wait_until_ready(),
-    );
 }
 
 async fn drain(controllers: &TaskTracker, work: &TaskTracker) {

@@ -65,6 +65,21 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
+    /// Waits until every kind has been listed once; before that, not to be found means nothing. False if the process
+    /// ends first.
+    pub(crate) async fn known(&self) -> bool {
+        let Self { client: _, uid: _, attached, provisioned, fleets, backups, restores, migrates } = self;
+        let listed = tokio::try_join!(
+            attached.wait_until_ready(),
+            provisioned.wait_until_ready(),
+            fleets.wait_until_ready(),
+            backups.wait_until_ready(),
+            restores.wait_until_ready(),
+            migrates.wait_until_ready(),
+        );
+        listed.is_ok()
+    }
+
     /// Labels of a cluster object; none if it is gone.
     pub(crate) fn labels(&self, key: &ClusterKey) -> BTreeMap<String, String> {
         match key.kind {

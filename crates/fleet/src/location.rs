@@ -19,21 +19,41 @@ pub(crate) enum Use {
     Restore,
 }
 
-/// With a backup plugin, the location that its Fleet wrote; without one, whatever Velero's own default is.
+/// With a backup plugin, the location that its Fleet wrote for this very cluster; without one, whatever Velero's own
+/// default is.
 pub(crate) fn usable(member: &Member, plugin_of: Option<&str>, purpose: Use) -> Usable {
+    let wanted = plugin_of.map(|fleet| Written { fleet, cluster: member.id().to_string() });
     match member.locations().list() {
         Knowledge::Unknown { why, .. } => Err((Reason::VeleroMissing, why)),
-        Knowledge::Absent => choose(&[], plugin_of, purpose),
+        Knowledge::Absent => choose(&[], wanted.as_ref(), purpose),
         Knowledge::Present(all) => {
-            choose(&all.iter().map(AsRef::as_ref).collect::<Vec<_>>(), plugin_of, purpose)
+            choose(&all.iter().map(AsRef::as_ref).collect::<Vec<_>>(), wanted.as_ref(), purpose)
         }
     }
 }
 
-fn choose(all: &[&BackupStorageLocation], plugin_of: Option<&str>, purpose: Use) -> Usable {
-    let chosen = match plugin_of {
-        Some(fleet) => {
-            let mut ours: Vec<_> = all.iter().filter(|location| is_owned_by(location, fleet)).collect();
+/// By which Fleet, and for which cluster, a location was written.
+struct Written<'a> {
+    /// Its UID.
+    fleet: &'a str,
+    /// As the annotation has it.
+    cluster: String,
+}
+
+impl Written<'_> {
+    fn is(&self, location: &BackupStorageLocation) -> bool {
+        is_owned_by(location, self.fleet)
+            && location
+                .annotations()
+                .get(names::CLUSTER_ANNOTATION)
+                .is_none_or(|cluster| *cluster == self.cluster)
+    }
+}
+
+fn choose(all: &[&BackupStorageLocation], plugin: Option<&Written<'_>>, purpose: Use) -> Usable {
+    let chosen = match plugin {
+        Some(wanted) => {
+            let mut ours: Vec<_> = all.iter().filter(|location| wanted.is(location)).collect();
             ours.sort_by_key(|location| is_read_only(location));
             ours.first()
                 .copied()
@@ -91,6 +111,8 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    const OF_F: Option<&Written<'static>> = Some(&Written { fleet: "f", cluster: String::new() });
+
     fn available(name: &str, owner: &str, default: bool) -> BackupStorageLocation {
         location(json!({
             "metadata": {"name": name, "labels": {"kurator.dev/owner-uid": owner}},
@@ -101,11 +123,24 @@ mod tests {
     #[test]
     fn with_a_plugin_only_the_fleets_own_location_counts() {
         let foreign = available("default", "other", true);
-        assert_eq!(choose(&[&foreign], Some("f"), Use::Backup).unwrap_err().0, Reason::LocationPending);
+        assert_eq!(choose(&[&foreign], OF_F, Use::Backup).unwrap_err().0, Reason::LocationPending);
         assert_eq!(
-            choose(&[&foreign, &available("kurator", "f", false)], Some("f"), Use::Backup),
+            choose(&[&foreign, &available("kurator", "f", false)], OF_F, Use::Backup),
             Ok("kurator".into())
         );
+    }
+
+    #[test]
+    fn a_location_that_the_fleet_wrote_for_another_cluster_does_not_count() {
+        let mut written = available("default", "f", false);
+        written
+            .annotations_mut()
+            .insert(names::CLUSTER_ANNOTATION.into(), "AttachedCluster default/a".into());
+        let wanted =
+            |cluster: &str| Written { fleet: "f", cluster: format!("AttachedCluster default/{cluster}") };
+        assert_eq!(choose(&[&written], Some(&wanted("a")), Use::Backup), Ok("default".into()));
+        let of_another = choose(&[&written], Some(&wanted("b")), Use::Backup);
+        assert_eq!(of_another.unwrap_err().0, Reason::LocationPending);
     }
 
     #[test]
@@ -130,7 +165,7 @@ mod tests {
     fn a_read_only_location_is_good_for_restores_alone() {
         let mut foreign = available("default", "f", true);
         foreign.spec.access_mode = Some(AccessMode::ReadOnly);
-        assert_eq!(choose(&[&foreign], Some("f"), Use::Restore), Ok("default".into()));
-        assert_eq!(choose(&[&foreign], Some("f"), Use::Backup).unwrap_err().0, Reason::LocationUnavailable);
+        assert_eq!(choose(&[&foreign], OF_F, Use::Restore), Ok("default".into()));
+        assert_eq!(choose(&[&foreign], OF_F, Use::Backup).unwrap_err().0, Reason::LocationUnavailable);
     }
 }

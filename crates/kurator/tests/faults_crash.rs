@@ -16,7 +16,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use kurator_api::{
-    backup::{Backup, RowPhase},
+    backup::{Backup, BackupDetails, RowPhase},
     fleet::Installer,
     names,
     restore::Restore,
@@ -26,7 +26,7 @@ use kurator_fleet::{Metrics, Options, Setup};
 use kurator_member::{clock::SystemClock, connect::hub_client, gate::WriteGate, kubeconfig::TrustPolicy};
 use kurator_testkit::{
     Lab, LabSpec, Serving,
-    fixtures::{FixtureError, Object, Tenant, ready, sow, velero as in_member},
+    fixtures::{FixtureError, Object, Tenant, json_of, object, ready, sow, velero as in_member},
 };
 use prometheus_client::registry::Registry;
 use serde_json::json;
@@ -103,18 +103,34 @@ async fn die_before_every_write<K: Object, V: Object>(
     tenant: &Tenant<'_>,
     spec: serde_json::Value,
 ) -> anyhow::Result<usize> {
+    let make = |name: &str| object::<K>(name, spec.clone());
+    let completed = |object: &K| json_of(object)["status"]["phase"] == "Completed";
+    let made = async |uid: &str| children::<V>(lab, uid).await;
+    die_and_go_on(lab, tenant, make, completed, made, MEMBERS).await
+}
+
+/// As [`die_before_every_write`], of whatever `make` makes, which is done when it is `done` and has then `count`
+/// things `made` in the members.
+async fn die_and_go_on<K: Object>(
+    lab: &Lab,
+    tenant: &Tenant<'_>,
+    make: impl Fn(&str) -> Result<K, FixtureError>,
+    done: impl Fn(&K) -> bool,
+    made: impl AsyncFn(&str) -> Result<BTreeSet<(usize, String)>, FixtureError>,
+    count: usize,
+) -> anyhow::Result<usize> {
     for n in 0..ENOUGH {
         let name = format!("dies-after-{n}");
-        let uid = tenant.create::<K>(&name, spec.clone()).await?.meta().uid.clone().unwrap_or_default();
-        let completed = async || Ok(tenant.all::<K>().until_phase(&name, "Completed").await.map(drop)?);
+        let uid = tenant.all().create(&make(&name)?).await?.meta().uid.clone().unwrap_or_default();
+        let is_done = async || Ok(tenant.all::<K>().until(&name, "done", &done).await.map(drop)?);
 
-        let died = live(lab, n, completed()).await?;
-        let made = children::<V>(lab, &uid).await?;
-        live(lab, ENOUGH, completed()).await?;
-        let found = children::<V>(lab, &uid).await?;
+        let died = live(lab, n, is_done()).await?;
+        let before = made(&uid).await?;
+        live(lab, ENOUGH, is_done()).await?;
+        let found = made(&uid).await?;
 
-        assert_eq!(found.len(), MEMBERS, "{name}: {found:?}");
-        assert!(made.is_subset(&found), "{name}: {made:?} became {found:?}");
+        assert_eq!(found.len(), count, "{name}: {found:?}");
+        assert!(before.is_subset(&found), "{name}: {before:?} became {found:?}");
         if !died {
             return Ok(n);
         }
@@ -181,6 +197,43 @@ fn k45_a_hub_killed_between_any_two_writes_of_a_deletion_leaves_no_data_behind()
             }
         }
         bail!("no end of writes")
+    })
+}
+
+#[test]
+fn a_hub_killed_between_any_two_writes_has_each_schedule_and_each_run_asked_for_once() -> Outcome {
+    in_turn(async |lab| {
+        let mut serving = serve(lab).await?;
+        let tenant = fleet(lab, "any-schedule").await?;
+        serving.terminate(ENDED_WITHIN)?;
+        let make = |name: &str| {
+            // Of a namespace that is not there: its runs end at once and wait for no other.
+            let mut spec = backup_spec(&tenant);
+            spec["policy"]["resourceFilter"]["includedNamespaces"] = json!(["nowhere"]);
+            spec["schedule"] = json!("0 0 1 1 *");
+            let mut backup = object::<Backup>(name, spec)?;
+            let token = (names::RUN_NOW_ANNOTATION.to_owned(), "now".to_owned());
+            backup.metadata.annotations = Some([token].into());
+            Ok(backup)
+        };
+        let done = |backup: &Backup| {
+            let rows =
+                backup.status.as_ref().map(|status| status.backup_details.as_slice()).unwrap_or_default();
+            let ran = |row: &BackupDetails| {
+                row.phase.is_some_and(RowPhase::is_terminal)
+                    && row.schedule.as_ref().is_some_and(|schedule| schedule.ran_now.is_some())
+            };
+            rows.len() == MEMBERS && rows.iter().all(ran)
+        };
+        let made = async |uid: &str| {
+            let mut made = children::<velero::Schedule>(lab, uid).await?;
+            made.extend(children::<velero::Backup>(lab, uid).await?);
+            Ok(made)
+        };
+        let writes = die_and_go_on(lab, &tenant, make, done, made, 2 * MEMBERS).await?;
+        // At the least: finalizer, rows, a Schedule and a run in each member, what they came to.
+        assert!(writes >= 3 + 2 * MEMBERS, "only {writes} writes were seen");
+        Ok(())
     })
 }
 

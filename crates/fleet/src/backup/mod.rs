@@ -1,10 +1,11 @@
-//! Backups: one Velero Backup per selected cluster, made once, followed to its end.
+//! Backups: one Velero Backup per selected cluster, made once, followed to its end; or, in [`schedule`], by the clock.
 //!
-//! The set of clusters is written down before anything is created; from then on the status is the
+//! The set of clusters of a one-time Backup is written down before anything is created; from then on the status is the
 //! plan. A finished Backup is never run again, whatever becomes of its Velero objects.
 
 mod observe;
 mod release;
+pub(crate) mod schedule;
 mod template;
 mod validate;
 
@@ -35,13 +36,17 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
     if backup.metadata.deletion_timestamp.is_some() {
         return release::release(&ctx, backup).await;
     }
-    if backup.phase().is_some_and(RunPhase::is_finished) {
+    let scheduled = schedule::concerns(backup);
+    if !scheduled && backup.phase().is_some_and(RunPhase::is_finished) {
         ctx.forget(backup);
         return Ok(Action::await_change());
     }
     if !backup.finalizers().iter().any(|held| held == names::BACKUP_FINALIZER) {
         ctx.hub.add_finalizer(backup, names::BACKUP_FINALIZER).await?;
         return Ok(Action::await_change());
+    }
+    if scheduled {
+        return schedule::reconcile(&ctx, backup).await;
     }
     let fleet = observe::fleet(&ctx, backup);
     let valid = match validate::validate(backup, fleet.as_deref(), &ctx.hub.uid, |key| ctx.hub.labels(key)) {

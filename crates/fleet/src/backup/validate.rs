@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kurator_api::backup::{Backup, BackupPolicy};
+use kurator_api::backup::{Backup, BackupPolicy, BackupSpec};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::duration::GoDuration;
 use kurator_api::fleet::Fleet;
@@ -33,10 +33,6 @@ pub(super) fn validate(
     hub: &str,
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
 ) -> Result<ValidBackup, Unfit> {
-    if backup.spec.schedule().is_some() {
-        let problem = "spec.schedule: scheduled backups are not supported by this version; remove it for a one-time backup";
-        return Err(Unfit::stalled(Reason::NotSupported, &[problem.to_owned()]));
-    }
     let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
     let owner = owner(backup, hub);
     let run = match Started::begun(&owner, &backup.said()) {
@@ -46,17 +42,22 @@ pub(super) fn validate(
             Started::first(owner, first_look(backup, staying, labels)?)
         }
     };
-    let has_plugin = |f: &&Fleet| f.spec.plugin.as_ref().is_some_and(|plugin| plugin.backup.is_some());
     Ok(ValidBackup {
         run,
         fleet_leaves: fleet.is_some_and(is_leaving),
-        plugin_of: fleet.filter(has_plugin).and_then(|f| f.metadata.uid.clone()),
+        plugin_of: fleet.and_then(plugin_of),
         template: template::spec(backup.spec.policy.as_ref()),
     })
 }
 
 fn is_leaving(fleet: &Fleet) -> bool {
     fleet.metadata.deletion_timestamp.is_some()
+}
+
+/// UID of the Fleet if its backup plugin decides on the storage location.
+pub(super) fn plugin_of(fleet: &Fleet) -> Option<String> {
+    fleet.spec.plugin.as_ref()?.backup.as_ref()?;
+    fleet.metadata.uid.clone()
 }
 
 pub(super) fn owner(backup: &Backup, hub: &str) -> Owner {
@@ -71,10 +72,7 @@ fn first_look(
 ) -> Result<Vec<ClusterKey>, Unfit> {
     let spec = &backup.spec;
     let named = &spec.destination.fleet;
-    let mut problems = spec.policy.as_ref().map(policy_problems).unwrap_or_default();
-    if named.is_empty() {
-        problems.push("spec.destination.fleet: is empty; name a Fleet of this namespace".to_owned());
-    }
+    let mut problems = spec_problems(spec);
     let resolve = |fleet| destination::resolve(fleet, &spec.destination, "spec.destination", labels);
     let mut reason = Reason::InvalidSpec;
     let clusters = match fleet.map(resolve).transpose() {
@@ -106,6 +104,15 @@ fn first_look(
         )),
         Some(clusters) => Ok(clusters),
     }
+}
+
+/// What is wrong with a spec whatever the fleet is.
+pub(super) fn spec_problems(spec: &BackupSpec) -> Vec<String> {
+    let mut problems = spec.policy.as_ref().map(policy_problems).unwrap_or_default();
+    if spec.destination.fleet.is_empty() {
+        problems.push("spec.destination.fleet: is empty; name a Fleet of this namespace".to_owned());
+    }
+    problems
 }
 
 fn policy_problems(policy: &BackupPolicy) -> Vec<String> {

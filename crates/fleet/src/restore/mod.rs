@@ -44,20 +44,21 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> R
     }
     let source = observe::source(&ctx, restore);
     let fleet = observe::fleet(&ctx, restore, source.as_deref());
-    let valid = match validate::validate(restore, source.as_deref(), fleet.as_deref(), &ctx.hub.uid, |key| {
-        ctx.hub.labels(key)
-    }) {
+    let labels = |key: &_| ctx.hub.labels(key);
+    let now = ctx.clock.now();
+    let valid = validate::validate(restore, source.as_deref(), fleet.as_deref(), &ctx.hub.uid, labels, now);
+    let valid = match valid {
         Ok(valid) => valid,
         Err(unfit) => {
             report::report_unfit(&ctx, restore, &unfit).await?;
             return Ok(Action::await_change());
         }
     };
-    let (seen, copies) = observe::clusters(&ctx, &valid);
+    let observe::Found { seen, copies, chosen } = observe::clusters(&ctx, &valid, now);
     let make =
         |cluster: &_, name: &str, backup: String| template::velero_restore(&valid, cluster, name, backup);
-    let mut plan = plan::plan(&valid.run, seen, make, ctx.clock.now());
-    valid.freeze_sources(&mut plan.rows);
+    let mut plan = plan::plan(&valid.run, seen, make, now);
+    valid.freeze_sources(&mut plan.rows, chosen);
     let delayed = report::report(&ctx, restore, &plan).await?;
     let (owner, wakes) = (&valid.run.owner, &ctx.router.wakes.restores);
     for (cluster, copy) in copies {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kurator_api::backup::{Backup, BackupDetails, RowPhase};
 use kurator_api::cluster::ClusterKey;
@@ -12,11 +13,13 @@ use kurator_api::restore::Restore;
 use kurator_api::velero;
 
 use super::template;
+use crate::backup::schedule;
 use crate::destination;
 use crate::hub::Guarded;
 use crate::run::kinds::{Run, RunPhase};
 use crate::run::rows::{Details, Rows};
 use crate::run::{Owner, Started, Unfit};
+use crate::text;
 
 /// A Restore whose clusters are known.
 pub(super) struct ValidRestore {
@@ -25,17 +28,28 @@ pub(super) struct ValidRestore {
     pub(super) template: velero::RestoreSpec,
     /// The Backup, while it exists.
     pub(super) source: Option<Backup>,
+    /// Whether it makes its runs by the clock.
+    pub(super) scheduled: bool,
     /// Its rows, by cluster.
     pub(super) source_rows: BTreeMap<ClusterKey, BackupDetails>,
 }
 
 impl ValidRestore {
-    /// Writes into each row which run it restores, once that is known; a name once written stays.
-    pub(super) fn freeze_sources(&self, rows: &mut Rows<velero::RestoreStatus>) {
+    /// Writes into each row which run it restores, once that is known; a name once written stays. Of a schedule, that
+    /// is what was `chosen` in the cluster.
+    pub(super) fn freeze_sources(
+        &self,
+        rows: &mut Rows<velero::RestoreStatus>,
+        mut chosen: BTreeMap<ClusterKey, String>,
+    ) {
         for row in rows.0.iter_mut().filter(|row| row.source.is_none()) {
-            let run = self.source_rows.get(&row.cluster).filter(|run| run.phase.is_some_and(is_restorable));
-            row.source = run.and_then(|run| run.backup_name_in_cluster.clone());
+            row.source = chosen.remove(&row.cluster).or_else(|| self.one_run(&row.cluster));
         }
+    }
+
+    fn one_run(&self, cluster: &ClusterKey) -> Option<String> {
+        let run = self.source_rows.get(cluster).filter(|_| !self.scheduled)?;
+        run.backup_name_in_cluster.clone().filter(|_| run.phase.is_some_and(is_restorable))
     }
 }
 
@@ -50,6 +64,7 @@ pub(super) fn validate(
     fleet: Option<&Guarded<Fleet>>,
     hub: &str,
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+    now: Timestamp,
 ) -> Result<ValidRestore, Unfit> {
     let source = source.and_then(|backup| backup.0.as_ref().ok());
     let owner = owner(restore, source, hub);
@@ -65,13 +80,14 @@ pub(super) fn validate(
         Some(begun) => begun,
         None => {
             let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
-            Started::first(owner, first_look(restore, source, fleet, labels)?)
+            Started::first(owner, first_look(restore, source, fleet, labels, now)?)
         }
     };
     let rows = source.and_then(|backup| backup.status.as_ref()).map(|status| status.backup_details.clone());
     let source_rows =
         rows.unwrap_or_default().into_iter().map(|row| (row.cluster(&namespace), row)).collect();
-    Ok(ValidRestore { run, template, source: source.cloned(), source_rows })
+    let scheduled = source.is_some_and(schedule::concerns);
+    Ok(ValidRestore { run, template, source: source.cloned(), scheduled, source_rows })
 }
 
 pub(super) fn owner(restore: &Restore, source: Option<&Backup>, hub: &str) -> Owner {
@@ -86,6 +102,7 @@ fn first_look(
     source: Option<&Backup>,
     fleet: Option<&Fleet>,
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+    now: Timestamp,
 ) -> Result<Vec<ClusterKey>, Unfit> {
     let named = &restore.spec.backup_name;
     let Some(source) = source else {
@@ -94,12 +111,12 @@ fn first_look(
         );
         return Err(Unfit::waiting(Reason::BackupNotFound, message));
     };
-    if source.spec.schedule().is_some() {
-        let message =
-            format!("spec.backupName: Backup `{named}` is scheduled, which this version does not support");
-        return Err(Unfit::stalled(Reason::NotSupported, &[message]));
-    }
     let covered = covered(source);
+    let scheduled = schedule::concerns(source);
+    if scheduled && covered.is_empty() {
+        let message = format!("spec.backupName: Backup `{named}` has no run in any cluster yet");
+        return Err(Unfit::waiting(Reason::NoCompleteRun, message));
+    }
     let wanted = match &restore.spec.destination {
         None => covered.clone(),
         Some(destination) => {
@@ -108,7 +125,15 @@ fn first_look(
             clusters
         }
     };
-    let phases = |key: &ClusterKey| source_row(source, key).and_then(|row| row.phase);
+    // Of a schedule there is always another run to come: each cluster waits for its own.
+    if scheduled {
+        return Ok(wanted);
+    }
+    let rows: Vec<_> = wanted.iter().filter_map(|key| source_row(source, key)).collect();
+    if let Some(at) = all_expired(&rows, now) {
+        let message = format!("spec.backupName: Backup `{named}` {}", has_expired(at));
+        return Err(Unfit::stalled(Reason::BackupExpired, &[message]));
+    }
     match source.phase() {
         Some(RunPhase::Failed | RunPhase::FailedValidation) => Err(Unfit::stalled(
             Reason::BackupFailed,
@@ -116,7 +141,7 @@ fn first_look(
                 "spec.backupName: Backup `{named}` failed in every cluster; there is nothing to restore"
             )],
         )),
-        _ if wanted.iter().any(|key| phases(key).is_some_and(RowPhase::is_terminal)) => Ok(wanted),
+        _ if rows.iter().any(|row| row.phase.is_some_and(RowPhase::is_terminal)) => Ok(wanted),
         _ => Err(Unfit::waiting(
             Reason::BackupNotFinished,
             format!("Backup `{named}` has not finished in any of the selected clusters"),
@@ -172,6 +197,25 @@ fn covered(source: &Backup) -> Vec<ClusterKey> {
     let namespace = source.namespace().unwrap_or_default();
     let rows = source.status.as_ref().map(|status| status.backup_details.as_slice()).unwrap_or_default();
     rows.iter().map(|row| row.cluster(&namespace)).collect()
+}
+
+/// When the run of this row expired, if it has.
+pub(super) fn expired_at(row: &BackupDetails, now: Timestamp) -> Option<Timestamp> {
+    row.backup_status_in_cluster.as_ref()?.expiration.filter(|expiration| *expiration <= now)
+}
+
+/// When the last of these runs expired, if there was something to restore in any and that is gone from all.
+fn all_expired(rows: &[&BackupDetails], now: Timestamp) -> Option<Timestamp> {
+    let restorable = rows
+        .iter()
+        .filter(|row| !row.phase.is_some_and(|phase| phase.is_terminal() && !is_restorable(phase)));
+    let expired: Option<Vec<_>> = restorable.map(|row| expired_at(row, now)).collect();
+    expired?.into_iter().max()
+}
+
+/// Goes on from the name of what has.
+pub(super) fn has_expired(at: Timestamp) -> String {
+    format!("expired at {}, and its data with it; restore another one", text::time(at))
 }
 
 fn source_row<'a>(source: &'a Backup, key: &ClusterKey) -> Option<&'a BackupDetails> {

@@ -57,7 +57,7 @@ pub(crate) enum Place<K> {
 }
 
 /// Finds our object among the names it may have, in the order of choice.
-pub(crate) fn place<K: VeleroRun>(
+pub(crate) fn place<K: ResourceExt>(
     look: impl Fn(&str) -> Knowledge<Arc<K>>,
     owner: &Owner,
     cluster: &ClusterKey,
@@ -251,28 +251,34 @@ pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs>
         {
             said(child_is_gone(row))
         }
-        Place::Leaving { name } => said(
-            row.because(Reason::Waiting, format!("an earlier `{name}` in the member is still being deleted")),
-        ),
-        Place::Namesake { name } => said(row.because(
-            Reason::AlreadyExists,
-            format!(
-                "`{name}` was made before, for an object of this name; annotate this one `{}: \"true\"` to take it \
-                 over or `{}: \"true\"` to run anew",
-                names::ADOPT_ANNOTATION,
-                names::RUN_AGAIN_ANNOTATION
-            ),
-        )),
-        Place::Taken { name } => said(row.because(
-            Reason::AlreadyExists,
-            format!(
-                "`{name}` is somebody else's; rename this object or annotate it `{}: \"true\"` to run under \
-                 another name",
-                names::RUN_AGAIN_ANNOTATION
-            ),
-        )),
+        Place::Leaving { name } => said(row.because(Reason::Waiting, leaving(&name))),
+        Place::Namesake { name } => said(row.because(Reason::AlreadyExists, namesake(&name))),
+        Place::Taken { name } => said(row.because(Reason::AlreadyExists, taken(&name))),
         Place::Free { name } => not_there_yet(row, name, write, precondition),
     }
+}
+
+/// What is said of [`Place::Leaving`].
+pub(crate) fn leaving(name: &str) -> String {
+    format!("an earlier `{name}` in the member is still being deleted")
+}
+
+/// What is said of [`Place::Namesake`].
+pub(crate) fn namesake(name: &str) -> String {
+    format!(
+        "`{name}` was made before, for an object of this name; annotate this one `{}: \"true\"` to take it over or \
+         `{}: \"true\"` to run anew",
+        names::ADOPT_ANNOTATION,
+        names::RUN_AGAIN_ANNOTATION
+    )
+}
+
+/// What is said of [`Place::Taken`].
+pub(crate) fn taken(name: &str) -> String {
+    format!(
+        "`{name}` is somebody else's; rename this object or annotate it `{}: \"true\"` to run under another name",
+        names::RUN_AGAIN_ANNOTATION
+    )
 }
 
 fn not_there_yet<S, N>(row: Row<S>, name: String, write: Write, precondition: Precondition<N>) -> Step<S, N> {

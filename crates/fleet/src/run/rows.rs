@@ -7,7 +7,7 @@ use kurator_api::condition;
 use kurator_api::reason::Reason;
 
 /// From this many clusters on, rows in good order are kept short.
-const SHORT_FROM: usize = 500;
+pub(crate) const SHORT_FROM: usize = 500;
 /// Above this many clusters, progress alone is not worth a write.
 const NO_PROGRESS_ABOVE: usize = 100;
 
@@ -160,7 +160,7 @@ fn aggregate(phases: impl IntoIterator<Item = RowPhase>) -> Aggregate {
 }
 
 /// Fit for a row: line breaks gone, cut to the length of a condition's message.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     condition::shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 

@@ -7,6 +7,7 @@ mod deletion;
 mod fleets;
 mod rebuilt;
 mod runs;
+mod schedules;
 
 use std::{path::Path, sync::OnceLock};
 

@@ -9,6 +9,7 @@ mod deletions;
 mod examples;
 mod fleets;
 mod restores;
+mod schedules;
 mod schema;
 mod serving;
 

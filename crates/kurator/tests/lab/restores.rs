@@ -3,10 +3,11 @@
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kurator_api::backup::Backup;
+use kurator_api::backup::{Backup, RowPhase};
+use kurator_api::names::{RUN_NOW_ANNOTATION, run_now_name};
 use kurator_api::restore::Restore;
 use kurator_api::velero;
-use kurator_testkit::fixtures::{Tenant, object, sow, velero as in_member};
+use kurator_testkit::fixtures::{Tenant, json_of, object, sow, velero as in_member};
 use serde_json::json;
 
 use crate::{Outcome, Stage, on_stage};
@@ -71,6 +72,113 @@ fn k19_a_restore_before_its_backup_waits_by_name_and_goes_on_when_it_is_there() 
         back_up(&tenant).await?;
         restores.until_phase("r", "Completed").await?;
         is_back(&tenant, stage).await
+    })
+}
+
+/// A Backup `b` that runs once a year, and otherwise when it is asked to.
+async fn back_up_yearly(tenant: &Tenant<'_>) -> Outcome {
+    let policy = json!({"resourceFilter": {"includedNamespaces": [tenant.name()]}});
+    let destination = json!({"fleet": tenant.name()});
+    let spec = json!({"schedule": "0 0 1 1 *", "destination": destination, "policy": policy});
+    tenant.create::<Backup>("b", spec).await?;
+    Ok(())
+}
+
+/// Asks for a run of Backup `b`, and waits until it is complete in all clusters.
+async fn run_now(tenant: &Tenant<'_>, token: &str) -> Outcome {
+    let ask = json!({"metadata": {"annotations": {RUN_NOW_ANNOTATION: token}}});
+    tenant.all::<Backup>().merge("b", ask).await?;
+    let has_run = |backup: &Backup| {
+        let rows = backup.status.as_ref().map(|status| status.backup_details.as_slice()).unwrap_or_default();
+        !rows.is_empty()
+            && rows.iter().all(|row| {
+                let schedule = row.schedule.clone().unwrap_or_default();
+                row.phase == Some(RowPhase::Completed) && schedule.ran_now.as_deref() == Some(token)
+            })
+    };
+    tenant.all::<Backup>().until("b", "a complete run everywhere", has_run).await?;
+    Ok(())
+}
+
+/// Which run each cluster restores.
+async fn sources(tenant: &Tenant<'_>) -> anyhow::Result<Vec<(String, Option<String>)>> {
+    let rows = tenant.all::<Restore>().get("r").await?.status.context("no status")?.restore_details;
+    Ok(rows.into_iter().map(|row| (row.cluster_name, row.backup_name_in_cluster)).collect())
+}
+
+#[test]
+fn k18_a_restore_before_the_first_complete_run_waits_and_goes_on_when_there_is_one() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = with_workload(stage, "k18").await?;
+        back_up_yearly(&tenant).await?;
+        restore_beside(&tenant).await?;
+        let message = tenant.all::<Restore>().until_reason("r", "NoCompleteRun").await?;
+        assert!(message.ends_with("the schedule has no complete run in this cluster yet"), "{message}");
+        tenant.all::<Restore>().until_phase("r", "Pending").await?;
+        run_now(&tenant, "first").await?;
+        tenant.all::<Restore>().until_phase("r", "Completed").await?;
+        let run = run_now_name("k18-m1-backup-k18-b", "first");
+        assert_eq!(sources(&tenant).await?, [("k18-m1".to_owned(), Some(run))]);
+        is_back(&tenant, stage).await
+    })
+}
+
+#[test]
+fn a_scheduled_backup_restores_its_newest_complete_run_in_the_clusters_that_are_named() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("newest").await?;
+        let mut clusters = Vec::new();
+        for i in [1, 2] {
+            sow(stage.lab.member(i), "newest").await?;
+            clusters.push(tenant.attach(i).await?);
+        }
+        tenant.fleet(&[&clusters[0], &clusters[1]], None).await?;
+        back_up_yearly(&tenant).await?;
+        run_now(&tenant, "older").await?;
+        run_now(&tenant, "newer").await?;
+        // The newest of all is not complete.
+        let runs = in_member::<velero::Backup>(stage.lab.member(1))?;
+        let newer = runs.get(&run_now_name("newest-m1-backup-newest-b", "newer")).await?;
+        let mut failed = object::<velero::Backup>("newest-failed", json!({}))?;
+        failed.metadata.labels.clone_from(&newer.metadata.labels);
+        failed.metadata.labels.get_or_insert_default().remove("velero.io/storage-location");
+        failed.metadata.annotations.clone_from(&newer.metadata.annotations);
+        failed.status = Some(serde_json::from_value(
+            json!({"phase": "Failed", "startTimestamp": "2036-01-01T00:00:00Z"}),
+        )?);
+        runs.create(&failed).await?;
+        tenant.all::<Backup>().until_condition("b", "Degraded", "RunFailed").await?;
+
+        let named = json!([{"kind": "AttachedCluster", "name": clusters[0]}]);
+        let spec = json!({
+            "backupName": "b",
+            "destination": {"fleet": "newest", "clusters": named},
+            "policy": {"namespaceMapping": {"newest": beside(&tenant)}, "resourceFilter": {"includedResources": ["configmaps"]}},
+        });
+        tenant.create::<Restore>("r", spec).await?;
+        tenant.all::<Restore>().until_phase("r", "Completed").await?;
+        assert_eq!(sources(&tenant).await?, [(clusters[0].clone(), newer.metadata.name)]);
+        is_back(&tenant, stage).await
+    })
+}
+
+#[test]
+fn a_backup_that_has_expired_is_nothing_to_restore() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = with_workload(stage, "expired").await?;
+        back_up(&tenant).await?;
+        let backups = tenant.all::<Backup>();
+        let backup = backups.until_phase("b", "Completed").await?;
+        // As if it had been taken long ago.
+        let mut rows = json_of(&backup)["status"]["backupDetails"].take();
+        rows[0]["backupStatusInCluster"]["expiration"] = json!("2026-01-01T00:00:00Z");
+        backups.merge_status("b", json!({"backupDetails": rows})).await?;
+        restore_beside(&tenant).await?;
+        let message = tenant.all::<Restore>().until_reason("r", "BackupExpired").await?;
+        let expected = "spec.backupName: Backup `b` expired at 2026-01-01T00:00:00Z, and its data with it; restore another one";
+        assert_eq!(message, expected);
+        tenant.all::<Restore>().until_phase("r", "FailedValidation").await?;
+        Ok(())
     })
 }
 

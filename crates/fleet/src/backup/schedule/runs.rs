@@ -1,0 +1,208 @@
+//! The runs of a Schedule that a member has, and what they come to. Pure.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kurator_api::backup::GoodRun;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::names;
+use kurator_api::velero::{Backup, BackupPhase, Schedule};
+
+use crate::run::Owner;
+
+/// All runs of one Schedule, without those that are being deleted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct History {
+    pub(super) newest: Option<Arc<Backup>>,
+    /// The newest complete one that has not expired.
+    pub(super) good: Option<Arc<Backup>>,
+    pub(super) runs: u32,
+    /// Ended, but not complete.
+    pub(super) failed: u32,
+    /// The same, since the newest complete one.
+    pub(super) failed_since_success: u32,
+}
+
+/// Whether a Velero Backup is a run of the Schedule that `owner` has in this cluster.
+///
+/// Its owner's UID says so, for this cluster: a bucket that clusters share shows each of them the runs of all. What an
+/// adopted Schedule made before bears its name only, as do the runs that an earlier owner of the name left behind:
+/// those are older than the Schedule. A copy that was made for a restore is no run, and has no label of Velero's.
+pub(super) fn is_run(
+    backup: &Backup,
+    owner: &Owner,
+    cluster: &ClusterKey,
+    schedule: Option<&Schedule>,
+) -> bool {
+    let labels = backup.labels();
+    let Some(made_by) = labels.get(names::VELERO_SCHEDULE_NAME_LABEL) else { return false };
+    if labels.get(names::OWNER_UID_LABEL) == Some(&owner.uid) {
+        let made_for = backup.annotations().get(names::CLUSTER_ANNOTATION);
+        return made_for.is_none_or(|made_for| *made_for == cluster.to_string());
+    }
+    schedule.is_some_and(|schedule| {
+        let created = schedule.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        *made_by == names::label_value(&schedule.name_any()) && began(backup) >= created
+    })
+}
+
+/// When it began; one that has not was created then.
+fn began(backup: &Backup) -> Option<Timestamp> {
+    let started = backup.status.as_ref().and_then(|status| status.start_timestamp);
+    started.or_else(|| backup.metadata.creation_timestamp.as_ref().map(|time| time.0))
+}
+
+pub(super) fn history(mut runs: Vec<Arc<Backup>>, now: Timestamp) -> History {
+    runs.retain(|run| !is_leaving(run));
+    runs.sort_by_cached_key(|run| (began(run), run.name_any()));
+    let mut history = History { newest: runs.last().cloned(), ..History::default() };
+    for run in &runs {
+        history.runs += 1;
+        match phase(run) {
+            Some(phase) if phase.is_success() => {
+                history.failed_since_success = 0;
+                if !has_expired(run, now) {
+                    history.good = Some(Arc::clone(run));
+                }
+            }
+            Some(phase) if phase.is_terminal() => {
+                history.failed += 1;
+                history.failed_since_success += 1;
+            }
+            Some(_) | None => {}
+        }
+    }
+    history
+}
+
+fn phase(run: &Backup) -> Option<&BackupPhase> {
+    run.status.as_ref().and_then(|status| status.phase.as_ref())
+}
+
+fn is_leaving(run: &Backup) -> bool {
+    run.metadata.deletion_timestamp.is_some() || phase(run) == Some(&BackupPhase::Deleting)
+}
+
+fn has_expired(run: &Backup, now: Timestamp) -> bool {
+    run.status.as_ref().and_then(|status| status.expiration).is_some_and(|expiration| expiration <= now)
+}
+
+/// What must be known of a complete run to restore it.
+pub(super) fn as_good_run(run: &Backup) -> GoodRun {
+    let status = run.status.clone().unwrap_or_default();
+    GoodRun {
+        backup_name_in_cluster: run.name_any(),
+        start_timestamp: status.start_timestamp,
+        completion_timestamp: status.completion_timestamp,
+        expiration: status.expiration,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "`json!` reads best where it is used")]
+mod tests {
+    use super::*;
+    use crate::backup::schedule::testing::{cluster, owner};
+    use serde_json::{Value, json};
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
+    }
+
+    const NOON: &str = "2026-11-01T12:00:00Z";
+
+    fn run(name: &str, status: Value) -> Arc<Backup> {
+        let metadata = json!({"name": name, "creationTimestamp": "2026-11-01T11:00:00Z"});
+        Arc::new(serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap())
+    }
+
+    fn ended(hour: u8, phase: &str) -> Arc<Backup> {
+        let start = format!("2026-11-01T{hour:02}:00:00Z");
+        let end = format!("2026-11-01T{hour:02}:10:00Z");
+        run(
+            &format!("run-{hour:02}"),
+            json!({"phase": phase, "startTimestamp": start, "completionTimestamp": end}),
+        )
+    }
+
+    fn names(history: &History) -> (Option<String>, Option<String>) {
+        let name = |run: &Option<Arc<Backup>>| run.as_ref().map(|run| run.name_any());
+        (name(&history.newest), name(&history.good))
+    }
+
+    #[test]
+    fn k23_a_failed_run_is_counted_and_shown_beside_the_newest_good_one() {
+        let runs = vec![
+            ended(3, "PartiallyFailed"),
+            ended(1, "Failed"),
+            ended(2, "Completed"),
+            ended(4, "FailedValidation"),
+        ];
+        let history = history(runs, at(NOON));
+        assert_eq!(names(&history), (Some("run-04".into()), Some("run-02".into())));
+        assert_eq!((history.runs, history.failed, history.failed_since_success), (4, 3, 2));
+    }
+
+    #[test]
+    fn k23_a_good_run_ends_the_count_of_failures_but_one_under_way_does_not() {
+        let mut runs = vec![ended(1, "Failed"), ended(2, "InProgress")];
+        assert_eq!(history(runs.clone(), at(NOON)).failed_since_success, 1);
+        runs.push(ended(3, "Completed"));
+        assert_eq!(history(runs, at(NOON)).failed_since_success, 0);
+    }
+
+    #[test]
+    fn a_run_that_is_being_deleted_or_has_expired_is_nothing_to_restore() {
+        let mut expired = (*ended(2, "Completed")).clone();
+        expired.status.as_mut().unwrap().expiration = Some(at(NOON));
+        let runs = vec![ended(1, "Completed"), Arc::new(expired), ended(3, "Deleting")];
+        let history = history(runs, at(NOON));
+        assert_eq!(names(&history), (Some("run-02".into()), Some("run-01".into())));
+        assert_eq!(history.runs, 2);
+    }
+
+    #[test]
+    fn a_run_that_has_not_begun_is_newer_than_those_that_had_when_it_was_made() {
+        let history = history(vec![run("queued", json!({})), ended(10, "Completed")], at(NOON));
+        assert_eq!(names(&history).0.as_deref(), Some("queued"));
+    }
+
+    #[test]
+    fn whose_run_it_is_follows_from_labels_and_age() {
+        let schedule: Schedule = serde_json::from_value(json!({
+            "metadata": {"name": "nightly", "creationTimestamp": "2026-11-01T00:00:00Z"}, "spec": {},
+        }))
+        .unwrap();
+        let table = [
+            (
+                "ours",
+                json!({"kurator.dev/owner-uid": owner().uid, "velero.io/schedule-name": "any"}),
+                1,
+                true,
+            ),
+            ("a copy for a restore", json!({"kurator.dev/owner-uid": owner().uid}), 1, false),
+            ("of the adopted schedule", json!({"velero.io/schedule-name": "nightly"}), 1, true),
+            ("of an earlier one of that name", json!({"velero.io/schedule-name": "nightly"}), -1, false),
+            ("of another schedule", json!({"velero.io/schedule-name": "hourly"}), 1, false),
+            ("taken once", json!({}), 1, false),
+        ];
+        for (what, labels, hours, expected) in table {
+            let began = at("2026-11-01T00:00:00Z") + jiff::SignedDuration::from_hours(hours);
+            let mut backup = (*ended(1, "Completed")).clone();
+            backup.metadata.labels = Some(serde_json::from_value(labels).unwrap());
+            backup.status.as_mut().unwrap().start_timestamp = Some(began);
+            assert_eq!(is_run(&backup, &owner(), &cluster("m1"), Some(&schedule)), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn k07_in_a_shared_bucket_the_run_of_another_cluster_is_not_this_ones() {
+        let mut backup = (*ended(1, "Completed")).clone();
+        let labels = json!({"kurator.dev/owner-uid": owner().uid, "velero.io/schedule-name": "any"});
+        backup.metadata.labels = Some(serde_json::from_value(labels).unwrap());
+        backup.annotations_mut().insert(names::CLUSTER_ANNOTATION.into(), cluster("m1").to_string());
+        assert!(is_run(&backup, &owner(), &cluster("m1"), None));
+        assert!(!is_run(&backup, &owner(), &cluster("m2"), None));
+    }
+}

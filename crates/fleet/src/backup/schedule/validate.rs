@@ -1,0 +1,188 @@
+//! From a raw Backup with a schedule to what is asked of the members. After this, nobody looks at the raw spec.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use kube::{Resource, ResourceExt};
+use kurator_api::backup::{Backup, BackupPhase};
+use kurator_api::cluster::ClusterKey;
+use kurator_api::fleet::Fleet;
+use kurator_api::names;
+use kurator_api::reason::Reason;
+use kurator_api::velero;
+use kurator_schedule::{Check, Dialect, check, check_all};
+
+use super::super::template;
+use super::super::validate::{owner, plugin_of, spec_problems};
+use crate::destination;
+use crate::hub::Guarded;
+use crate::run::Owner;
+use crate::standing::Verdict;
+
+/// What is asked of the members, and what is said of the whole where the rows don't say it.
+pub(super) struct Asked {
+    pub(super) owner: Owner,
+    pub(super) aim: Aim,
+    pub(super) instead: Option<Instead>,
+}
+
+/// Where the Schedule shall be.
+pub(super) enum Aim {
+    /// In these clusters, and in no other.
+    In(Vec<ClusterKey>, Box<Wanted>),
+    Nowhere,
+    /// Where it is, as it is.
+    Hold,
+}
+
+/// What every one of the clusters is asked for.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    pub(super) expression: String,
+    pub(super) paused: bool,
+    /// The storage location is filled in per member.
+    pub(super) template: velero::BackupSpec,
+    /// UID of the Fleet if its backup plugin decides on the storage location.
+    pub(super) plugin_of: Option<String>,
+    /// What asks for a run now.
+    pub(super) run_now: Option<String>,
+    /// What a person should know of the expression.
+    pub(super) remarks: Vec<String>,
+}
+
+/// A phase, unless that stays, and a verdict on the whole.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Instead {
+    pub(super) phase: Option<BackupPhase>,
+    pub(super) verdict: Verdict,
+}
+
+impl Instead {
+    fn pending(reason: Reason, message: impl Into<String>) -> Self {
+        Self { phase: Some(BackupPhase::Pending), verdict: Verdict::underway(reason, message) }
+    }
+
+    fn invalid(reason: Reason, problems: &[String]) -> Self {
+        let verdict = Verdict::stalled(reason, problems.join("; "));
+        Self { phase: Some(BackupPhase::FailedValidation), verdict }
+    }
+}
+
+pub(super) fn validate(
+    backup: &Backup,
+    fleet: Option<&Guarded<Fleet>>,
+    hub: &str,
+    labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+    now: Timestamp,
+) -> Asked {
+    let owner = owner(backup, hub);
+    let (aim, instead) = match aim(backup, fleet, labels, now) {
+        Ok(aim) => (aim, None),
+        Err((aim, instead)) => (aim, Some(instead)),
+    };
+    Asked { owner, aim, instead }
+}
+
+fn aim(
+    backup: &Backup,
+    fleet: Option<&Guarded<Fleet>>,
+    labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+    now: Timestamp,
+) -> Result<Aim, (Aim, Instead)> {
+    let Some(expression) = backup.spec.schedule() else {
+        let message = "spec.schedule was cleared; the one run begins when the schedules are removed";
+        return Err((Aim::Nowhere, Instead::pending(Reason::Waiting, message)));
+    };
+    let named = &backup.spec.destination.fleet;
+    let mut problems = spec_problems(&backup.spec);
+    problems.extend(refusal(expression, now).map(|why| format!("spec.schedule: {why}")));
+    let invalid = |reason, problems: &[String]| Err((Aim::Hold, Instead::invalid(reason, problems)));
+    let fleet = match fleet {
+        _ if !problems.is_empty() => return invalid(Reason::InvalidSpec, &problems),
+        None => {
+            let message = format!(
+                "spec.destination.fleet: there is no Fleet `{named}` in this namespace; create it or name another"
+            );
+            return Err((Aim::Nowhere, Instead::pending(Reason::FleetNotFound, message)));
+        }
+        Some(fleet) if fleet.meta().deletion_timestamp.is_some() => {
+            let message = format!("spec.destination.fleet: Fleet `{named}` is being deleted; name another");
+            return Err((Aim::Nowhere, Instead::pending(Reason::FleetNotFound, message)));
+        }
+        Some(fleet) => match &fleet.0 {
+            Ok(fleet) => fleet,
+            Err(_) => {
+                let message = format!(
+                    "spec.destination.fleet: Fleet `{named}` cannot be read; its clusters stay as they are until it is mended"
+                );
+                let verdict = Verdict::underway(Reason::Waiting, message);
+                return Err((Aim::Hold, Instead { phase: None, verdict }));
+            }
+        },
+    };
+    match destination::resolve(fleet, &backup.spec.destination, "spec.destination", labels) {
+        Err(unresolved) => {
+            let problems: Vec<_> = unresolved.iter().map(ToString::to_string).collect();
+            invalid(destination::reason(&unresolved), &problems)
+        }
+        Ok(clusters) if clusters.is_empty() => {
+            let message =
+                format!("no cluster is selected: fleet `{named}` has none that match spec.destination");
+            Err((Aim::Nowhere, Instead::pending(Reason::NoClusters, message)))
+        }
+        Ok(clusters) => {
+            let wanted = Wanted {
+                expression: expression.to_owned(),
+                paused: backup.spec.paused == Some(true),
+                template: template::spec(backup.spec.policy.as_ref()),
+                plugin_of: plugin_of(fleet),
+                run_now: asked_to_run(backup),
+                remarks: remarks(expression, fleet, &clusters, now),
+            };
+            Ok(Aim::In(clusters, Box::new(wanted)))
+        }
+    }
+}
+
+/// What asks for a run now, cut to a length that every row has room for.
+fn asked_to_run(backup: &Backup) -> Option<String> {
+    let token = backup.annotations().get(names::RUN_NOW_ANNOTATION)?;
+    (!token.is_empty()).then(|| names::label_value(token))
+}
+
+/// Why no Velero could follow the expression, or none would as it is meant.
+fn refusal(expression: &str, now: Timestamp) -> Option<String> {
+    let check = check_all(expression, now);
+    if let Some(error) = check.refusal() {
+        return Some(error.to_string());
+    }
+    let never = check.accepted.iter().all(|cron| cron.next_after(now, &TimeZone::UTC).is_none());
+    never.then(|| {
+        format!(
+            "`{expression}` fits no time of the next five years, and Velero would start a backup every minute; choose \
+             a day that comes"
+        )
+    })
+}
+
+/// What the Veleros of these clusters take differently.
+fn remarks(expression: &str, fleet: &Fleet, clusters: &[ClusterKey], now: Timestamp) -> Vec<String> {
+    let mut dialects: Vec<_> = clusters.iter().map(|cluster| dialect(fleet, cluster)).collect();
+    dialects.sort_unstable();
+    dialects.dedup();
+    let Check { warnings, .. } = check(expression, &dialects, now);
+    warnings.iter().map(|warning| format!("spec.schedule: {warning}")).collect()
+}
+
+/// How Velero in this cluster reads cron: the newest way where its version is not known.
+pub(super) fn dialect(fleet: &Fleet, cluster: &ClusterKey) -> Dialect {
+    let rows = fleet.status.as_ref().map(|status| status.clusters.as_slice()).unwrap_or_default();
+    let row = rows.iter().find(|row| row.kind == cluster.kind && row.name == cluster.name);
+    let version = row.and_then(|row| row.backup.as_ref()?.server_version.as_deref());
+    Dialect::of_velero(version.unwrap_or_default())
+}
+
+#[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "`json!` reads best where it is used")]
+mod tests;
