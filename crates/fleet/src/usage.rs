@@ -59,8 +59,8 @@ macro_rules! part {
 }
 
 fn part_of_backup(row: &BackupDetails) -> Part<'_> {
-    let status =
-        row.backup_status_in_cluster.as_ref().filter(|_| row.phase != Some(RowPhase::FailedValidation));
+    let stored = row.backup_name_in_cluster.is_some() && row.phase != Some(RowPhase::FailedValidation);
+    let status = row.backup_status_in_cluster.as_ref().filter(|_| stored);
     let stored_until = status.map(|status| status.expiration.unwrap_or(Timestamp::MAX));
     Part { stored_until, ..part!(row) }
 }
@@ -213,13 +213,17 @@ mod tests {
     fn data_that_is_to_be_deleted_holds_its_cluster_until_it_expires() {
         let stored = |name: &str, expiration: &str| {
             let mut row = row(name, "Completed", "Completed");
+            row["backupNameInCluster"] = json!("x");
             row["backupStatusInCluster"] = json!({"phase": "Completed", "expiration": expiration});
             row
         };
+        let mut before_the_first_run = row("waits", "Pending", "Enabled");
+        before_the_first_run["backupStatusInCluster"] = json!({});
         let rows = json!([
             stored("kept", "2099-01-01T00:00:00Z"),
             stored("expired", "2020-01-01T00:00:00Z"),
             row("never", "Failed", "Failed"),
+            before_the_first_run,
         ]);
         let said = |policy: &str| -> Vec<String> {
             let mut object =
