@@ -177,7 +177,8 @@ pub struct BackupDetails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::velero_status")]
     pub backup_status_in_cluster: Option<velero::BackupStatus>,
-    /// Where the data lies; absent while nothing was made, and in large fleets.
+    /// Where the data lies, of a schedule that of the newest complete run; absent while nothing was made, and in large
+    /// fleets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stored: Option<StoredAt>,
     /// What is known of a schedule in this cluster; absent for a one-time run.
@@ -216,7 +217,7 @@ pub struct ScheduleDetails {
     /// Name of the Velero Schedule; absent while there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_name_in_cluster: Option<String>,
-    /// The newest complete run that the member still has.
+    /// The newest complete run that the member still has. Left out in large fleets where it is the newest run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success: Option<GoodRun>,
     /// Runs that the member still has.

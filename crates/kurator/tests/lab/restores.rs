@@ -75,12 +75,13 @@ fn k19_a_restore_before_its_backup_waits_by_name_and_goes_on_when_it_is_there() 
     })
 }
 
-/// A Backup `b` that runs once a year, and otherwise when it is asked to.
+/// A Backup `b`, in force, that runs once a year, and otherwise when it is asked to.
 async fn back_up_yearly(tenant: &Tenant<'_>) -> Outcome {
     let policy = json!({"resourceFilter": {"includedNamespaces": [tenant.name()]}});
     let destination = json!({"fleet": tenant.name()});
     let spec = json!({"schedule": "0 0 1 1 *", "destination": destination, "policy": policy});
     tenant.create::<Backup>("b", spec).await?;
+    tenant.all::<Backup>().until_reason("b", "Enabled").await?;
     Ok(())
 }
 
