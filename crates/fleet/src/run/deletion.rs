@@ -34,6 +34,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(60);
 const LAST_RETRY: Duration = Duration::from_secs(600);
 /// A server that ended in the middle of a deletion never takes it up again; after this time it is asked anew.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// A Backup whose request is gone shows that it is gone, too, within this time.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is left of some backups in a member.
 #[derive(Debug, Default, PartialEq)]
@@ -80,7 +82,11 @@ pub(crate) fn erase<R: HubKind>(
             due: ctx.refusals.due(owner, cluster, backup, request),
             state: state(request),
         });
-        match step(backup, asked, Instant::now()) {
+        let done = match asked {
+            None => ctx.refusals.done(owner, cluster, backup),
+            Some(_) => None,
+        };
+        match done.unwrap_or_else(|| step(backup, asked, Instant::now())) {
             Step::Wait { why, until } => erasing.wait(why, until),
             Step::Refused { why, until } => {
                 erasing.refused.push(why.clone());
@@ -283,9 +289,22 @@ struct Refusal {
     about: (String, bool),
     times: u32,
     due: Instant,
+    /// When it was first seen to be gone.
+    gone: Option<Instant>,
 }
 
 impl Refusals {
+    /// What follows where a request was seen and is gone: that is how Velero says that it is done. The Backup is gone
+    /// then, but the watch that tells so is another one.
+    fn done(&self, owner: &Owner, cluster: &ClusterKey, backup: &Backup) -> Option<Step> {
+        let key = (owner.uid.clone(), cluster.clone(), backup.name_any());
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = all.get_mut(&key)?;
+        let until = *entry.gone.get_or_insert_with(Instant::now) + SHOWN_WITHIN;
+        let why = format!("`{}` is deleted; waiting for the member to show it", backup.name_any());
+        (until > Instant::now()).then_some(Step::Wait { why, until: Some(until) })
+    }
+
     /// When another request may follow this one: counted from when it was first seen as it is, because the member's
     /// clock is not ours.
     fn due(
@@ -303,13 +322,18 @@ impl Refusals {
         let about = (uid.unwrap_or_default(), refused);
         let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry =
-            all.entry(key).or_insert_with(|| Refusal { about: Default::default(), times: 0, due: now });
+        let entry = all.entry(key).or_insert_with(|| Refusal {
+            about: Default::default(),
+            times: 0,
+            due: now,
+            gone: None,
+        });
         if entry.about != about {
             entry.times = entry.times.saturating_add(u32::from(refused));
             entry.due = now + if refused { retry_after(entry.times) } else { PATIENCE };
             entry.about = about;
         }
+        entry.gone = None;
         entry.due
     }
 

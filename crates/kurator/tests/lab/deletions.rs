@@ -284,7 +284,7 @@ fn a_retained_schedule_goes_and_its_runs_stay_marked() -> Outcome {
 #[test]
 fn a_refused_deletion_is_told_in_veleros_words_until_the_data_is_to_stay() -> Outcome {
     on_stage(async |stage| {
-        let tenant = stage.tenant("refused").await?;
+        let tenant = stage.tenant("deletion-refused").await?;
         let (uid, schedule) = scheduled(stage, &tenant, "Delete").await?;
         let mut run = run_of(&tenant, &uid, &schedule, "20260101000000")?;
         run.spec.storage_location = Some("nowhere".to_owned());

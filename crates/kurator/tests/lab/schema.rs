@@ -138,7 +138,7 @@ async fn refuses<K: Object>(tenant: &Tenant<'_>, table: &[(Value, &str)]) -> Out
 #[test]
 fn k25_a_schedule_that_no_cron_can_read_is_refused_and_descriptors_are_not() -> Outcome {
     on_stage(async |stage| {
-        let tenant = stage.tenant("k25").await?;
+        let tenant = stage.tenant("k25-shape").await?;
         let scheduled =
             |schedule: &str| json!({"destination": {"fleet": "f"}, "schedule": schedule, "paused": true});
         let sentence = "schedule must have five fields (minute, hour, day of month, month, day of week), or be a \
@@ -158,7 +158,7 @@ fn k25_a_schedule_that_no_cron_can_read_is_refused_and_descriptors_are_not() -> 
 #[test]
 fn clusters_that_cannot_be_meant_are_refused_by_field() -> Outcome {
     on_stage(async |stage| {
-        let tenant = stage.tenant("references").await?;
+        let tenant = stage.tenant("schema-references").await?;
         let to = |clusters: Value| json!({"destination": {"fleet": "f", "clusters": clusters}});
         refuses::<Backup>(
             &tenant,
@@ -175,7 +175,7 @@ fn clusters_that_cannot_be_meant_are_refused_by_field() -> Outcome {
 #[test]
 fn restores_and_migrates_that_cannot_be_meant_are_refused_by_field() -> Outcome {
     on_stage(async |stage| {
-        let tenant = stage.tenant("refusals").await?;
+        let tenant = stage.tenant("schema-refusals").await?;
         let mapping = json!({"namespaceMapping": {"a": "Not_A_Namespace"}});
         let names = "namespaceMapping must map to names of namespaces: lower case letters, digits and dashes";
         refuses::<Restore>(

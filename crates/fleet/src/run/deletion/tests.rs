@@ -100,9 +100,19 @@ async fn refusals_back_off_from_a_minute_and_an_open_request_gets_its_time() {
     assert_eq!(look("9", true), FIRST_RETRY);
 }
 
-#[test]
-fn a_request_says_which_backup_and_whose() {
-    let owner = Owner {
+#[tokio::test(start_paused = true)]
+async fn k05_a_request_that_is_gone_is_not_repeated_before_its_backup_must_have_gone_too() {
+    let (refusals, backup) = (Refusals::default(), backup(&json!({"phase": "Deleting"})));
+    let done = || refusals.done(&owner(), &cluster(), &backup);
+    assert_eq!(done(), None, "no request was ever seen");
+    refusals.look(("owner-uid".into(), cluster(), "b".into()), (Some("1".into()), false));
+    assert!(matches!(done(), Some(Step::Wait { .. })));
+    tokio::time::advance(SHOWN_WITHIN).await;
+    assert_eq!(done(), None, "it is still there, and Velero is asked again");
+}
+
+fn owner() -> Owner {
+    Owner {
         uid: "owner-uid".into(),
         kind: names::ChildKind::Backup,
         api_kind: "Backup",
@@ -111,8 +121,12 @@ fn a_request_says_which_backup_and_whose() {
         fleet: "quickstart".into(),
         hub: "hub-uid".into(),
         claim: super::super::Claim::None,
-    };
-    let request = serde_json::to_value(request(&owner, &cluster(), &backup(&json!({})))).unwrap();
+    }
+}
+
+#[test]
+fn a_request_says_which_backup_and_whose() {
+    let request = serde_json::to_value(request(&owner(), &cluster(), &backup(&json!({})))).unwrap();
     assert_eq!(request["spec"], json!({"backupName": "b"}));
     let metadata = &request["metadata"];
     assert_eq!((metadata.get("name"), &metadata["generateName"]), (None, &json!("b-")));
