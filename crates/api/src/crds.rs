@@ -51,9 +51,42 @@ const FIXED_RESTORE: Rule = (
     "a Restore can't be changed once it has started; create a new Restore",
 );
 
+/// A field of a Migrate's policy that is as it was.
+macro_rules! same_in_policy {
+    ($field:literal) => {
+        concat!(
+            " && (has(self.spec.policy) && has(self.spec.policy.",
+            $field,
+            ")) == (has(oldSelf.spec.policy) && has(oldSelf.spec.policy.",
+            $field,
+            ")) && (!has(self.spec.policy) || !has(self.spec.policy.",
+            $field,
+            ") || self.spec.policy.",
+            $field,
+            " == oldSelf.spec.policy.",
+            $field,
+            ")"
+        )
+    };
+}
+
+/// A Migrate is fixed once it runs, apart from `deletionPolicy`, and from going on with an incomplete backup, which
+/// can be allowed and not be taken back.
 const FIXED_MIGRATE: Rule = (
-    "!has(oldSelf.status) || !has(oldSelf.status.startTimestamp) || !has(oldSelf.spec) \
-     || (has(self.spec) && self.spec == oldSelf.spec)",
+    concat!(
+        "!has(oldSelf.status) || !has(oldSelf.status.startTimestamp) || !has(oldSelf.spec) || (has(self.spec) \
+         && self.spec.sourceCluster == oldSelf.spec.sourceCluster \
+         && self.spec.targetCluster == oldSelf.spec.targetCluster",
+        same_in_policy!("resourceFilter"),
+        same_in_policy!("orderedResources"),
+        same_in_policy!("namespaceMapping"),
+        same_in_policy!("migrateStatus"),
+        same_in_policy!("preserveNodePorts"),
+        same_in_policy!("ttl"),
+        " && (!has(oldSelf.spec.policy) || !has(oldSelf.spec.policy.allowPartiallyFailed) \
+         || !oldSelf.spec.policy.allowPartiallyFailed || (has(self.spec.policy) \
+         && has(self.spec.policy.allowPartiallyFailed) && self.spec.policy.allowPartiallyFailed)))"
+    ),
     "a Migrate can't be changed once it has started; create a new Migrate",
 );
 

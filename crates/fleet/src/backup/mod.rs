@@ -7,7 +7,7 @@ mod observe;
 mod template;
 mod validate;
 
-pub(crate) use template::copy_of;
+pub(crate) use template::{copy_of, spec};
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kurator_api::backup::{Backup, BackupDetails};
+use kurator_api::backup::{Backup, BackupDetails, StoredAt};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::Fleet;
 use kurator_api::reason::Reason;
@@ -15,11 +15,13 @@ use kurator_member::member::Member;
 use super::validate::{ValidRestore, is_restorable};
 use crate::backup::copy_of;
 use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::fleet::store::{self, NoStore, Store};
 use crate::hub::{Guarded, find};
 use crate::location;
-use crate::run::Owner;
+use crate::mount::{self, Copy, Prepared, Records, Source, Wish};
 use crate::run::child::{NotYet, Precondition, Seen, observe};
-use crate::writes::WriteKey;
+use crate::run::rows::Row;
 
 pub(super) fn source(ctx: &Ctx, restore: &Restore) -> Option<Arc<Guarded<Backup>>> {
     find(&ctx.hub.backups, &restore.namespace().unwrap_or_default(), &restore.spec.backup_name)
@@ -35,64 +37,144 @@ pub(super) fn fleet(
     find(&ctx.hub.fleets, &restore.namespace().unwrap_or_default(), &named)
 }
 
-/// The write that brings a Velero Backup object back into a member.
-pub(super) fn copying(owner: &Owner, cluster: &ClusterKey) -> WriteKey {
-    WriteKey { owner: owner.uid.clone(), cluster: cluster.clone(), what: "copy" }
+/// What is known of each cluster, and how far the way to its Backup is where that has to be brought.
+pub(super) struct SeenClusters<'a> {
+    pub(super) clusters: Vec<Seen<'a, velero::Restore>>,
+    pub(super) prepared: Vec<(ClusterKey, Prepared)>,
 }
 
-type Copies = Vec<(ClusterKey, velero::Backup)>;
-
-/// What is known of each cluster, and the Velero Backups that have to be brought back first.
-pub(super) fn clusters<'a>(ctx: &Ctx, valid: &'a ValidRestore) -> (Vec<Seen<'a, velero::Restore>>, Copies) {
-    let mut copies = Vec::new();
+pub(super) fn clusters<'a>(
+    ctx: &Ctx,
+    valid: &'a ValidRestore,
+    store: &Result<Store, NoStore>,
+) -> SeenClusters<'a> {
+    let mut prepared = Vec::new();
     let seen = valid.run.clusters.iter().map(|cluster| {
         observe(
             ctx,
             &valid.run,
             cluster,
             |member, name| member.restores().get(name),
-            |member| {
-                let ready = ready(ctx, valid, cluster, member);
-                ready.map_err(|missing| match missing {
-                    Missing::Wait(why) => why,
-                    Missing::Copy(copy) => {
-                        copies.push((cluster.clone(), *copy));
-                        let message =
-                            "the Velero Backup is not known in the member and is being brought back";
-                        NotYet::Wait(Reason::BackupObjectMissing, message.to_owned())
-                    }
-                })
+            |member| match ready(ctx, valid, store, cluster, member) {
+                Ready::Said(said) => said,
+                Ready::OnTheWay(way) => {
+                    let said = way.ready.clone();
+                    prepared.push((cluster.clone(), way));
+                    said
+                }
             },
         )
     });
-    (seen.collect(), copies)
+    let clusters = seen.collect();
+    SeenClusters { clusters, prepared }
 }
 
-enum Missing {
-    Wait(NotYet),
-    /// The data is in the store; only the object that stands for it has to be written.
-    Copy(Box<velero::Backup>),
-}
-
-impl Missing {
-    fn wait(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Wait(NotYet::Wait(reason, message.into()))
+/// The store that the Backup went to, read only if a cluster needs to be led there.
+pub(super) async fn store(ctx: &Ctx, valid: &ValidRestore) -> Result<Result<Store, NoStore>, Error> {
+    let owner = &valid.run.owner;
+    if !valid.run.clusters.iter().any(|cluster| is_to_be_led(ctx, valid, cluster)) {
+        return Ok(Err("its store was not asked for".to_owned()));
     }
+    match find(&ctx.hub.fleets, &owner.namespace, &owner.fleet).as_ref().map(|fleet| &fleet.0) {
+        Some(Ok(fleet)) => store::of(ctx, fleet).await,
+        Some(Err(_)) => Ok(Err(format!("fleet `{}` cannot be read", owner.fleet))),
+        None => Ok(Err(format!("there is no fleet `{}`", owner.fleet))),
+    }
+}
+
+/// Whether the cluster does not have the Backup, or has it by a mount.
+fn is_to_be_led(ctx: &Ctx, valid: &ValidRestore, cluster: &ClusterKey) -> bool {
+    let recorded = valid.run.recorded.get(cluster);
+    if recorded.is_some_and(|row| row.phase.is_terminal()) {
+        return false;
+    }
+    if recorded.is_some_and(|row| row.source_location.is_some()) {
+        return true;
+    }
+    let name = recorded.and_then(|row| row.source.clone());
+    let name = name.or_else(|| source_name(valid.source_rows.get(cluster)).ok());
+    name.is_some_and(|name| {
+        ctx.members.get(cluster).is_some_and(|member| member.backups().get(&name).is_absent())
+    })
+}
+
+enum Ready {
+    Said(Precondition<String>),
+    OnTheWay(Prepared),
 }
 
 /// Name of the Velero Backup to restore, once Velero in the member can do it.
-fn ready(ctx: &Ctx, valid: &ValidRestore, cluster: &ClusterKey, member: &Member) -> Result<String, Missing> {
-    let chosen = valid.run.recorded.get(cluster).and_then(|row| row.source.clone());
+fn ready(
+    ctx: &Ctx,
+    valid: &ValidRestore,
+    store: &Result<Store, NoStore>,
+    cluster: &ClusterKey,
+    member: &Member,
+) -> Ready {
+    let recorded = valid.run.recorded.get(cluster);
     let row = valid.source_rows.get(cluster);
-    let name = match chosen {
-        Some(name) => name,
-        None => source_name(row).map_err(Missing::Wait)?,
+    let name = match recorded.and_then(|row| row.source.clone()).map_or_else(|| source_name(row), Ok) {
+        Ok(name) => name,
+        Err(why) => return Ready::Said(Err(why)),
     };
-    match member.backups().get(&name) {
-        Knowledge::Unknown { why, .. } => Err(Missing::wait(Reason::VeleroMissing, why)),
-        Knowledge::Present(backup) => usable(&name, &backup).map_err(Missing::Wait),
-        Knowledge::Absent => Err(bring_back(ctx, valid, cluster, member, row)),
+    let mount = recorded.and_then(|row| row.source_location.as_deref());
+    let here = match member.backups().get(&name) {
+        Knowledge::Unknown { why, .. } => {
+            return Ready::Said(Err(NotYet::Wait(Reason::VeleroMissing, why)));
+        }
+        Knowledge::Present(backup) => Some(backup),
+        Knowledge::Absent => None,
+    };
+    if let (Some(backup), None) = (&here, mount) {
+        return Ready::Said(mount::usable(&name, backup));
     }
+    let content =
+        valid.source.as_ref().zip(row).and_then(|(backup, row)| copy_of(backup, &ctx.hub.uid, row, cluster));
+    let place = match row.and_then(|row| row.stored.clone()).map_or_else(|| fallback(member, store), Ok) {
+        Ok(place) => place,
+        Err(why) => return Ready::Said(Err(why)),
+    };
+    let Some(content) = content else {
+        return Ready::Said(match here {
+            Some(backup) => mount::usable(&name, &backup),
+            None => Err(NotYet::Wait(
+                Reason::BackupObjectMissing,
+                "the Velero Backup is not known in the member and the hub has no record to bring it back from"
+                    .to_owned(),
+            )),
+        });
+    };
+    let owner = &valid.run.owner;
+    let copy = Copy {
+        at_home: Some(content.metadata.clone()),
+        backup: velero::Backup { metadata: mount::metadata(owner, &name, cluster), ..content },
+        records: Records::In { client: member.client().clone(), else_lost: true },
+    };
+    let runs = recorded.is_some_and(Row::started);
+    let wish = Wish {
+        owner,
+        cluster,
+        source: Source {
+            place: &place,
+            cluster,
+            endpoint: store.as_ref().ok().map(|store| store.endpoint().to_owned()),
+            store: store.as_ref(),
+        },
+        recorded: mount,
+        copy: (!runs).then_some(copy),
+    };
+    Ready::OnTheWay(mount::prepare(ctx, member, &wish))
+}
+
+/// Where a Backup lies of which nothing was written down: where this cluster stores its backups now.
+fn fallback(member: &Member, store: &Result<Store, NoStore>) -> Precondition<StoredAt> {
+    let plugin_of = store.as_ref().ok().map(|store| store.fleet.as_str());
+    let location = location::usable(member, plugin_of, location::Use::Restore)?;
+    let at = member.locations().get(&location).present().and_then(|location| location::stored_at(&location));
+    at.ok_or_else(|| {
+        let message = format!("storage location `{location}` names no bucket");
+        NotYet::Wait(Reason::LocationUnavailable, message)
+    })
 }
 
 /// The run that the Backup made in this cluster, if it can be restored.
@@ -110,48 +192,5 @@ fn source_name(row: Option<&BackupDetails>) -> Precondition<String> {
             Err(NotYet::Never(Reason::BackupFailed, why("the Backup failed in this cluster")))
         }
         _ => Err(NotYet::Wait(Reason::BackupNotFinished, why("the Backup has not finished in this cluster"))),
-    }
-}
-
-fn usable(name: &str, backup: &velero::Backup) -> Precondition<String> {
-    let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
-    match phase {
-        Some(phase) if phase.is_usable() => Ok(name.to_owned()),
-        _ => {
-            let phase = phase.map_or("not set", velero::BackupPhase::as_str);
-            Err(NotYet::Wait(
-                Reason::BackupNotFinished,
-                format!("Velero Backup `{name}` is in phase {phase}"),
-            ))
-        }
-    }
-}
-
-fn bring_back(
-    ctx: &Ctx,
-    valid: &ValidRestore,
-    cluster: &ClusterKey,
-    member: &Member,
-    row: Option<&BackupDetails>,
-) -> Missing {
-    let fleet = find(&ctx.hub.fleets, &cluster.namespace, &valid.run.owner.fleet);
-    let plugin_of = fleet.as_ref().and_then(|f| f.0.as_ref().ok()).and_then(|f| {
-        f.spec.plugin.as_ref().and_then(|plugin| plugin.backup.as_ref()).and(f.metadata.uid.as_deref())
-    });
-    let location = match location::usable(member, plugin_of, location::Use::Restore) {
-        Ok(location) => location,
-        Err((reason, why)) => return Missing::wait(reason, why),
-    };
-    let copy = valid
-        .source
-        .as_ref()
-        .zip(row)
-        .and_then(|(backup, row)| copy_of(backup, &ctx.hub.uid, row, cluster, location));
-    match copy {
-        Some(copy) => Missing::Copy(Box::new(copy)),
-        None => Missing::wait(
-            Reason::BackupObjectMissing,
-            "the Velero Backup is not known in the member and the hub has no record to bring it back from",
-        ),
     }
 }

@@ -7,6 +7,7 @@ mod attach;
 mod backups;
 mod examples;
 mod fleets;
+mod migrates;
 mod restores;
 mod schema;
 mod serving;
