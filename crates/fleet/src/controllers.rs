@@ -99,6 +99,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
         probes: Arc::new(Probes::new(&work)),
         pace: crate::pace::Pace::default(),
         backoff: crate::ctx::Backoff::default(),
+        refusals: crate::run::deletion::Refusals::default(),
         clock,
         events: Recorder::new(client.clone(), Reporter::from("kurator")),
         work: work.clone(),
@@ -176,16 +177,23 @@ struct Watches {
 impl Watches {
     /// Keeps a cache and tells the router of everything that comes, including what a new list shows.
     fn kind<K: HubKind>(&self, writer: Writer<Guarded<K>>, changed: fn(&Router, &str, &str)) {
-        let router = Arc::clone(&self.ctx.router);
-        self.follow(writer, move |event: &Event<Guarded<K>>| match event {
-            Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) => {
-                changed(&router, &object.namespace().unwrap_or_default(), &object.name_any());
+        let ctx = Arc::clone(&self.ctx);
+        self.follow(writer, move |event: &Event<Guarded<K>>| {
+            match event {
+                Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) => {
+                    changed(&ctx.router, &object.namespace().unwrap_or_default(), &object.name_any());
+                }
+                Event::Init | Event::InitDone => {}
             }
-            Event::Init | Event::InitDone => {}
+            // It may have been the last to need a cluster whose object is gone.
+            match event {
+                Event::Delete(_) | Event::InitDone => ctx.members.sweep(),
+                Event::Apply(_) | Event::Init | Event::InitApply(_) => {}
+            }
         });
     }
 
-    /// As [`Watches::kind`]; the connection to a cluster ends when its object is gone.
+    /// As [`Watches::kind`]; the connection to a cluster ends when its object is gone and nobody needs it.
     fn cluster<K: HubKind>(&self, kind: ClusterKind, writer: Writer<Guarded<K>>) {
         let ctx = Arc::clone(&self.ctx);
         let key = move |object: &Guarded<K>| ClusterKey {
@@ -196,11 +204,11 @@ impl Watches {
         self.follow(writer, move |event: &Event<Guarded<K>>| match event {
             Event::Apply(object) | Event::InitApply(object) => ctx.router.cluster_changed(&key(object)),
             Event::Delete(object) => {
-                ctx.members.disconnect(&key(object));
+                ctx.members.sweep();
                 ctx.router.cluster_changed(&key(object));
             }
             Event::Init => {}
-            Event::InitDone => ctx.members.keep_only(|key| key.kind != kind || ctx.hub.has_cluster(key)),
+            Event::InitDone => ctx.members.sweep(),
         });
     }
 

@@ -20,6 +20,7 @@ use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::route::Router;
+use crate::run::deletion::Refusals;
 use crate::standing::{Standing, Verdict};
 use crate::writes::Writes;
 
@@ -43,6 +44,7 @@ pub(crate) struct Ctx {
     pub(crate) probes: Arc<Probes>,
     pub(crate) pace: Pace,
     pub(crate) backoff: Backoff,
+    pub(crate) refusals: Refusals,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Recorder,
     /// Whatever no pass waits for.
@@ -81,6 +83,7 @@ impl Ctx {
         let uid = object.meta().uid.as_deref().unwrap_or_default();
         self.pace.forget(uid);
         self.writes.forget_owner(uid);
+        self.refusals.forget(uid);
     }
 
     /// Says that an object can't be read, which somebody must mend. What has run or finished is still written

@@ -14,6 +14,7 @@ use kurator_api::backup::Backup;
 use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
+use kurator_api::names;
 use kurator_api::restore::Restore;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -180,6 +181,11 @@ fn failed<K: HubKind>(action: &'static str, object: &K, source: kube::Error) -> 
 /// `Backup default/nightly`: how an object is named in messages and in the owner annotation.
 pub(crate) fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
     format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Whether the deletion of this object is to give up on what is out of reach.
+pub(crate) fn is_forced<K: ResourceExt>(object: &K) -> bool {
+    object.annotations().get(names::FORCE_DELETE_ANNOTATION).is_some_and(|value| value == "true")
 }
 
 /// Looks an object up in a cache.

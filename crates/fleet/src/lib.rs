@@ -30,6 +30,7 @@ mod route;
 mod run;
 mod standing;
 mod text;
+mod usage;
 mod wake;
 mod writes;
 

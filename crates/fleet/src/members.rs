@@ -14,6 +14,7 @@ use kurator_member::member::{Change, Liveness, Member, MemberOptions};
 use tokio::time::Instant;
 
 use crate::route::Router;
+use crate::usage;
 
 /// A member that answers lists what it has within this time.
 const LISTED_WITHIN: Duration = Duration::from_secs(10);
@@ -105,10 +106,16 @@ impl Members {
         }
     }
 
-    /// Ends the connections of cluster objects that are gone.
-    pub(crate) fn keep_only(&self, still_there: impl Fn(&ClusterKey) -> bool) {
+    /// Ends the connections of cluster objects that are gone, apart from those over which something of ours is still
+    /// to be removed: nobody would have the way there any more.
+    pub(crate) fn sweep(&self) {
+        let hub = &self.router.hub;
+        self.keep_only(|key| hub.has_cluster(key) || usage::is_needed(hub, key));
+    }
+
+    fn keep_only(&self, still_needed: impl Fn(&ClusterKey) -> bool) {
         let connected = self.connected.read().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<_> = connected.keys().filter(|key| !still_there(key)).cloned().collect();
+        let gone: Vec<_> = connected.keys().filter(|key| !still_needed(key)).cloned().collect();
         drop(connected);
         for key in gone {
             self.disconnect(&key);

@@ -10,6 +10,7 @@ use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::names;
+use kurator_api::reason::Reason;
 use kurator_api::restore::Restore;
 use kurator_api::velero::RequestPhase;
 use kurator_member::member::Change;
@@ -79,15 +80,18 @@ impl Router {
 
     pub(crate) fn backup_changed(&self, namespace: &str, name: &str) {
         self.wakes.backups.wake(reference(namespace, name));
+        self.fleets_that_clean_up(namespace);
         self.unfinished_restores(namespace, |restore| restore.spec.backup_name == name);
     }
 
     pub(crate) fn restore_changed(&self, namespace: &str, name: &str) {
         self.wakes.restores.wake(reference(namespace, name));
+        self.fleets_that_clean_up(namespace);
     }
 
     pub(crate) fn migrate_changed(&self, namespace: &str, name: &str) {
         self.wakes.migrates.wake(reference(namespace, name));
+        self.fleets_that_clean_up(namespace);
     }
 
     /// A Secret of the hub changed: it may hold a kubeconfig or the key of an object store.
@@ -124,7 +128,10 @@ impl Router {
                 self.readers(&key.namespace);
             }
             Change::Restore(restore) => self.wake_owner(restore.as_ref()),
-            Change::Schedule(schedule) => self.wake_owner(schedule.as_ref()),
+            Change::Schedule(schedule) => {
+                self.wake_owner(schedule.as_ref());
+                self.fleets_that_clean_up(&key.namespace);
+            }
             Change::DeleteRequest(request) => self.wake_owner(request.as_ref()),
             Change::Location(location) => {
                 if self.heartbeats.location_says_something_new(key, location) {
@@ -169,6 +176,20 @@ impl Router {
             };
             if fleet.0.as_ref().is_ok_and(lists_it) {
                 self.wakes.fleets.wake(reference(&key.namespace, &fleet.name_any()));
+            }
+        }
+    }
+
+    /// They wait for the end of what runs in the clusters that they clean up.
+    fn fleets_that_clean_up(&self, namespace: &str) {
+        let pending = Reason::MemberCleanupPending.as_str();
+        for fleet in in_namespace(&self.hub.fleets, namespace) {
+            let cleans_up = |f: &Fleet| {
+                let mut rows = f.status.iter().flat_map(|status| &status.clusters);
+                f.metadata.deletion_timestamp.is_some() || rows.any(|r| r.reason.as_deref() == Some(pending))
+            };
+            if fleet.0.as_ref().is_ok_and(cleans_up) {
+                self.wakes.fleets.wake(reference(namespace, &fleet.name_any()));
             }
         }
     }

@@ -47,6 +47,16 @@ pub(crate) enum Write {
     Failed { failure: Failure, retry_at: Instant },
 }
 
+/// Whether writes may show yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsettled {
+    No,
+    /// One is under way.
+    InFlight,
+    /// All have ended; by then the watch shows what came of them.
+    Until(Instant),
+}
+
 /// A write that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
@@ -102,6 +112,8 @@ pub(crate) fn gone<T>(answer: Result<T, kube::Error>) -> Result<(), Failure> {
 struct Entry {
     state: Write,
     attempts: u32,
+    /// Nobody asks for the outcome any more; that it is under way still counts.
+    forgotten: bool,
 }
 
 /// All writes of this process.
@@ -132,9 +144,51 @@ impl Writes {
         }
     }
 
-    /// Forgets everything kept for a hub object that is gone.
+    /// Forgets everything kept for a hub object that needs no more work, apart from what is under way.
     pub(crate) fn forget_owner(&self, owner: &str) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| key.owner != owner);
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, entry| {
+            let ours = key.owner == owner;
+            entry.forgotten |= ours;
+            !ours || matches!(entry.state, Write::InFlight)
+        });
+    }
+
+    /// Whether any write for this owner is under way.
+    pub(crate) fn in_flight(&self, owner: &str) -> bool {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().any(|(key, entry)| key.owner == owner && matches!(entry.state, Write::InFlight))
+    }
+
+    /// The writes for this owner in this member that may have made something that its watch does not show yet.
+    ///
+    /// A request that broke off may have arrived; so it counts until it would be sent again.
+    pub(crate) fn unsettled(&self, owner: &str, cluster: &ClusterKey, but: &[&str]) -> Unsettled {
+        let now = Instant::now();
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours =
+            |key: &&WriteKey| key.owner == owner && key.cluster == *cluster && !but.contains(&key.what);
+        let mut until = None;
+        for (_, entry) in entries.iter().filter(|(key, _)| ours(key)) {
+            match &entry.state {
+                Write::InFlight => return Unsettled::InFlight,
+                Write::Done { until: at }
+                | Write::Failed { failure: Failure::Transient(_), retry_at: at } => {
+                    until = until.max(Some(*at).filter(|at| *at > now));
+                }
+                Write::None | Write::Failed { .. } => {}
+            }
+        }
+        until.map_or(Unsettled::No, Unsettled::Until)
+    }
+
+    /// The watch shows what the writes for this owner in this member have made.
+    pub(crate) fn settle(&self, owner: &str, cluster: &ClusterKey, but: &[&str]) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, entry| {
+            key.owner != owner
+                || key.cluster != *cluster
+                || but.contains(&key.what)
+                || matches!(entry.state, Write::InFlight)
+        });
     }
 
     /// Starts `write` unless one is under way; calls `wake` when it has ended.
@@ -150,7 +204,7 @@ impl Writes {
                 Some(entry) => entry.attempts,
                 None => 0,
             };
-            entries.insert(key.clone(), Entry { state: Write::InFlight, attempts });
+            entries.insert(key.clone(), Entry { state: Write::InFlight, attempts, forgotten: false });
         }
         let writes = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -163,6 +217,10 @@ impl Writes {
     fn ended(&self, key: &WriteKey, result: Result<(), Failure>) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = entries.get_mut(key) else { return };
+        if entry.forgotten {
+            entries.remove(key);
+            return;
+        }
         entry.state = match result {
             Ok(()) => {
                 entry.attempts = 0;
@@ -225,6 +283,39 @@ mod tests {
         }
         assert_eq!(delays.first(), Some(&FIRST_RETRY));
         assert_eq!(delays.last(), Some(&LAST_RETRY));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_not_show_yet_counts_until_it_must() {
+        let writes = Writes::new(TaskTracker::new());
+        let unsettled = |but: &[&str]| writes.unsettled("uid", &key().cluster, but);
+        assert_eq!(unsettled(&[]), Unsettled::No);
+        run(&writes, Ok(())).await;
+        assert_eq!(unsettled(&[]), Unsettled::Until(Instant::now() + BELIEVED));
+        assert_eq!(unsettled(&["backup"]), Unsettled::No);
+        run(&writes, Err(Failure::Forbidden("no".into()))).await;
+        assert_eq!(unsettled(&[]), Unsettled::No);
+        run(&writes, Err(Failure::Transient("reset".into()))).await;
+        assert!(matches!(unsettled(&[]), Unsettled::Until(_)));
+    }
+
+    #[tokio::test]
+    async fn a_write_under_way_is_not_forgotten_before_it_ends() {
+        let writes = Writes::new(TaskTracker::new());
+        let (release, held) = tokio::sync::oneshot::channel::<()>();
+        let (done, ended) = tokio::sync::oneshot::channel::<()>();
+        let write = async move {
+            let _released = held.await;
+            Ok(())
+        };
+        writes.start(key(), write, move || drop(done));
+        writes.forget_owner("uid");
+        assert!(writes.in_flight("uid"));
+        assert_eq!(writes.unsettled("uid", &key().cluster, &[]), Unsettled::InFlight);
+        drop(release);
+        let _closed = ended.await;
+        assert!(!writes.in_flight("uid"));
+        assert!(matches!(writes.state(&key()), Write::None));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! plan. A finished Backup is never run again, whatever becomes of its Velero objects.
 
 mod observe;
+mod release;
 mod template;
 mod validate;
 
@@ -32,7 +33,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
         }
     };
     if backup.metadata.deletion_timestamp.is_some() {
-        return release(&ctx, backup).await;
+        return release::release(&ctx, backup).await;
     }
     if backup.phase().is_some_and(RunPhase::is_finished) {
         ctx.forget(backup);
@@ -58,13 +59,4 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
     let delayed = report::report(&ctx, backup, &plan).await?;
     apply::apply(&ctx, &valid.run.owner, &plan, &ctx.router.wakes.backups);
     Ok(run::look_again([plan.look_again, delayed]))
-}
-
-/// Velero's objects and the data stay, as the documentation promises.
-async fn release(ctx: &Ctx, backup: &Backup) -> Result<Action, Error> {
-    ctx.forget(backup);
-    if backup.finalizers().iter().any(|held| held == names::BACKUP_FINALIZER) {
-        ctx.hub.remove_finalizer(backup, names::BACKUP_FINALIZER).await?;
-    }
-    Ok(Action::await_change())
 }

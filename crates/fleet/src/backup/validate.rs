@@ -21,6 +21,8 @@ pub(super) struct ValidBackup {
     pub(super) run: Started<velero::BackupStatus>,
     /// UID of the Fleet if its backup plugin decides on the storage location.
     pub(super) plugin_of: Option<String>,
+    /// The Fleet is being deleted: what has not started there does not start any more.
+    pub(super) fleet_leaves: bool,
     /// What every member's Velero Backup asks for; the storage location is filled in per member.
     pub(super) template: velero::BackupSpec,
 }
@@ -39,14 +41,22 @@ pub(super) fn validate(
     let owner = owner(backup, hub);
     let run = match Started::begun(&owner, &backup.said()) {
         Some(begun) => begun,
-        None => Started::first(owner, first_look(backup, fleet, labels)?),
+        None => {
+            let staying = fleet.filter(|fleet| !is_leaving(fleet));
+            Started::first(owner, first_look(backup, staying, labels)?)
+        }
     };
     let has_plugin = |f: &&Fleet| f.spec.plugin.as_ref().is_some_and(|plugin| plugin.backup.is_some());
     Ok(ValidBackup {
         run,
+        fleet_leaves: fleet.is_some_and(is_leaving),
         plugin_of: fleet.filter(has_plugin).and_then(|f| f.metadata.uid.clone()),
         template: template::spec(backup.spec.policy.as_ref()),
     })
+}
+
+fn is_leaving(fleet: &Fleet) -> bool {
+    fleet.metadata.deletion_timestamp.is_some()
 }
 
 pub(super) fn owner(backup: &Backup, hub: &str) -> Owner {
@@ -157,6 +167,23 @@ mod tests {
             message,
             "spec.destination.fleet: there is no Fleet `later` in this namespace; create it or name another"
         );
+    }
+
+    #[test]
+    fn a_fleet_that_is_being_deleted_starts_nothing_new() {
+        let mut leaving = fleet(json!([{"name": "a"}]));
+        if let Ok(fleet) = &mut leaving.0 {
+            fleet.metadata.deletion_timestamp =
+                serde_json::from_value(json!("2026-11-01T00:00:00Z")).unwrap();
+        }
+        let mut backup = backup(json!({"destination": {"fleet": "quickstart"}}));
+        assert_eq!(refused(&backup, Some(&leaving)).1, Reason::FleetNotFound);
+        backup.status = serde_json::from_value(
+            json!({"backupDetails": [{"clusterName": "a", "clusterKind": "AttachedCluster"}]}),
+        )
+        .unwrap();
+        let valid = validate(&backup, Some(&leaving), "hub", |_| BTreeMap::new());
+        assert!(valid.is_ok_and(|valid| valid.fleet_leaves));
     }
 
     #[test]

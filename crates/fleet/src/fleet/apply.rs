@@ -20,6 +20,8 @@ use crate::writes::{self, Failure, WriteKey};
 pub(super) const SECRET: &str = "secret";
 pub(super) const LOCATION: &str = "location";
 pub(super) const SERVER: &str = "server";
+pub(super) const SECRET_REMOVAL: &str = "secret removal";
+pub(super) const LOCATION_REMOVAL: &str = "location removal";
 
 pub(super) fn apply(ctx: &Ctx, fleet: &Fleet, plan: &Plan) {
     for (cluster, action) in &plan.actions {
@@ -36,29 +38,41 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
     match action {
         Action::Secret { secret, replace } => {
             let (secret, replace) = (secret.clone(), *replace);
+            ctx.writes.forget(&key(SECRET_REMOVAL));
             ctx.writes.start(key(SECRET), async move { write(client, *secret, replace).await }, wake);
         }
         Action::Location(location) => {
             let location = location.clone();
+            ctx.writes.forget(&key(LOCATION_REMOVAL));
             ctx.writes.start(key(LOCATION), async move { write(client, *location, true).await }, wake);
         }
         Action::AskServer => {
             ctx.router.heartbeats.ask(cluster);
             ctx.writes.start(key(SERVER), async move { ask_server(client).await }, wake);
         }
-        Action::DeleteLocation(name) => {
-            let name = name.clone();
-            let api = Api::<BackupStorageLocation>::namespaced(client, names::VELERO_NAMESPACE);
-            let delete = async move { writes::gone(api.delete(&name, &DeleteParams::default()).await) };
-            ctx.writes.start(key(LOCATION), delete, wake);
+        Action::DeleteLocations(names) => {
+            ctx.writes.forget(&key(LOCATION));
+            let delete = remove::<BackupStorageLocation>(client, names.clone());
+            ctx.writes.start(key(LOCATION_REMOVAL), delete, wake);
         }
-        Action::DeleteSecret(name) => {
-            let name = name.clone();
-            let api = Api::<Secret>::namespaced(client, names::VELERO_NAMESPACE);
-            let delete = async move { writes::gone(api.delete(&name, &DeleteParams::default()).await) };
-            ctx.writes.start(key(SECRET), delete, wake);
+        Action::DeleteSecrets(names) => {
+            ctx.writes.forget(&key(SECRET));
+            ctx.writes.start(key(SECRET_REMOVAL), remove::<Secret>(client, names.clone()), wake);
         }
     }
+}
+
+/// Deletes what is still there of these.
+async fn remove<K>(client: Client, names: Vec<String>) -> Result<(), Failure>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let api = Api::<K>::namespaced(client, names::VELERO_NAMESPACE);
+    for name in names {
+        writes::gone(api.delete(&name, &DeleteParams::default()).await)?;
+    }
+    Ok(())
 }
 
 /// Applies an object; unless `replace`, the server refuses to take fields from whoever wrote them.

@@ -1,5 +1,6 @@
 //! What is known of the members and of the object store.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -8,7 +9,7 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Fleet, FleetClusterStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
-use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest};
+use kurator_api::velero::{BackupStorageLocation, Schedule, ServerStatusRequest};
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
 use tokio::time::Instant;
@@ -21,6 +22,7 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::location::is_owned_by;
 use crate::members::Access;
+use crate::usage;
 use crate::writes::{Write, WriteKey};
 
 /// What the hub's Secret for the object store holds.
@@ -93,6 +95,8 @@ pub(super) struct SeenMember {
     pub(super) exists: bool,
     /// Another Fleet that has it.
     pub(super) rival: Option<String>,
+    /// What still needs the plugin there, where it is to go.
+    pub(super) in_use: Option<String>,
     pub(super) contact: SeenContact,
 }
 
@@ -125,6 +129,8 @@ pub(super) struct SeenAlive {
     pub(super) secret_write: Write,
     pub(super) location_write: Write,
     pub(super) server_write: Write,
+    pub(super) location_removal: Write,
+    pub(super) secret_removal: Write,
     /// When Velero last showed a sign of life, and when it was last asked for one.
     pub(super) sign_of_life: Option<Instant>,
     pub(super) asked: Option<Instant>,
@@ -134,11 +140,28 @@ pub(super) struct SeenVelero {
     pub(super) locations: Vec<Arc<BackupStorageLocation>>,
     pub(super) secrets: Vec<SeenSecret>,
     pub(super) requests: Vec<Arc<ServerStatusRequest>>,
+    /// Of ours and Kurator's; `None` while they are not known.
+    pub(super) schedules: Option<Vec<Arc<Schedule>>>,
 }
 
 pub(super) struct Seen {
     pub(super) root: Probe<RootFinding>,
     pub(super) members: Vec<SeenMember>,
+}
+
+impl Seen {
+    /// Whatever uses the plugin somewhere holds no clean-up up.
+    pub(super) fn in_use_or_not(mut self) -> Self {
+        for member in &mut self.members {
+            member.in_use = None;
+            if let SeenContact::Alive(alive) = &mut member.contact
+                && let Ok(velero) = &mut alive.velero
+            {
+                velero.schedules = Some(Vec::new());
+            }
+        }
+        self
+    }
 }
 
 pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen {
@@ -156,8 +179,11 @@ pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen
     };
     let left: Vec<_> = rows.iter().map(key_of).filter(|key| !valid.clusters.contains(key)).collect();
     let all = valid.clusters.iter().map(|key| (key, true)).chain(left.iter().map(|key| (key, false)));
+    let uses = LazyCell::new(|| usage::uses(&ctx.hub, &namespace, ctx.clock.now()));
+    let stays = |key: &ClusterKey| ctx.hub.has_cluster(key) && !matches!(valid.plugin, Plugin::Off);
     let members = all
         .map(|(key, listed)| SeenMember {
+            in_use: (!listed || !stays(key)).then(|| uses.get(key).cloned()).flatten(),
             key: key.clone(),
             listed,
             recorded: recorded(fleet, key).cloned(),
@@ -203,6 +229,8 @@ fn contact(
         secret_write: write(super::apply::SECRET),
         location_write: write(super::apply::LOCATION),
         server_write: write(super::apply::SERVER),
+        location_removal: write(super::apply::LOCATION_REMOVAL),
+        secret_removal: write(super::apply::SECRET_REMOVAL),
         sign_of_life: ctx.router.heartbeats.sign_of_life(key),
         asked: ctx.router.heartbeats.asked(key),
         uid,
@@ -218,9 +246,11 @@ fn velero(member: &Member) -> Result<SeenVelero, String> {
             name: secret.name_any(),
             owner: secret.labels().get(names::OWNER_UID_LABEL).cloned(),
             content: secret.annotations().get(super::render::CONTENT_HASH).cloned(),
+            made_for: secret.annotations().get(names::CLUSTER_ANNOTATION).cloned(),
         })
         .collect();
-    Ok(SeenVelero { locations, secrets, requests })
+    let schedules = known(member.schedules().list()).ok();
+    Ok(SeenVelero { locations, secrets, requests, schedules })
 }
 
 fn known<T>(knowledge: Knowledge<Vec<T>>) -> Result<Vec<T>, String> {
@@ -238,6 +268,8 @@ pub(super) struct SeenSecret {
     pub(super) owner: Option<String>,
     /// Hash of the content.
     pub(super) content: Option<String>,
+    /// The cluster that it was written for.
+    pub(super) made_for: Option<String>,
 }
 
 impl SeenVelero {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::layout::RootFinding;
 use super::observe::{Seen, SeenContact, SeenMember};
 use super::probe::Probe;
-use super::turn::{Goal, Turn};
+use super::turn::{Goal, Hitch, Turn};
 use super::validate::{Plugin, Problem, ValidFleet, ValidPlugin};
 
 /// Something to write in a member.
@@ -26,8 +26,8 @@ pub(super) enum Action {
     },
     Location(Box<BackupStorageLocation>),
     AskServer,
-    DeleteLocation(String),
-    DeleteSecret(String),
+    DeleteLocations(Vec<String>),
+    DeleteSecrets(Vec<String>),
 }
 
 /// What follows for all members.
@@ -40,6 +40,10 @@ pub(super) struct Plan {
     pub(super) not_managed: Vec<String>,
     /// How many rows are of clusters in the spec.
     pub(super) listed: usize,
+    /// Members of which no step towards their clean-up is possible now.
+    pub(super) stuck: Vec<ClusterKey>,
+    /// Members that nobody will reach again and that something of ours may be left in.
+    pub(super) lost: Vec<ClusterKey>,
     pub(super) look_again: Option<Instant>,
 }
 
@@ -69,11 +73,18 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
     }
     let mut rows = Vec::with_capacity(seen.members.len());
     let mut actions = Vec::new();
+    let (mut stuck, mut lost) = (Vec::new(), Vec::new());
     let holders = holders(&seen.members);
     for member in seen.members {
         let twin = twin(&member, &holders);
-        let mut turn = Turn { valid, goal, twin, root: &seen.root, actions: Vec::new(), look_again: None };
+        let mut turn =
+            Turn { valid, goal, twin, root: &seen.root, actions: Vec::new(), hitch: None, look_again: None };
         let row = turn.row(&member);
+        match turn.hitch {
+            Some(Hitch::Stuck) => stuck.push(member.key.clone()),
+            Some(Hitch::Lost) => lost.push(member.key.clone()),
+            None => {}
+        }
         look_again = look_again.into_iter().chain(turn.look_again).min();
         actions.extend(turn.actions.into_iter().map(|action| (member.key.clone(), action)));
         rows.extend(row);
@@ -85,6 +96,8 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
         notes,
         not_managed: valid.not_managed.clone(),
         listed: valid.clusters.len(),
+        stuck,
+        lost,
         look_again,
     }
 }

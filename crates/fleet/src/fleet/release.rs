@@ -1,11 +1,11 @@
 //! Deletion of a Fleet: what it wrote goes from the members, labels go from the cluster objects.
-//! Backups, their objects and their data stay.
+//! Backups, their objects and their data stay; what runs in a member ends before that member is cleaned up.
 
 use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kurator_api::fleet::Fleet;
+use kurator_api::fleet::{Fleet, FleetClusterStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
 
@@ -13,9 +13,13 @@ use super::validate::{Plugin, ValidFleet};
 use super::{apply, claim, observe, plan, report};
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::hub::is_forced;
 use crate::run::look_again;
 use crate::standing::Verdict;
 use crate::text;
+
+/// How many names a message holds.
+const NAMES_SHOWN: usize = 3;
 
 pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Error> {
     if !fleet.finalizers().iter().any(|held| held == names::FLEET_FINALIZER) {
@@ -29,26 +33,41 @@ pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Err
         plugin: Plugin::Off,
         not_managed: Vec::new(),
     };
-    let plan = plan::plan(&empty, observe::observe(ctx, fleet, &empty));
+    let forced = is_forced(fleet);
+    let seen = observe::observe(ctx, fleet, &empty);
+    let plan = plan::plan(&empty, if forced { seen.in_use_or_not() } else { seen });
     apply::apply(ctx, fleet, &plan);
-    let forced = fleet.annotations().get(names::FORCE_DELETE_ANNOTATION).is_some_and(|value| value == "true");
-    let waiting: Vec<_> = plan.rows.iter().map(|row| row.name.clone()).collect();
-    if !waiting.is_empty() && !forced {
-        let message = format!(
-            "waiting for the clean-up of {}; annotate `{}: \"true\"` to give up on what is out of reach",
-            text::some_of(&waiting, 5),
-            names::FORCE_DELETE_ANNOTATION
-        );
-        let verdict = Verdict::underway(Reason::MemberCleanupPending, message);
+    let is_stuck =
+        |row: &FleetClusterStatus| plan.stuck.iter().any(|key| key.kind == row.kind && key.name == row.name);
+    if plan.rows.iter().any(|row| !forced || !is_stuck(row)) {
+        let verdict = waiting(&plan.rows, forced);
         report::report_terminating(ctx, fleet, &verdict, plan.rows).await?;
+        report::tell_lost(ctx, fleet, &plan.lost);
         return Ok(look_again([plan.look_again]));
     }
-    if !waiting.is_empty() {
-        let message = format!("given up on the clean-up of {}", waiting.join(", "));
-        ctx.tell(fleet, &[], &Verdict::stalled(Reason::MemberCleanupPending, message));
+    let uid = fleet.uid().unwrap_or_default();
+    if ctx.writes.in_flight(&uid) {
+        // Its end wakes the Fleet.
+        return Ok(Action::await_change());
     }
     claim::release(ctx, fleet, &[]).await?;
-    ctx.forget(fleet);
     ctx.hub.remove_finalizer(fleet, names::FLEET_FINALIZER).await?;
+    let given_up: Vec<_> = plan.stuck.into_iter().chain(plan.lost).collect();
+    report::tell_lost(ctx, fleet, &given_up);
+    ctx.forget(fleet);
     Ok(Action::await_change())
+}
+
+fn waiting(rows: &[FleetClusterStatus], forced: bool) -> Verdict {
+    let names: Vec<_> = rows.iter().map(|row| row.name.clone()).collect();
+    let mut message = format!("waiting for the clean-up of {}", text::some_of(&names, NAMES_SHOWN));
+    if !forced {
+        let annotation = names::FORCE_DELETE_ANNOTATION;
+        message.push_str(&format!("; annotate `{annotation}: \"true\"` to give up on what is out of reach"));
+    }
+    // Last, because it is what may be cut off.
+    if let Some((name, why)) = rows.iter().find_map(|row| Some((&row.name, row.message.as_deref()?))) {
+        message.push_str(&format!("; {name}: {why}"));
+    }
+    Verdict::underway(Reason::MemberCleanupPending, message)
 }

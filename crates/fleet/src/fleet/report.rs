@@ -1,5 +1,6 @@
 //! The status of a Fleet.
 
+use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::{self, Condition};
 use kurator_api::fleet::{Fleet, FleetClusterStatus, FleetPhase, FleetStatus};
 use kurator_api::reason::Reason;
@@ -16,6 +17,8 @@ const NOT_MANAGED: &str = "NotManaged";
 const STORAGE: &str = "Storage";
 /// How many names a message holds.
 const NAMES_SHOWN: usize = 5;
+/// How many names an event holds, which must not exceed a kilobyte.
+const NAMES_IN_EVENT: usize = 10;
 
 pub(super) async fn report(ctx: &Ctx, fleet: &Fleet, plan: &Plan) -> Result<(), Error> {
     let before = fleet.status.clone().unwrap_or_default();
@@ -43,7 +46,22 @@ pub(super) async fn report(ctx: &Ctx, fleet: &Fleet, plan: &Plan) -> Result<(), 
     }
     ctx.hub.write_status(fleet, &status).await?;
     ctx.tell(fleet, &before.conditions, &verdict);
+    tell_lost(ctx, fleet, &plan.lost);
     Ok(())
+}
+
+/// Names in an event the members that something of ours may be left in for good; in the log, all of them.
+pub(super) fn tell_lost(ctx: &Ctx, fleet: &Fleet, members: &[ClusterKey]) {
+    if members.is_empty() {
+        return;
+    }
+    let names: Vec<_> = members.iter().map(|key| key.name.clone()).collect();
+    tracing::warn!(fleet = crate::hub::describe(fleet), ?names, "given up on the clean-up of members");
+    let message = format!(
+        "given up on the clean-up of {}: the storage location and its Secret may be left in namespace `velero` there",
+        text::some_of(&names, NAMES_IN_EVENT)
+    );
+    ctx.tell(fleet, &[], &Verdict::stalled(Reason::MemberCleanupPending, message));
 }
 
 fn count(clusters: usize) -> u32 {

@@ -1,5 +1,7 @@
 //! The decision for one member of a Fleet: what its row says and what is written in it next.
 
+mod clean_up;
+
 use kube::core::ObjectMeta;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::shorten;
@@ -18,6 +20,7 @@ use super::server::{self, Server};
 use super::validate::{ValidFleet, ValidPlugin};
 use crate::location::is_owned_by;
 use crate::writes::Write;
+pub(super) use clean_up::Hitch;
 
 /// What the Fleet wants of its members.
 #[derive(Clone, Copy)]
@@ -37,18 +40,18 @@ pub(super) struct Turn<'a> {
     /// An earlier member that is the same cluster.
     pub(super) twin: Option<ClusterKey>,
     pub(super) actions: Vec<Action>,
+    pub(super) hitch: Option<Hitch>,
     pub(super) look_again: Option<Instant>,
 }
 
 impl Turn<'_> {
     pub(super) fn row(&mut self, member: &SeenMember) -> Option<FleetClusterStatus> {
-        let SeenMember { key, listed, recorded, exists, rival, contact } = member;
+        let SeenMember { key, listed, recorded, exists, rival, in_use, contact } = member;
         let mut row = recorded.clone().unwrap_or_default();
         row.name.clone_from(&key.name);
         row.kind = key.kind;
         if !exists {
-            let message = format!("there is no {key}; create it or take it off spec.clusters");
-            return listed.then(|| not_ready(row, Reason::ClusterNotFound, message));
+            return self.without_object(member, row);
         }
         if let Some(rival) = rival.as_ref().filter(|_| *listed) {
             let message = format!("fleet `{rival}` has this cluster; take it off one of the two");
@@ -61,10 +64,12 @@ impl Turn<'_> {
             SeenContact::Connecting if recorded.is_some() => Some(row),
             SeenContact::Connecting => Some(not_ready(row, Reason::Connecting, "being connected to")),
             SeenContact::Away { why } if *listed => Some(not_ready(row, Reason::Unreachable, why)),
-            SeenContact::Away { why } => Some(not_ready(row, Reason::MemberCleanupPending, why)),
+            SeenContact::Away { why } => Some(self.stuck(row, why)),
             SeenContact::Alive(alive) => match self.goal {
                 Goal::Serve(_) | Goal::Faulty if *listed => Some(self.serve(key, row, alive)),
-                Goal::Off | Goal::Serve(_) | Goal::Faulty => self.clean_up(row, alive, *listed),
+                Goal::Off | Goal::Serve(_) | Goal::Faulty => {
+                    self.clean_up(key, row, alive, in_use.as_deref(), *listed)
+                }
             },
         }
     }
@@ -295,53 +300,6 @@ impl Turn<'_> {
                 "no Velero server answers in namespace `velero`; start it".to_owned(),
             )),
         }
-    }
-
-    /// The plugin is to go from the member; it is forgotten once nothing of ours is left.
-    fn clean_up(
-        &mut self,
-        mut row: FleetClusterStatus,
-        alive: &SeenAlive,
-        listed: bool,
-    ) -> Option<FleetClusterStatus> {
-        row.ready = true;
-        row.reason = Some(Reason::Connected.as_str().to_owned());
-        row.message = None;
-        if row.backup.is_none() {
-            return Some(row);
-        }
-        let left = match &alive.velero {
-            Err(_) if alive.settled.is_some() => {
-                self.look_again = self.look_again.into_iter().chain(alive.settled).min();
-                Ok(true)
-            }
-            // Without Velero's types there are no locations, and nobody to read the Secret.
-            Err(_) => Ok(false),
-            Ok(velero) => self.delete_ours(alive, velero),
-        };
-        match left {
-            Ok(false) => {
-                row.backup = None;
-                listed.then_some(row)
-            }
-            Ok(true) => Some(not_ready(row, Reason::MemberCleanupPending, "being cleaned up")),
-            Err((_, why)) => Some(not_ready(row, Reason::MemberCleanupPending, why)),
-        }
-    }
-
-    fn delete_ours(&mut self, alive: &SeenAlive, velero: &SeenVelero) -> Result<bool, (Reason, String)> {
-        if let Some(location) = velero.ours(&self.valid.uid).next() {
-            let name = location.metadata.name.clone().unwrap_or_default();
-            self.attempt(&alive.location_write, Action::DeleteLocation(name))?;
-            return Ok(true);
-        }
-        if let Some(ours) =
-            velero.secrets.iter().find(|secret| secret.owner.as_ref() == Some(&self.valid.uid))
-        {
-            self.attempt(&alive.secret_write, Action::DeleteSecret(ours.name.clone()))?;
-            return Ok(true);
-        }
-        Ok(false)
     }
 
     /// Plans a write unless one is under way; says why if the last one failed and it is too early.

@@ -106,6 +106,16 @@ fn is_ours<K: ResourceExt>(object: &K, owner: &Owner, cluster: &ClusterKey) -> b
     }
 }
 
+/// Whether the owner may remove this object: ours by UID, or one that Kurator made for it, under exactly its name or
+/// by the schedule of that name.
+pub(crate) fn belongs<K: ResourceExt>(object: &K, owner: &Owner, cluster: &ClusterKey) -> bool {
+    let first = owner.first_choice(cluster);
+    let by_name = || {
+        object.name_any() == first || object.labels().get(names::VELERO_SCHEDULE_NAME_LABEL) == Some(&first)
+    };
+    is_ours(object, owner, cluster) && (object.labels().contains_key(names::OWNER_UID_LABEL) || by_name())
+}
+
 /// Made for an object of this kind, namespace and name, which was not deleted in order.
 fn is_namesake<K: ResourceExt>(object: &K, owner: &Owner, cluster: &ClusterKey) -> bool {
     let says = |annotation, expected: String| object.annotations().get(annotation) == Some(&expected);

@@ -1,10 +1,11 @@
 //! What Backup and Restore have in common: runs in many clusters, started once, followed to the end.
 //!
 //! [`child`] decides for one cluster, [`rows`] says what all clusters together mean, [`plan`] joins the
-//! two, [`report`] writes it down, [`apply`] starts what is to be created.
+//! two, [`report`] writes it down, [`apply`] starts what is to be created. [`deletion`] takes backups away again.
 
 pub(crate) mod apply;
 pub(crate) mod child;
+pub(crate) mod deletion;
 pub(crate) mod kinds;
 pub(crate) mod plan;
 pub(crate) mod report;

@@ -5,6 +5,7 @@
 
 mod attach;
 mod backups;
+mod deletions;
 mod examples;
 mod fleets;
 mod migrates;

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod clean_up;
+
 use super::*;
 use kurator_api::cluster::ClusterKind;
 use kurator_api::fleet::Layout;
@@ -55,7 +57,12 @@ fn key(name: &str) -> ClusterKey {
 }
 
 fn nothing_written() -> SeenVelero {
-    SeenVelero { locations: Vec::new(), secrets: Vec::new(), requests: Vec::new() }
+    SeenVelero {
+        locations: Vec::new(),
+        secrets: Vec::new(),
+        requests: Vec::new(),
+        schedules: Some(Vec::new()),
+    }
 }
 
 /// A location of ours as the plugin wants it for `m1`, in this phase.
@@ -81,8 +88,10 @@ fn all_written() -> SeenVelero {
             name: "quickstart-velero-s3".into(),
             owner: Some(FLEET.into()),
             content: Some(render::hash(&[CLOUD])),
+            made_for: None,
         }],
         requests: vec![request(json!({"phase": "Processed", "serverVersion": "v1.18.3"}))],
+        schedules: Some(Vec::new()),
     }
 }
 
@@ -103,13 +112,23 @@ fn alive(velero: Result<SeenVelero, String>) -> SeenAlive {
         secret_write: Write::None,
         location_write: Write::None,
         server_write: Write::None,
+        location_removal: Write::None,
+        secret_removal: Write::None,
         sign_of_life: Some(Instant::now()),
         asked: None,
     }
 }
 
 fn member(name: &str, contact: SeenContact) -> SeenMember {
-    SeenMember { key: key(name), listed: true, recorded: None, exists: true, rival: None, contact }
+    SeenMember {
+        key: key(name),
+        listed: true,
+        recorded: None,
+        exists: true,
+        rival: None,
+        in_use: None,
+        contact,
+    }
 }
 
 fn serving() -> Plugin {
@@ -143,8 +162,8 @@ fn written(plan: &Plan) -> Vec<String> {
             format!("{} location {} {mode}", key.name, name(&location.metadata))
         }
         Action::AskServer => format!("{} ask", key.name),
-        Action::DeleteLocation(location) => format!("{} delete location {location}", key.name),
-        Action::DeleteSecret(secret) => format!("{} delete secret {secret}", key.name),
+        Action::DeleteLocations(names) => format!("{} delete locations {}", key.name, names.join(" ")),
+        Action::DeleteSecrets(names) => format!("{} delete secrets {}", key.name, names.join(" ")),
     };
     plan.actions.iter().map(one).collect()
 }
@@ -219,22 +238,6 @@ fn k02_a_member_out_of_reach_keeps_what_it_has() {
         assert_eq!(plan.rows[0].reason.as_deref(), Some("Unreachable"));
         assert_eq!(plan.rows[0].backup, before);
     }
-}
-
-#[test]
-fn k02_a_member_off_the_list_is_cleaned_step_by_step_and_then_forgotten() {
-    let gone = |velero| {
-        let mut member = member("m1", SeenContact::Alive(Box::new(alive(Ok(velero)))));
-        member.recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
-        SeenMember { listed: false, ..member }
-    };
-    let plan = decide(serving(), vec![gone(all_written())]);
-    assert_eq!(written(&plan), ["m1 delete location default"]);
-    let secret_left = SeenVelero { locations: Vec::new(), ..all_written() };
-    let plan = decide(serving(), vec![gone(secret_left)]);
-    assert_eq!(written(&plan), ["m1 delete secret quickstart-velero-s3"]);
-    let plan = decide(serving(), vec![gone(nothing_written())]);
-    assert!(plan.rows.is_empty() && plan.actions.is_empty());
 }
 
 #[test]
@@ -370,16 +373,6 @@ fn a_location_that_nobody_checks_because_no_server_runs_is_told_as_that() {
     };
     assert_eq!(backup_reason(&one(asked_since(1))), "LocationPending");
     assert_eq!(backup_reason(&one(asked_since(31))), "VeleroSilent");
-}
-
-#[test]
-fn k02_a_member_off_the_list_and_out_of_reach_waits_to_be_cleaned() {
-    let mut away = member("m1", SeenContact::Away { why: "no route".into() });
-    away.recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
-    away.listed = false;
-    let plan = decide(serving(), vec![away]);
-    assert_eq!(plan.rows[0].reason.as_deref(), Some("MemberCleanupPending"));
-    assert!(plan.actions.is_empty());
 }
 
 #[test]

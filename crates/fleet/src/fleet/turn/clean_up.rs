@@ -1,0 +1,154 @@
+//! A member that the plugin is to go from: what is removed next, and what that waits for.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::fleet::FleetClusterStatus;
+use kurator_api::names;
+use kurator_api::reason::Reason;
+use kurator_api::velero::Schedule;
+
+use super::super::observe::{SeenAlive, SeenContact, SeenMember, SeenVelero};
+use super::super::plan::Action;
+use super::{Turn, not_ready};
+use crate::writes::Write;
+
+/// Why a member can't be cleaned up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Hitch {
+    /// Not now: it is out of reach, or refuses.
+    Stuck,
+    /// Never: its object is gone, and the connection with it.
+    Lost,
+}
+
+impl Turn<'_> {
+    /// The cluster object is gone. Nobody has a way into the cluster but this process, if it is connected still; so
+    /// what was written there goes now.
+    pub(super) fn without_object(
+        &mut self,
+        member: &SeenMember,
+        row: FleetClusterStatus,
+    ) -> Option<FleetClusterStatus> {
+        let SeenMember { key, listed, in_use, contact, .. } = member;
+        let missing = |row| {
+            let message = format!("there is no {key}; create it or take it off spec.clusters");
+            listed.then(|| not_ready(row, Reason::ClusterNotFound, message))
+        };
+        match contact {
+            _ if row.backup.is_none() => missing(row),
+            SeenContact::Connecting => {
+                Some(not_ready(row, Reason::MemberCleanupPending, "being connected to"))
+            }
+            SeenContact::Away { .. } => {
+                self.hitch = (!listed).then_some(Hitch::Lost);
+                missing(row)
+            }
+            SeenContact::Alive(alive) => self
+                .clean_up(key, row.clone(), alive, in_use.as_deref(), false)
+                .or_else(|| missing(FleetClusterStatus { backup: None, ..row })),
+        }
+    }
+
+    pub(super) fn stuck(&mut self, row: FleetClusterStatus, why: &str) -> FleetClusterStatus {
+        self.hitch = Some(Hitch::Stuck);
+        not_ready(row, Reason::MemberCleanupPending, why)
+    }
+
+    /// The plugin is to go from the member; it is forgotten once nothing of ours is left.
+    pub(super) fn clean_up(
+        &mut self,
+        key: &ClusterKey,
+        mut row: FleetClusterStatus,
+        alive: &SeenAlive,
+        in_use: Option<&str>,
+        listed: bool,
+    ) -> Option<FleetClusterStatus> {
+        row.ready = true;
+        row.reason = Some(Reason::Connected.as_str().to_owned());
+        row.message = None;
+        if row.backup.is_none() {
+            return Some(row);
+        }
+        if let Some(why) = in_use {
+            return Some(not_ready(row, Reason::MemberCleanupPending, why));
+        }
+        let left = match &alive.velero {
+            Err(_) if alive.settled.is_some() => {
+                self.look_again = self.look_again.into_iter().chain(alive.settled).min();
+                Ok(true)
+            }
+            // Without Velero's types there are no locations, and nobody to read the Secret.
+            Err(_) => Ok(false),
+            Ok(velero) => match self.scheduled(key, alive, velero) {
+                Some(why) => return Some(not_ready(row, Reason::MemberCleanupPending, why)),
+                None => self.delete_ours(key, alive, velero),
+            },
+        };
+        match left {
+            Ok(false) => {
+                row.backup = None;
+                listed.then_some(row)
+            }
+            Ok(true) => Some(not_ready(row, Reason::MemberCleanupPending, "being cleaned up")),
+            Err((_, why)) => Some(self.stuck(row, &why)),
+        }
+    }
+
+    /// A schedule that would lose its storage location; its Backup removes it.
+    fn scheduled(&mut self, key: &ClusterKey, alive: &SeenAlive, velero: &SeenVelero) -> Option<String> {
+        let Some(schedules) = &velero.schedules else {
+            let until = alive.settled?;
+            self.at(until);
+            return Some("its schedules are being listed".to_owned());
+        };
+        let locations = self.locations(key, velero);
+        let stores_here = |schedule: &&Arc<Schedule>| {
+            schedule.spec.template.storage_location.as_ref().is_some_and(|at| locations.contains(at))
+        };
+        let schedule = schedules.iter().find(stores_here)?;
+        Some(format!("Velero Schedule `{}` still stores there; delete its Backup", schedule.name_any()))
+    }
+
+    /// Names of the locations that were written for this member, or for one that is no longer listed.
+    fn locations(&self, key: &ClusterKey, velero: &SeenVelero) -> Vec<String> {
+        let ours = velero.ours(&self.valid.uid).filter(|location| {
+            let made_for = location.annotations().get(names::CLUSTER_ANNOTATION);
+            // Mounts belong to the Restores and Migrates that they serve.
+            !location.name_any().starts_with(names::READ_ONLY_LOCATION_PREFIX) && self.is_free(key, made_for)
+        });
+        ours.map(ResourceExt::name_any).collect()
+    }
+
+    /// Whether no other listed member was meant; several may lead to one cluster.
+    fn is_free(&self, key: &ClusterKey, made_for: Option<&String>) -> bool {
+        let meant = |other: &ClusterKey| other != key && made_for == Some(&other.to_string());
+        !self.valid.clusters.iter().any(meant)
+    }
+
+    fn delete_ours(
+        &mut self,
+        key: &ClusterKey,
+        alive: &SeenAlive,
+        velero: &SeenVelero,
+    ) -> Result<bool, (Reason, String)> {
+        if [&alive.location_write, &alive.secret_write].iter().any(|write| matches!(write, Write::InFlight)) {
+            return Ok(true);
+        }
+        let locations = self.locations(key, velero);
+        if !locations.is_empty() {
+            self.attempt(&alive.location_removal, Action::DeleteLocations(locations))?;
+            return Ok(true);
+        }
+        let ours = velero.secrets.iter().filter(|secret| {
+            secret.owner.as_ref() == Some(&self.valid.uid) && self.is_free(key, secret.made_for.as_ref())
+        });
+        let secrets: Vec<_> = ours.map(|secret| secret.name.clone()).collect();
+        if !secrets.is_empty() {
+            self.attempt(&alive.secret_removal, Action::DeleteSecrets(secrets))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}

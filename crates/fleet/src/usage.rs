@@ -1,0 +1,247 @@
+//! What the hub's objects still need in a cluster, for whoever wants to clean it up or to leave it.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+use kurator_api::backup::{Backup, BackupDetails, DeletionPolicy, RowPhase};
+use kurator_api::cluster::{ClusterKey, ClusterKind};
+use kurator_api::migrate::Migrate;
+use kurator_api::reason::Reason;
+use kurator_api::restore::Restore;
+
+use crate::hub::{Hub, in_namespace};
+
+/// What a row says of a cluster.
+struct Part<'a> {
+    kind: ClusterKind,
+    name: &'a str,
+    phase: Option<RowPhase>,
+    reason: Option<&'a str>,
+    /// When the data that was stored goes by itself; `None` if none was stored.
+    stored_until: Option<Timestamp>,
+}
+
+impl Part<'_> {
+    fn key(&self, namespace: &str) -> ClusterKey {
+        ClusterKey { namespace: namespace.to_owned(), kind: self.kind, name: self.name.to_owned() }
+    }
+
+    /// Runs, or is being started.
+    fn is_running(&self) -> bool {
+        match self.phase {
+            Some(RowPhase::InProgress) => true,
+            Some(RowPhase::Pending) => self.reason == Some(Reason::InProgress.as_str()),
+            None | Some(_) => false,
+        }
+    }
+}
+
+/// An object that has a part in clusters.
+trait Takes: Resource<DynamicType = ()> {
+    fn parts(&self) -> Vec<Part<'_>>;
+    /// Whether its deletion needs the storage location.
+    const DELETION_NEEDS_STORE: bool;
+    /// Whether the data is to go with it.
+    fn deletes_data(&self) -> bool;
+}
+
+macro_rules! part {
+    ($row:expr) => {
+        Part {
+            kind: $row.cluster_kind,
+            name: &$row.cluster_name,
+            phase: $row.phase,
+            reason: $row.reason.as_deref(),
+            stored_until: None,
+        }
+    };
+}
+
+fn part_of_backup(row: &BackupDetails) -> Part<'_> {
+    let status =
+        row.backup_status_in_cluster.as_ref().filter(|_| row.phase != Some(RowPhase::FailedValidation));
+    let stored_until = status.map(|status| status.expiration.unwrap_or(Timestamp::MAX));
+    Part { stored_until, ..part!(row) }
+}
+
+impl Takes for Backup {
+    const DELETION_NEEDS_STORE: bool = true;
+
+    fn parts(&self) -> Vec<Part<'_>> {
+        self.status.iter().flat_map(|status| &status.backup_details).map(part_of_backup).collect()
+    }
+
+    fn deletes_data(&self) -> bool {
+        self.spec.deletion_policy == Some(DeletionPolicy::Delete)
+    }
+}
+
+impl Takes for Restore {
+    const DELETION_NEEDS_STORE: bool = false;
+
+    fn parts(&self) -> Vec<Part<'_>> {
+        self.status.iter().flat_map(|status| &status.restore_details).map(|row| part!(row)).collect()
+    }
+
+    fn deletes_data(&self) -> bool {
+        false
+    }
+}
+
+impl Takes for Migrate {
+    const DELETION_NEEDS_STORE: bool = true;
+
+    fn parts(&self) -> Vec<Part<'_>> {
+        let source = self.status.iter().flat_map(|status| &status.source_cluster_status);
+        let targets = self.status.iter().flat_map(|status| &status.target_cluster_status);
+        source.map(part_of_backup).chain(targets.map(|row| part!(row))).collect()
+    }
+
+    fn deletes_data(&self) -> bool {
+        let policy = self.spec.policy.as_ref().and_then(|policy| policy.deletion_policy);
+        policy == Some(DeletionPolicy::Delete)
+    }
+}
+
+fn is_leaving<T: Takes>(object: &T) -> bool {
+    let metadata = object.meta();
+    metadata.deletion_timestamp.is_some() && metadata.finalizers.as_ref().is_some_and(|held| !held.is_empty())
+}
+
+/// What still needs the storage location of clusters of this namespace: one sentence per cluster.
+pub(crate) fn uses(hub: &Hub, namespace: &str, now: Timestamp) -> HashMap<ClusterKey, String> {
+    let mut all = HashMap::new();
+    for object in in_namespace(&hub.backups, namespace) {
+        object.0.iter().for_each(|object| note(&mut all, namespace, object, now));
+    }
+    for object in in_namespace(&hub.restores, namespace) {
+        object.0.iter().for_each(|object| note(&mut all, namespace, object, now));
+    }
+    for object in in_namespace(&hub.migrates, namespace) {
+        object.0.iter().for_each(|object| note(&mut all, namespace, object, now));
+    }
+    all
+}
+
+fn note<T: Takes>(all: &mut HashMap<ClusterKey, String>, namespace: &str, object: &T, now: Timestamp) {
+    let leaving = T::DELETION_NEEDS_STORE && is_leaving(object);
+    let deletes_data = object.deletes_data();
+    for part in object.parts() {
+        let what = match () {
+            () if leaving => "is being deleted",
+            () if part.is_running() => "has not ended there",
+            () if deletes_data && part.stored_until.is_some_and(|until| until > now) => {
+                "is to delete its data there; delete it first, or set its deletionPolicy to `Retain`"
+            }
+            () => continue,
+        };
+        all.entry(part.key(namespace))
+            .or_insert_with(|| format!("{} `{}` {what}", T::kind(&()), object.name_any()));
+    }
+}
+
+/// Whether a cluster whose object is gone must stay connected: something of ours is to be removed from it.
+pub(crate) fn is_needed(hub: &Hub, key: &ClusterKey) -> bool {
+    let namespace = &key.namespace;
+    let by_fleet = || {
+        in_namespace(&hub.fleets, namespace).iter().filter_map(|fleet| fleet.0.as_ref().ok()).any(|fleet| {
+            let mut rows = fleet.status.iter().flat_map(|status| &status.clusters);
+            rows.any(|row| row.kind == key.kind && row.name == key.name && row.backup.is_some())
+        })
+    };
+    by_fleet()
+        || in_namespace(&hub.backups, namespace).iter().any(|o| o.0.iter().any(|o| leaves(o, key)))
+        || in_namespace(&hub.restores, namespace).iter().any(|o| o.0.iter().any(|o| leaves(o, key)))
+        || in_namespace(&hub.migrates, namespace).iter().any(|o| o.0.iter().any(|o| leaves(o, key)))
+}
+
+fn leaves<T: Takes>(object: &T, key: &ClusterKey) -> bool {
+    is_leaving(object) && object.parts().iter().any(|part| part.key(&key.namespace) == *key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn said<T: Takes + serde::de::DeserializeOwned>(
+        metadata: &serde_json::Value,
+        status: &serde_json::Value,
+    ) -> Vec<String> {
+        let object: T =
+            serde_json::from_value(json!({"metadata": metadata, "spec": spec(), "status": status})).unwrap();
+        let mut all = HashMap::new();
+        note(&mut all, "default", &object, Timestamp::from_second(1_800_000_000).unwrap());
+        let mut said: Vec<_> = all.into_iter().map(|(key, what)| format!("{}: {what}", key.name)).collect();
+        said.sort();
+        said
+    }
+
+    fn spec() -> serde_json::Value {
+        let destination = json!({"fleet": "quickstart"});
+        json!({
+            "destination": destination, "backupName": "b", "sourceCluster": destination, "targetCluster": destination,
+        })
+    }
+
+    fn row(name: &str, phase: &str, reason: &str) -> serde_json::Value {
+        json!({"clusterKind": "AttachedCluster", "clusterName": name, "phase": phase, "reason": reason})
+    }
+
+    #[test]
+    fn what_runs_or_is_being_started_holds_its_cluster_and_what_waits_does_not() {
+        let rows = json!([
+            row("ended", "Completed", "Completed"),
+            row("runs", "InProgress", "InProgress"),
+            row("starts", "Pending", "InProgress"),
+            row("waits", "Pending", "Unreachable"),
+        ]);
+        let named = json!({"name": "x"});
+        let expected = ["Backup `x` has not ended there", "Restore `x` has not ended there"]
+            .map(|what| vec![format!("runs: {what}"), format!("starts: {what}")]);
+        assert_eq!(said::<Backup>(&named, &json!({"backupDetails": rows})), expected[0]);
+        assert_eq!(said::<Restore>(&named, &json!({"restoreDetails": rows})), expected[1]);
+        let migrate = json!({
+            "sourceClusterStatus": row("ended", "Completed", "Completed"),
+            "targetClusterStatus": [row("runs", "InProgress", "InProgress")],
+        });
+        assert_eq!(said::<Migrate>(&named, &migrate), ["runs: Migrate `x` has not ended there"]);
+    }
+
+    #[test]
+    fn data_that_is_to_be_deleted_holds_its_cluster_until_it_expires() {
+        let stored = |name: &str, expiration: &str| {
+            let mut row = row(name, "Completed", "Completed");
+            row["backupStatusInCluster"] = json!({"phase": "Completed", "expiration": expiration});
+            row
+        };
+        let rows = json!([
+            stored("kept", "2099-01-01T00:00:00Z"),
+            stored("expired", "2020-01-01T00:00:00Z"),
+            row("never", "Failed", "Failed"),
+        ]);
+        let said = |policy: &str| -> Vec<String> {
+            let mut object =
+                json!({"metadata": {"name": "x"}, "spec": spec(), "status": {"backupDetails": rows}});
+            object["spec"]["deletionPolicy"] = json!(policy);
+            let backup: Backup = serde_json::from_value(object).unwrap();
+            let mut all = HashMap::new();
+            note(&mut all, "default", &backup, Timestamp::from_second(1_800_000_000).unwrap());
+            all.into_keys().map(|key| key.name).collect()
+        };
+        assert_eq!(said("Delete"), ["kept"]);
+        assert!(said("Retain").is_empty());
+    }
+
+    #[test]
+    fn a_backup_that_is_being_deleted_holds_all_its_clusters_and_a_restore_none() {
+        let rows = json!([row("m1", "Completed", "Completed")]);
+        let leaving = json!({"name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["y"]});
+        assert_eq!(
+            said::<Backup>(&leaving, &json!({"backupDetails": rows})),
+            ["m1: Backup `x` is being deleted"]
+        );
+        assert!(said::<Restore>(&leaving, &json!({"restoreDetails": rows})).is_empty());
+    }
+}
