@@ -124,18 +124,20 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     let controllers = TaskTracker::new();
     let start = Start { ctx: &ctx, tasks: &controllers, shutdown: &shutdown };
     let (hub, wakes) = (&ctx.hub, &ctx.router.wakes);
-    start.controller(&hub.attached, &wakes.attached, crate::cluster::reconcile_attached);
-    start.controller(&hub.provisioned, &wakes.provisioned, crate::cluster::reconcile_provisioned);
-    start.controller(&hub.fleets, &wakes.fleets, crate::fleet::reconcile);
-    start.controller(&hub.backups, &wakes.backups, crate::backup::reconcile);
-    start.controller(&hub.restores, &wakes.restores, crate::restore::reconcile);
-    start.controller(&hub.migrates, &wakes.migrates, crate::migrate::reconcile);
-    controllers.close();
-
     tokio::select! {
-        () = known(hub) => ready(),
+        // Before that, a cluster that is not listed yet would be taken for one that is gone.
+        () = known(hub) => {
+            start.controller(&hub.attached, &wakes.attached, crate::cluster::reconcile_attached);
+            start.controller(&hub.provisioned, &wakes.provisioned, crate::cluster::reconcile_provisioned);
+            start.controller(&hub.fleets, &wakes.fleets, crate::fleet::reconcile);
+            start.controller(&hub.backups, &wakes.backups, crate::backup::reconcile);
+            start.controller(&hub.restores, &wakes.restores, crate::restore::reconcile);
+            start.controller(&hub.migrates, &wakes.migrates, crate::migrate::reconcile);
+            ready();
+        }
         () = shutdown.cancelled() => {}
     }
+    controllers.close();
     shutdown.cancelled().await;
     drain(&controllers, &work).await;
     watches.stop.cancel();

@@ -25,12 +25,16 @@ use super::apply::{COPY, LOCATION, SECRET};
 use super::users::{is_expired, need_copy, need_location, users};
 use crate::ctx::Ctx;
 use crate::hub::{Guarded, HubKind};
+use crate::location::available;
 use crate::members::Access;
 use crate::run::child::{self, Place};
 use crate::run::{Owner, apply};
+use crate::text;
 use crate::wake::WakeSet;
 use crate::writes::{self, Write, WriteKey};
 
+/// Clusters that an event names, which must not exceed a kilobyte.
+const NAMES_IN_EVENT: usize = 5;
 const DELETE: &str = "delete";
 /// A timer for a Backup's expiration runs at most this long; then it is set anew.
 const LONGEST_NAP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -71,6 +75,8 @@ pub(crate) struct Waiting {
     pub(crate) going: Vec<String>,
     /// Waits for a cluster to come back, or for its Velero; can be given up.
     pub(crate) stuck: Vec<String>,
+    /// Nobody can do it any more, so it is not waited for.
+    pub(crate) lost: Vec<String>,
     pub(crate) look_again: Option<Instant>,
 }
 
@@ -78,6 +84,12 @@ impl Waiting {
     /// Whether nothing is left, or only what is given up.
     pub(crate) fn is_over(&self, forced: bool) -> bool {
         self.going.is_empty() && (forced || self.stuck.is_empty())
+    }
+
+    /// What is left undone when it is over.
+    pub(crate) fn given_up(&self) -> Option<String> {
+        let all: Vec<_> = self.stuck.iter().chain(&self.lost).cloned().collect();
+        (!all.is_empty()).then(|| format!("given up on {}", text::some_of(&all, NAMES_IN_EVENT)))
     }
 
     pub(crate) fn sentences(&self) -> Vec<String> {
@@ -118,11 +130,10 @@ pub(crate) fn release<'a, R: HubKind>(
 /// What is left of everything that was made for `owner` in a cluster.
 fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>) -> Left {
     let cluster = mounted.cluster;
-    if !ctx.hub.has_cluster(cluster) {
-        return Left::Nothing;
-    }
     let member = match ctx.members.access(cluster) {
         Access::Alive { member, .. } => member,
+        // Nobody will ever reach it again.
+        Access::Connecting | Access::Away { .. } if !ctx.hub.has_cluster(cluster) => return Left::Nothing,
         Access::Connecting => return Left::Stuck("being connected to".to_owned(), None),
         Access::Away { why } => return Left::Stuck(why, None),
     };
@@ -139,9 +150,10 @@ fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>) -> Left {
         Place::Ours(object) if object.metadata.deletion_timestamp.is_none() => {
             Left::Delete(Deletion::Restore(object.name_any()))
         }
-        // Velero ends the deletion itself, and only while it runs. To do so it needs what it restored from.
+        // Velero ends the deletion itself, and only while it runs. To do so it needs what it restored from, unless it
+        // can't be read any more anyway.
         Place::Ours(object) => match of_mount(ctx, owner, &member, mounted, None) {
-            Left::Nothing => Left::Nothing,
+            left if matches!(left, Left::Nothing) || !is_readable(&member, mounted) => left,
             _ => Left::Stuck(format!("Velero is deleting Restore `{}`", object.name_any()), None),
         },
         Place::Leaving { .. } | Place::Namesake { .. } | Place::Taken { .. } => {
@@ -153,6 +165,14 @@ fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>) -> Left {
         },
     };
     in_turn(ctx, owner, cluster, left)
+}
+
+/// Whether Velero can use what the Backup is read from.
+fn is_readable(member: &Member, mounted: &Mounted<'_>) -> bool {
+    mounted.location.is_none_or(|name| {
+        let location = member.locations().get(name).present();
+        location.is_some_and(|location| available(&location).is_ok())
+    })
 }
 
 /// What has expired of a mount, or is not needed since everything is over; when to look again.
@@ -185,10 +205,12 @@ fn of_mount(
     if_expired_at: Option<Timestamp>,
 ) -> Left {
     let users = users(&ctx.hub, mounted.cluster);
+    let made = Made { ctx, owner, cluster: mounted.cluster };
     if let Some(name) = mounted.backup {
         match member.backups().get(name) {
             Knowledge::Unknown { why, .. } => return Left::Stuck(why, None),
             Knowledge::Present(backup) if is_copy(&backup, owner, mounted) => {
+                made.shows(COPY);
                 let now = ctx.clock.now();
                 let expiration = backup.status.as_ref().and_then(|status| status.expiration);
                 let expired = is_expired(expiration, now);
@@ -209,7 +231,12 @@ fn of_mount(
                     _ => return Left::Delete(Deletion::Copy(name.to_owned())),
                 }
             }
-            Knowledge::Present(_) | Knowledge::Absent => {}
+            Knowledge::Present(_) => {}
+            Knowledge::Absent => {
+                if let Some(wait) = made.may_not_show(COPY) {
+                    return wait;
+                }
+            }
         }
     }
     let Some(location) = mounted.location else { return Left::Nothing };
@@ -228,16 +255,50 @@ fn of_mount(
     match member.locations().get(location) {
         Knowledge::Unknown { why, .. } => return Left::Stuck(why, None),
         Knowledge::Present(found) if found.labels().contains_key(names::OWNER_UID_LABEL) => {
+            made.shows(LOCATION);
             return Left::Delete(Deletion::Location(location.to_owned()));
         }
         // Somebody else's.
         Knowledge::Present(_) => return Left::Nothing,
-        Knowledge::Absent => {}
+        Knowledge::Absent => {
+            if let Some(wait) = made.may_not_show(LOCATION) {
+                return wait;
+            }
+        }
     }
     match member.secrets().get(location) {
         Knowledge::Unknown { why, .. } => Left::Stuck(why, None),
-        Knowledge::Present(_) => Left::Delete(Deletion::Secret(location.to_owned())),
-        Knowledge::Absent => Left::Nothing,
+        Knowledge::Present(_) => {
+            made.shows(SECRET);
+            Left::Delete(Deletion::Secret(location.to_owned()))
+        }
+        Knowledge::Absent => made.may_not_show(SECRET).unwrap_or(Left::Nothing),
+    }
+}
+
+/// What was written for an owner in a cluster a moment ago.
+struct Made<'a> {
+    ctx: &'a Ctx,
+    owner: &'a Owner,
+    cluster: &'a ClusterKey,
+}
+
+impl Made<'_> {
+    fn key(&self, what: &'static str) -> WriteKey {
+        WriteKey { owner: self.owner.uid.clone(), cluster: self.cluster.clone(), what }
+    }
+
+    fn shows(&self, what: &'static str) {
+        self.ctx.writes.forget(&self.key(what));
+    }
+
+    fn may_not_show(&self, what: &'static str) -> Option<Left> {
+        match self.ctx.writes.state(&self.key(what)) {
+            Write::Done { until } => {
+                Some(Left::Wait("what was made does not show yet".to_owned(), Some(until)))
+            }
+            Write::InFlight | Write::Failed { .. } | Write::None => None,
+        }
     }
 }
 

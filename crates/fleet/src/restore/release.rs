@@ -11,6 +11,7 @@ use kurator_api::velero;
 use super::validate::owner;
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::hub::is_forced;
 use crate::mount::{self, Mounted};
 use crate::run::kinds::{Run, RunPhase};
 use crate::run::{self, Started, report};
@@ -34,9 +35,7 @@ pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Erro
     }
     let run = begun(ctx, restore);
     let waiting = mount::release(ctx, &run.owner, mounted(&run), &ctx.router.wakes.restores);
-    let forced =
-        restore.annotations().get(names::FORCE_DELETE_ANNOTATION).is_some_and(|value| value == "true");
-    if !waiting.is_over(forced) {
+    if !waiting.is_over(is_forced(restore)) {
         let message = format!(
             "waiting for {}; annotate `{}: \"true\"` to give up on what is out of reach",
             text::some_of(&waiting.sentences(), 3),
@@ -46,13 +45,11 @@ pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Erro
         report::report_standing(ctx, restore, RunPhase::Deleting, &verdict).await?;
         return Ok(run::look_again([waiting.look_again]));
     }
-    if !waiting.stuck.is_empty() {
-        let message = format!("given up on {}", waiting.stuck.join(", "));
-        let verdict = Verdict::stalled(Reason::MemberCleanupPending, message);
-        ctx.tell(restore, &[], &verdict);
+    if let Some(message) = waiting.given_up() {
+        ctx.tell(restore, &[], &Verdict::stalled(Reason::MemberCleanupPending, message));
     }
-    ctx.forget(restore);
     ctx.hub.remove_finalizer(restore, names::RESTORE_FINALIZER).await?;
+    ctx.forget(restore);
     Ok(Action::await_change())
 }
 

@@ -111,6 +111,7 @@ fn a_request_says_which_backup_and_whose() {
         fleet: "quickstart".into(),
         hub: "hub-uid".into(),
         claim: super::super::Claim::None,
+        harmless: true,
     };
     let request = serde_json::to_value(request(&owner, &cluster(), &backup(&json!({})))).unwrap();
     assert_eq!(request["spec"], json!({"backupName": "b"}));
