@@ -49,9 +49,17 @@ fn fixed_restore() -> Rule {
     (rule, "a Restore can't be changed once it has started; create a new Restore")
 }
 
-/// What decides on waiting and on clean-up may change; what is migrated, from where to where, may not.
+/// A Migrate is fixed once it runs, apart from `deletionPolicy`, and from going on with an incomplete backup, which
+/// can be allowed and not be taken back.
 fn fixed_migrate() -> Rule {
     let clusters = same("spec", &["sourceCluster", "targetCluster"]);
+    let same = |field| {
+        let (now, before) = (format!("self.spec.policy.{field}"), format!("oldSelf.spec.policy.{field}"));
+        format!(
+            "(has(self.spec.policy) && has({now})) == (has(oldSelf.spec.policy) && has({before})) \
+             && (!has(self.spec.policy) || !has({now}) || {now} == {before})"
+        )
+    };
     let fixed = [
         "resourceFilter",
         "orderedResources",
@@ -60,14 +68,15 @@ fn fixed_migrate() -> Rule {
         "preserveNodePorts",
         "ttl",
     ];
-    let absent = fixed.map(|field| format!("!has(self.spec.policy.{field})")).join(" && ");
-    let was_absent = fixed.map(|field| format!("!has(oldSelf.spec.policy.{field})")).join(" && ");
-    let policy = format!(
-        "(has(self.spec.policy) && has(oldSelf.spec.policy) ? ({}) \
-         : ((!has(self.spec.policy) || ({absent})) && (!has(oldSelf.spec.policy) || ({was_absent}))))",
-        same("spec.policy", &fixed)
+    let policy = fixed.map(same).join(" && ");
+    let allows = |whose| {
+        let policy = format!("{whose}.spec.policy");
+        format!("has({policy}) && has({policy}.allowPartiallyFailed) && {policy}.allowPartiallyFailed")
+    };
+    let (allowed, allows) = (allows("oldSelf"), allows("self"));
+    let rule = format!(
+        "{NOT_STARTED} || (has(self.spec) && {clusters} && {policy} && (!({allowed}) || ({allows})))"
     );
-    let rule = format!("{NOT_STARTED} || (has(self.spec) && {clusters} && {policy})");
     (rule, "a Migrate can't be changed once it has started; create a new Migrate")
 }
 

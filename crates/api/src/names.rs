@@ -53,6 +53,9 @@ pub const HUB_ANNOTATION: &str = "kurator.dev/hub";
 pub const RELEASED_ANNOTATION: &str = "kurator.dev/released";
 /// Prefix of the names of read-only storage locations through which a cluster restores what another one stored.
 pub const READ_ONLY_LOCATION_PREFIX: &str = "kurator-ro-";
+/// Annotation on a copy of a Velero Backup: how many records of volumes came along, or `unknown`. Written last, so a
+/// copy without it is not complete.
+pub const VOLUMES_ANNOTATION: &str = "kurator.dev/volumes";
 /// Annotation on a Fleet: asks for a control plane. Accepted, not managed.
 pub const CONTROL_PLANE_ANNOTATION: &str = "fleet.kurator.dev/controlplane";
 /// Annotation on our CRDs: the release that wrote them, so that an older one does not overwrite them.
@@ -71,9 +74,9 @@ pub const MIGRATE_FINALIZER: &str = "migrate.kurator.dev";
 pub const VELERO_SCHEDULE_NAME_LABEL: &str = "velero.io/schedule-name";
 /// Label that Velero puts on a Backup: its storage location.
 pub const VELERO_STORAGE_LOCATION_LABEL: &str = "velero.io/storage-location";
-/// Label by which Velero finds a request for deletion: the Backup that is to go.
+/// Label that Velero puts on everything that belongs to a Backup: its name.
 pub const VELERO_BACKUP_NAME_LABEL: &str = "velero.io/backup-name";
-/// Label by which Velero finds a request for deletion: the UID of that Backup.
+/// Label that Velero puts on everything that belongs to a Backup: its UID.
 pub const VELERO_BACKUP_UID_LABEL: &str = "velero.io/backup-uid";
 
 /// The longest label value, in bytes.

@@ -50,6 +50,14 @@ pub struct RestoreSpec {
     pub policy: Option<RestorePolicy>,
 }
 
+impl RestoreSpec {
+    /// The Velero Backup asked for by its own name, if there is one.
+    #[must_use]
+    pub fn named_in_cluster(&self) -> Option<&str> {
+        self.backup_name_in_cluster.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
 /// What is restored and how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,4 +1,4 @@
-//! The hub's controllers: clusters, fleets, backups, restores.
+//! The hub's controllers: clusters, fleets, backups, restores, migrations.
 //!
 //! Each controller is a folder that reads as a sentence: observe → validate → plan → apply → report.
 //! What they know comes from watches ([`hub`] for the hub's objects, `kurator_member` for the
@@ -23,6 +23,7 @@ mod location;
 mod members;
 mod metrics;
 mod migrate;
+mod mount;
 mod pace;
 mod restore;
 mod route;

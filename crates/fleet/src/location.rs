@@ -59,17 +59,25 @@ fn choose(all: &[&BackupStorageLocation], plugin: Option<&Written<'_>>, purpose:
                 .copied()
                 .ok_or_else(|| "the fleet has not written its storage location yet".to_owned())
         }
-        None => match all.iter().find(|location| location.spec.default == Some(true)) {
-            Some(location) => Ok(location),
-            None if all.len() == 1 => Ok(&all[0]),
-            None => Err(format!("{} storage locations and none is the default", all.len())),
-        },
+        None => {
+            let own: Vec<_> = all.iter().filter(|location| !is_mount(location)).collect();
+            match (own.iter().find(|location| location.spec.default == Some(true)), own.as_slice()) {
+                (Some(location), _) | (None, [location]) => Ok(*location),
+                (None, own) => Err(format!("{} storage locations and none is the default", own.len())),
+            }
+        }
     };
     let location = chosen.map_err(|why| (Reason::LocationPending, why))?;
-    let name = location.name_any();
     if purpose == Use::Backup && is_read_only(location) {
+        let name = location.name_any();
         return Err((Reason::LocationUnavailable, format!("storage location `{name}` is read-only")));
     }
+    available(location)
+}
+
+/// Name of a location that Velero has found to work, or what it says.
+pub(crate) fn available(location: &BackupStorageLocation) -> Usable {
+    let name = location.name_any();
     let status = location.status.as_ref();
     match status.and_then(|status| status.phase.as_ref()) {
         Some(BackupStorageLocationPhase::Available) => Ok(name),
@@ -91,6 +99,11 @@ pub(crate) fn stored_at(location: &BackupStorageLocation) -> Option<StoredAt> {
         bucket: storage.bucket.clone()?,
         prefix: storage.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned(),
     })
+}
+
+/// Whether the location was made to read what another cluster, or another place, has.
+pub(crate) fn is_mount(location: &BackupStorageLocation) -> bool {
+    location.name_any().starts_with(names::READ_ONLY_LOCATION_PREFIX)
 }
 
 /// Whether this Fleet wrote the location.
@@ -148,6 +161,13 @@ mod tests {
         let (a, b) = (available("a", "x", false), available("b", "x", true));
         assert_eq!(choose(&[&a, &b], None, Use::Backup), Ok("b".into()));
         assert_eq!(choose(&[&a, &a], None, Use::Backup).unwrap_err().0, Reason::LocationPending);
+    }
+
+    #[test]
+    fn what_is_mounted_to_be_read_is_never_chosen() {
+        let (own, mount) = (available("a", "x", false), available("kurator-ro-0123abcd", "x", false));
+        assert_eq!(choose(&[&mount, &own], None, Use::Backup), Ok("a".into()));
+        assert_eq!(choose(&[&mount], None, Use::Restore).unwrap_err().0, Reason::LocationPending);
     }
 
     #[test]

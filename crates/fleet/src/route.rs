@@ -63,14 +63,14 @@ impl Router {
     fn members_of_fleets_changed(&self, key: &ClusterKey) {
         self.fleets_with(key);
         self.unfinished_backups(&key.namespace, |_| true);
-        self.unfinished_restores(&key.namespace, |_| true);
+        self.readers(&key.namespace);
     }
 
     /// A Fleet changed: whoever refers to it may have more, fewer or other clusters.
     pub(crate) fn fleet_changed(&self, namespace: &str, name: &str) {
         self.wakes.fleets.wake(reference(namespace, name));
         self.unfinished_backups(namespace, |backup| backup.spec.destination.fleet == name);
-        self.unfinished_restores(namespace, |_| true);
+        self.readers(namespace);
         for fleet in in_namespace(&self.hub.fleets, namespace) {
             if fleet.name_any() != name {
                 self.wakes.fleets.wake(reference(namespace, &fleet.name_any()));
@@ -113,6 +113,7 @@ impl Router {
             let names_it = |f: &Fleet| plugin(f).is_some_and(|backup| backup.storage.secret_name == name);
             if fleet.0.as_ref().is_ok_and(names_it) {
                 self.wakes.fleets.wake(reference(namespace, &fleet.name_any()));
+                self.readers(namespace);
             }
         }
     }
@@ -124,7 +125,7 @@ impl Router {
             Change::Resynced(_) => self.members_of_fleets_changed(key),
             Change::Backup(backup) => {
                 self.wake_owner(backup.as_ref());
-                self.unfinished_restores(&key.namespace, |_| true);
+                self.readers(&key.namespace);
             }
             Change::Restore(restore) => self.wake_owner(restore.as_ref()),
             Change::Schedule(schedule) => {
@@ -145,7 +146,10 @@ impl Router {
                 }
                 self.fleets_with(key);
             }
-            Change::Secret(_) => self.fleets_with(key),
+            Change::Secret(_) => {
+                self.fleets_with(key);
+                self.readers(&key.namespace);
+            }
         }
     }
 
@@ -198,13 +202,37 @@ impl Router {
         }
     }
 
+    /// Whoever restores from what lies in another cluster's place, or has something to take away from there.
+    fn readers(&self, namespace: &str) {
+        self.unfinished_restores(namespace, |_| true);
+        for migrate in in_namespace(&self.hub.migrates, namespace) {
+            if migrate.0.as_ref().is_ok_and(is_awake) {
+                self.wakes.migrates.wake(reference(namespace, &migrate.name_any()));
+            }
+        }
+    }
+
     fn unfinished_restores(&self, namespace: &str, concerned: impl Fn(&Restore) -> bool) {
         for restore in in_namespace(&self.hub.restores, namespace) {
-            if restore.0.as_ref().is_ok_and(|r| !is_finished(r) && concerned(r)) {
+            if restore.0.as_ref().is_ok_and(|r| (!is_finished(r) || has_mount(r)) && concerned(r)) {
                 self.wakes.restores.wake(reference(namespace, &restore.name_any()));
             }
         }
     }
+}
+
+/// Whether a Restore may have to clean up when its Backup has expired.
+fn has_mount(restore: &Restore) -> bool {
+    let rows = restore.status.as_ref().map(|status| status.restore_details.as_slice()).unwrap_or_default();
+    rows.iter().any(|row| row.source_location.is_some())
+}
+
+/// Whether a Migrate is not over, or may have to clean up when its backup has expired.
+fn is_awake(migrate: &Migrate) -> bool {
+    let rows = migrate.status.as_ref().map(|status| status.target_cluster_status.as_slice());
+    migrate.metadata.deletion_timestamp.is_some()
+        || !crate::migrate::is_finished(migrate)
+        || rows.unwrap_or_default().iter().any(|row| row.source_location.is_some())
 }
 
 fn is_finished<R: Run>(object: &R) -> bool {

@@ -18,6 +18,7 @@ use kube::{
 use kurator_api::{
     backup::{Backup, BackupDetails, RowPhase},
     fleet::Installer,
+    migrate::Migrate,
     names,
     restore::Restore,
     velero,
@@ -138,6 +139,49 @@ async fn die_and_go_on<K: Object>(
     bail!("no end of writes")
 }
 
+/// As [`die_before_every_write`] of a Migrate from member 1 into member 2, each of which ends with its deletion, so that
+/// the next one makes everything anew.
+async fn migrate_and_die_before_every_write(lab: &Lab, tenant: &Tenant<'_>) -> anyhow::Result<usize> {
+    let one = |i: usize| {
+        let name = format!("{}-m{i}", tenant.name());
+        json!({"fleet": tenant.name(), "clusters": [{"kind": "AttachedCluster", "name": name}]})
+    };
+    let policy = json!({"resourceFilter": {"includedNamespaces": [tenant.name()]}});
+    let spec = json!({"sourceCluster": one(1), "targetCluster": one(2), "policy": policy});
+    for n in 0..ENOUGH {
+        let name = format!("dies-after-{n}");
+        let uid = tenant.create::<Migrate>(&name, spec.clone()).await?.uid().unwrap_or_default();
+        let migrates = tenant.all::<Migrate>();
+        let completed = async || Ok(migrates.until_phase(&name, "Completed").await.map(drop)?);
+
+        let died = live(lab, n, completed()).await?;
+        let made = moved(lab, &uid).await?;
+        live(lab, ENOUGH, completed()).await?;
+        let found = moved(lab, &uid).await?;
+        // Source: the backup. Target: its copy, the way to it, the restore.
+        assert_eq!(found.len(), 4, "{name}: {found:?}");
+        assert!(made.is_subset(&found), "{name}: {made:?} became {found:?}");
+
+        migrates.delete(&name).await?;
+        let deleted = live(lab, n, async { Ok(migrates.until_gone(&name).await?) }).await?;
+        live(lab, ENOUGH, async { Ok(migrates.until_gone(&name).await?) }).await?;
+        let left = moved(lab, &uid).await?;
+        assert!(left.iter().all(|(member, _)| *member == 1), "{name}: {left:?} is left");
+        if !died && !deleted {
+            return Ok(n);
+        }
+    }
+    bail!("no end of writes")
+}
+
+/// Member and UID of everything that was made for a Migrate.
+async fn moved(lab: &Lab, owner: &str) -> Result<BTreeSet<(usize, String)>, FixtureError> {
+    let mut found = children::<velero::Backup>(lab, owner).await?;
+    found.extend(children::<velero::Restore>(lab, owner).await?);
+    found.extend(children::<velero::BackupStorageLocation>(lab, owner).await?);
+    Ok(found)
+}
+
 /// Member and UID of every Velero object that was made for the owner.
 async fn children<V: Object>(lab: &Lab, owner: &str) -> Result<BTreeSet<(usize, String)>, FixtureError> {
     let label = format!("{}={owner}", names::OWNER_UID_LABEL);
@@ -233,6 +277,19 @@ fn a_hub_killed_between_any_two_writes_has_each_schedule_and_each_run_asked_for_
         let writes = die_and_go_on(lab, &tenant, make, done, made, 2 * MEMBERS).await?;
         // At the least: finalizer, rows, a Schedule and a run in each member, what they came to.
         assert!(writes >= 3 + 2 * MEMBERS, "only {writes} writes were seen");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_hub_killed_between_any_two_writes_of_a_migrate_finds_all_of_it_again() -> Outcome {
+    in_turn(async |lab| {
+        let mut serving = serve(lab).await?;
+        let tenant = fleet(lab, "any-migrate").await?;
+        serving.terminate(ENDED_WITHIN)?;
+        // At the least: finalizer, start, backup, location, copy, restore, end.
+        let writes = migrate_and_die_before_every_write(lab, &tenant).await?;
+        assert!(writes >= 7, "only {writes} writes of a Migrate were seen");
         Ok(())
     })
 }

@@ -9,7 +9,7 @@ pub(crate) mod schedule;
 mod template;
 mod validate;
 
-pub(crate) use template::copy_of;
+pub(crate) use template::{copy_of, spec};
 
 use std::sync::Arc;
 

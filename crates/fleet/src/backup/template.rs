@@ -1,11 +1,9 @@
 //! The Velero Backup that a member gets.
 
-use std::collections::BTreeMap;
-
 use kurator_api::backup::{Backup, BackupDetails, BackupPolicy};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::filter::ResourceFilter;
-use kurator_api::{names, velero};
+use kurator_api::velero;
 
 use super::validate::{ValidBackup, owner};
 
@@ -59,7 +57,7 @@ pub(super) fn velero_backup(
 }
 
 /// A finished run as Velero's own sync would bring it back from the store: with its final status, so
-/// that no server runs it again.
+/// that no server runs it again. As the Backup's own child in this cluster.
 ///
 /// `None` while the row has no final status to copy.
 pub(crate) fn copy_of(
@@ -67,18 +65,14 @@ pub(crate) fn copy_of(
     hub: &str,
     row: &BackupDetails,
     cluster: &ClusterKey,
-    location: String,
 ) -> Option<velero::Backup> {
     let name = row.backup_name_in_cluster.as_deref()?;
     let status = row.backup_status_in_cluster.clone()?;
     if !status.phase.as_ref().is_some_and(velero::BackupPhase::is_terminal) {
         return None;
     }
-    let mut metadata = owner(backup, hub).metadata(name, cluster);
-    let stored_in = (names::VELERO_STORAGE_LOCATION_LABEL.to_owned(), names::label_value(&location));
-    metadata.labels.get_or_insert_default().extend(BTreeMap::from([stored_in]));
-    let spec = velero::BackupSpec { storage_location: Some(location), ..spec(backup.spec.policy.as_ref()) };
-    Some(velero::Backup { metadata, spec, status: Some(status) })
+    let metadata = owner(backup, hub).metadata(name, cluster);
+    Some(velero::Backup { metadata, spec: spec(backup.spec.policy.as_ref()), status: Some(status) })
 }
 
 #[cfg(test)]

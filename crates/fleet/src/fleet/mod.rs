@@ -10,9 +10,10 @@ mod observe;
 mod plan;
 pub(crate) mod probe;
 mod release;
-mod render;
+pub(crate) mod render;
 mod report;
 mod server;
+pub(crate) mod store;
 mod turn;
 mod validate;
 

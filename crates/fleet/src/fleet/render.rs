@@ -15,14 +15,14 @@ use sha2::{Digest, Sha256};
 use super::validate::{ValidFleet, ValidPlugin};
 
 /// Annotation of the Secret: a hash of its content, so that a change is seen without reading it.
-pub(super) const CONTENT_HASH: &str = "kurator.dev/content-hash";
+pub(crate) const CONTENT_HASH: &str = "kurator.dev/content-hash";
 /// Key of the credentials file in the Secret, as Velero's own installation has it.
 const CLOUD: &str = "cloud";
 /// Name of the first location, as Velero's chart has it.
 pub(super) const FIRST_LOCATION: &str = "default";
 
 /// Hexadecimal SHA-256 over the parts.
-pub(super) fn hash(parts: &[&str]) -> String {
+pub(crate) fn hash(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for part in parts {
         digest.update(part.len().to_be_bytes());
@@ -37,7 +37,11 @@ pub(super) fn content_hash(plugin: &ValidPlugin) -> String {
 }
 
 pub(super) fn secret(fleet: &ValidFleet, plugin: &ValidPlugin, key: &ClusterKey, name: &str) -> Secret {
-    let mut metadata = metadata(fleet, name, key);
+    credential(plugin, metadata(fleet, name, key))
+}
+
+/// The plugin's credential as a Secret with these metadata and a hash of its content.
+pub(super) fn credential(plugin: &ValidPlugin, mut metadata: ObjectMeta) -> Secret {
     metadata.annotations.get_or_insert_default().insert(CONTENT_HASH.to_owned(), content_hash(plugin));
     Secret {
         metadata,
@@ -66,6 +70,21 @@ pub(super) fn location(
 ) -> BackupStorageLocation {
     let Place { name, prefix, secret, mode, default } = place;
     let spec = BackupStorageLocationSpec {
+        default: Some(default),
+        access_mode: Some(mode),
+        ..spec(plugin, &plugin.bucket, prefix, secret)
+    };
+    BackupStorageLocation { metadata: metadata(fleet, name, key), spec, status: None }
+}
+
+/// How any cluster reaches a place in the plugin's store.
+pub(super) fn spec(
+    plugin: &ValidPlugin,
+    bucket: &str,
+    prefix: &str,
+    secret: &str,
+) -> BackupStorageLocationSpec {
+    BackupStorageLocationSpec {
         provider: Some(plugin.provider.to_owned()),
         config: plugin.config.clone(),
         credential: Some(SecretKeySelector {
@@ -74,15 +93,12 @@ pub(super) fn location(
             ..SecretKeySelector::default()
         }),
         object_storage: Some(ObjectStorage {
-            bucket: Some(plugin.bucket.clone()),
+            bucket: Some(bucket.to_owned()),
             prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
             ..ObjectStorage::default()
         }),
-        default: Some(default),
-        access_mode: Some(mode),
         ..BackupStorageLocationSpec::default()
-    };
-    BackupStorageLocation { metadata: metadata(fleet, name, key), spec, status: None }
+    }
 }
 
 /// Name of a location for this place that no other place has.
@@ -92,9 +108,16 @@ pub(super) fn later_location(plugin: &ValidPlugin, prefix: &str) -> String {
 }
 
 /// Whether a location says everything that `wanted` says; what others added does not matter.
-pub(super) fn says(found: &BackupStorageLocation, wanted: &BackupStorageLocation) -> bool {
+pub(crate) fn says(found: &BackupStorageLocation, wanted: &BackupStorageLocation) -> bool {
     let BackupStorageLocationSpec {
-        provider, config, credential, object_storage, default, access_mode, ..
+        provider,
+        config,
+        credential,
+        object_storage,
+        default,
+        access_mode,
+        backup_sync_period,
+        ..
     } = &wanted.spec;
     let is = &found.spec;
     is.provider == *provider
@@ -104,6 +127,7 @@ pub(super) fn says(found: &BackupStorageLocation, wanted: &BackupStorageLocation
         // Velero leaves a mark that is off out.
         && is.default.unwrap_or_default() == default.unwrap_or_default()
         && is.access_mode == *access_mode
+        && (backup_sync_period.is_none() || is.backup_sync_period == *backup_sync_period)
         && found.metadata.labels.iter().flatten().any(|(key, _)| key == names::OWNER_UID_LABEL)
 }
 

@@ -6,8 +6,11 @@
 mod filter;
 mod observe;
 mod release;
+mod source;
 mod template;
 mod validate;
+
+pub(crate) use template::{status_filter, without_ours};
 
 use std::sync::Arc;
 
@@ -20,8 +23,10 @@ use serde_json::json;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::hub::Guarded;
+use crate::mount;
 use crate::run::kinds::{Run, RunPhase};
 use crate::run::{self, apply, plan, report};
+use observe::SeenClusters;
 
 pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> Result<Action, Error> {
     let restore = match &object.0 {
@@ -35,8 +40,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> R
         return release::release(&ctx, restore).await;
     }
     if restore.phase().is_some_and(RunPhase::is_finished) {
-        ctx.forget(restore);
-        return Ok(Action::await_change());
+        return Ok(release::tidy(&ctx, restore));
     }
     if !restore.finalizers().iter().any(|held| held == names::RESTORE_FINALIZER) {
         ctx.hub.add_finalizer(restore, names::RESTORE_FINALIZER).await?;
@@ -54,16 +58,20 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> R
             return Ok(Action::await_change());
         }
     };
-    let observe::Found { seen, copies, chosen } = observe::clusters(&ctx, &valid, now);
+    let store = observe::store(&ctx, &valid, now).await?;
+    let SeenClusters { clusters, prepared, chosen } = observe::clusters(&ctx, &valid, &store, now);
     let make =
         |cluster: &_, name: &str, backup: String| template::velero_restore(&valid, cluster, name, backup);
-    let mut plan = plan::plan(&valid.run, seen, make, now);
+    let mut plan = plan::plan(&valid.run, clusters, make, now);
     valid.freeze_sources(&mut plan.rows, chosen);
+    mount::note_ways(&mut plan.rows, &prepared);
+    mount::note_lost_volumes(&ctx, &valid.run, &mut plan.rows);
     let delayed = report::report(&ctx, restore, &plan).await?;
     let (owner, wakes) = (&valid.run.owner, &ctx.router.wakes.restores);
-    for (cluster, copy) in copies {
-        apply::start(&ctx, owner, &cluster, observe::copying(owner, &cluster), copy, wakes);
+    let ways = prepared.iter().filter_map(|(_, way)| way.look_again).min();
+    for (cluster, way) in prepared {
+        mount::apply(&ctx, owner, &cluster, way.actions, wakes);
     }
     apply::apply(&ctx, owner, &plan, wakes);
-    Ok(run::look_again([plan.look_again, delayed]))
+    Ok(run::look_again([plan.look_again, ways, delayed]))
 }

@@ -1,11 +1,11 @@
-//! What is known, from caches alone.
+//! What is known, from caches alone; but for the store, where a cluster has to be led to it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kurator_api::backup::{Backup, BackupDetails};
+use kurator_api::backup::{Backup, StoredAt};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::Fleet;
 use kurator_api::reason::Reason;
@@ -14,14 +14,17 @@ use kurator_api::velero;
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
 
-use super::validate::{ValidRestore, expired_at, has_expired, is_restorable};
-use crate::backup::{copy_of, schedule};
+use super::source::{SourceRun, source_run};
+use super::validate::{ValidRestore, has_expired};
+use crate::backup::copy_of;
 use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::fleet::store::{self, NoStore, Store};
 use crate::hub::{Guarded, find};
 use crate::location;
-use crate::run::Owner;
+use crate::mount::{self, Copy, Prepared, Records, Source, Wish};
 use crate::run::child::{NotYet, Place, Precondition, Seen, observe};
-use crate::writes::WriteKey;
+use crate::run::rows::Row;
 
 pub(super) fn source(ctx: &Ctx, restore: &Restore) -> Option<Arc<Guarded<Backup>>> {
     find(&ctx.hub.backups, &restore.namespace().unwrap_or_default(), &restore.spec.backup_name)
@@ -37,25 +40,24 @@ pub(super) fn fleet(
     find(&ctx.hub.fleets, &restore.namespace().unwrap_or_default(), &named)
 }
 
-/// The write that brings a Velero Backup object back into a member.
-pub(super) fn copying(owner: &Owner, cluster: &ClusterKey) -> WriteKey {
-    WriteKey { owner: owner.uid.clone(), cluster: cluster.clone(), what: "copy" }
-}
-
-/// What is known of all clusters.
-pub(super) struct Found<'a> {
-    pub(super) seen: Vec<Seen<'a, velero::Restore>>,
-    /// Velero Backups that have to be brought back first.
-    pub(super) copies: Vec<(ClusterKey, velero::Backup)>,
+/// What is known of each cluster, and how far the way to its Backup is where that has to be brought.
+pub(super) struct SeenClusters<'a> {
+    pub(super) clusters: Vec<Seen<'a, velero::Restore>>,
+    pub(super) prepared: Vec<(ClusterKey, Prepared)>,
     /// Which run each cluster restores, where the member said so.
     pub(super) chosen: BTreeMap<ClusterKey, String>,
 }
 
-pub(super) fn clusters<'a>(ctx: &Ctx, valid: &'a ValidRestore, now: Timestamp) -> Found<'a> {
-    let (mut copies, mut chosen) = (Vec::new(), BTreeMap::new());
-    let mut seen = Vec::with_capacity(valid.run.clusters.len());
+pub(super) fn clusters<'a>(
+    ctx: &Ctx,
+    valid: &'a ValidRestore,
+    store: &Result<Store, NoStore>,
+    now: Timestamp,
+) -> SeenClusters<'a> {
+    let (mut prepared, mut chosen) = (Vec::new(), BTreeMap::new());
+    let mut clusters = Vec::with_capacity(valid.run.clusters.len());
     for cluster in &valid.run.clusters {
-        let one = observe(
+        let seen = observe(
             ctx,
             &valid.run,
             cluster,
@@ -63,236 +65,143 @@ pub(super) fn clusters<'a>(ctx: &Ctx, valid: &'a ValidRestore, now: Timestamp) -
             |member| {
                 let run = source_run(ctx, valid, cluster, member, now)?;
                 chosen.insert(cluster.clone(), run.name.clone());
-                ready(ctx, valid, cluster, member, &run, now).map_err(|missing| match missing {
-                    Missing::Wait(why) => why,
-                    Missing::Copy(copy) => {
-                        copies.push((cluster.clone(), *copy));
-                        let message =
-                            "the Velero Backup is not known in the member and is being brought back";
-                        NotYet::Wait(Reason::BackupObjectMissing, message.to_owned())
+                match ready(ctx, valid, store, cluster, member, &run, now) {
+                    Ready::Said(said) => said,
+                    Ready::OnTheWay(way) => {
+                        let said = way.ready.clone();
+                        prepared.push((cluster.clone(), way));
+                        said
                     }
-                })
+                }
             },
         );
         // What was begun says itself what it restores, whatever there is to choose now.
-        if let Place::Ours(begun) = &one.place {
+        if let Place::Ours(begun) = &seen.place {
             chosen.extend(begun.spec.backup_name.clone().map(|name| (cluster.clone(), name)));
         }
-        seen.push(one);
+        clusters.push(seen);
     }
-    Found { seen, copies, chosen }
+    SeenClusters { clusters, prepared, chosen }
 }
 
-/// The run that a cluster restores.
-struct SourceRun {
-    name: String,
-    /// What the hub knows of its end.
-    record: Option<BackupDetails>,
-}
-
-/// Chooses the run, unless that was done before.
-fn source_run(
+/// The store that the Backup went to, read only if a cluster needs to be led there.
+pub(super) async fn store(
     ctx: &Ctx,
     valid: &ValidRestore,
-    cluster: &ClusterKey,
-    member: &Member,
     now: Timestamp,
-) -> Precondition<SourceRun> {
-    let row = valid.source_rows.get(cluster);
-    let record = |name: &str| row.and_then(|row| record_of(row, name));
-    let frozen = valid.run.recorded.get(cluster).and_then(|row| row.source.clone());
-    let name = match (frozen, &valid.source) {
-        (Some(name), _) => name,
-        (None, Some(backup)) if valid.scheduled => newest_good(ctx, backup, row, member, now)?,
-        (None, _) => source_name(row, now)?,
-    };
-    Ok(SourceRun { record: record(&name), name })
-}
-
-/// The newest complete run that the member has, else the one that the hub remembers.
-fn newest_good(
-    ctx: &Ctx,
-    backup: &Backup,
-    row: Option<&BackupDetails>,
-    member: &Member,
-    now: Timestamp,
-) -> Precondition<String> {
-    let in_member = schedule::restorable(member, backup, &ctx.hub.uid, now)
-        .map_err(|why| NotYet::Wait(Reason::VeleroMissing, why))?;
-    let remembered = || {
-        let good = row.and_then(schedule::good_run)?;
-        good.expiration.is_none_or(|expiration| expiration > now).then_some(good)
-    };
-    match in_member.or_else(remembered) {
-        Some(good) => Ok(good.backup_name_in_cluster),
-        None => Err(NotYet::Wait(
-            Reason::NoCompleteRun,
-            "the schedule has no complete run in this cluster yet".to_owned(),
-        )),
+) -> Result<Result<Store, NoStore>, Error> {
+    let owner = &valid.run.owner;
+    if !valid.run.clusters.iter().any(|cluster| is_to_be_led(ctx, valid, cluster, now)) {
+        return Ok(Err("its store was not asked for".to_owned()));
+    }
+    match find(&ctx.hub.fleets, &owner.namespace, &owner.fleet).as_ref().map(|fleet| &fleet.0) {
+        Some(Ok(fleet)) => store::of(ctx, fleet).await,
+        Some(Err(_)) => Ok(Err(format!("fleet `{}` cannot be read", owner.fleet))),
+        None => Ok(Err(format!("there is no fleet `{}`", owner.fleet))),
     }
 }
 
-/// A row of the Backup, in the form that a one-time run has, if it tells of the end of the run of this name.
-fn record_of(row: &BackupDetails, name: &str) -> Option<BackupDetails> {
-    if row.backup_name_in_cluster.as_deref() == Some(name) {
-        return Some(row.clone());
+/// Whether the cluster does not have the Backup, or has it by a mount.
+fn is_to_be_led(ctx: &Ctx, valid: &ValidRestore, cluster: &ClusterKey, now: Timestamp) -> bool {
+    let recorded = valid.run.recorded.get(cluster);
+    if recorded.is_some_and(|row| row.phase.is_terminal()) {
+        return false;
     }
-    let good = schedule::good_run(row).filter(|good| good.backup_name_in_cluster == name)?;
-    let status = velero::BackupStatus {
-        phase: Some(velero::BackupPhase::Completed),
-        start_timestamp: good.start_timestamp,
-        completion_timestamp: good.completion_timestamp,
-        expiration: good.expiration,
-        ..velero::BackupStatus::default()
-    };
-    Some(BackupDetails {
-        backup_name_in_cluster: Some(good.backup_name_in_cluster),
-        backup_status_in_cluster: Some(status),
-        ..row.clone()
-    })
+    if recorded.is_some_and(|row| row.source_location.is_some()) {
+        return true;
+    }
+    let Some(member) = ctx.members.get(cluster) else { return false };
+    source_run(ctx, valid, cluster, &member, now).is_ok_and(|run| member.backups().get(&run.name).is_absent())
 }
 
-enum Missing {
-    Wait(NotYet),
-    /// The data is in the store; only the object that stands for it has to be written.
-    Copy(Box<velero::Backup>),
-}
-
-impl Missing {
-    fn wait(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Wait(NotYet::Wait(reason, message.into()))
-    }
+enum Ready {
+    Said(Precondition<String>),
+    OnTheWay(Prepared),
 }
 
 /// Name of the Velero Backup to restore, once Velero in the member can do it.
 fn ready(
     ctx: &Ctx,
     valid: &ValidRestore,
+    store: &Result<Store, NoStore>,
     cluster: &ClusterKey,
     member: &Member,
     run: &SourceRun,
     now: Timestamp,
-) -> Result<String, Missing> {
-    match member.backups().get(&run.name) {
-        Knowledge::Unknown { why, .. } => Err(Missing::wait(Reason::VeleroMissing, why)),
-        Knowledge::Present(backup) => usable(&run.name, &backup, now).map_err(Missing::Wait),
-        Knowledge::Absent => Err(bring_back(ctx, valid, cluster, member, run.record.as_ref())),
-    }
-}
-
-/// The run that the Backup made in this cluster, if it can be restored.
-fn source_name(row: Option<&BackupDetails>, now: Timestamp) -> Precondition<String> {
-    let Some(row) = row else {
-        return Err(NotYet::Wait(Reason::BackupNotFound, "the Backup is gone from the hub".to_owned()));
-    };
-    let why = |text: &str| match &row.message {
-        Some(message) => format!("{text}: {message}"),
-        None => text.to_owned(),
-    };
-    match (row.phase, &row.backup_name_in_cluster) {
-        (Some(phase), Some(name)) if is_restorable(phase) => match expired_at(row, now) {
-            Some(at) => Err(NotYet::Never(Reason::BackupExpired, format!("the Backup {}", has_expired(at)))),
-            None => Ok(name.clone()),
-        },
-        (Some(phase), _) if phase.is_terminal() => {
-            Err(NotYet::Never(Reason::BackupFailed, why("the Backup failed in this cluster")))
+) -> Ready {
+    let recorded = valid.run.recorded.get(cluster);
+    let mount = recorded.and_then(|row| row.source_location.as_deref());
+    let here = match member.backups().get(&run.name) {
+        Knowledge::Unknown { why, .. } => {
+            return Ready::Said(Err(NotYet::Wait(Reason::VeleroMissing, why)));
         }
-        _ => Err(NotYet::Wait(Reason::BackupNotFinished, why("the Backup has not finished in this cluster"))),
-    }
-}
-
-fn usable(name: &str, backup: &velero::Backup, now: Timestamp) -> Precondition<String> {
-    let status = backup.status.as_ref();
-    if let Some(at) = status.and_then(|status| status.expiration).filter(|expiration| *expiration <= now) {
-        let message = format!("Velero Backup `{name}` {}", has_expired(at));
-        return Err(NotYet::Never(Reason::BackupExpired, message));
-    }
-    let phase = status.and_then(|status| status.phase.as_ref());
-    match phase {
-        Some(phase) if phase.is_usable() => Ok(name.to_owned()),
-        _ => {
-            let phase = phase.map_or("not set", velero::BackupPhase::as_str);
-            Err(NotYet::Wait(
-                Reason::BackupNotFinished,
-                format!("Velero Backup `{name}` is in phase {phase}"),
-            ))
-        }
-    }
-}
-
-fn bring_back(
-    ctx: &Ctx,
-    valid: &ValidRestore,
-    cluster: &ClusterKey,
-    member: &Member,
-    row: Option<&BackupDetails>,
-) -> Missing {
-    let fleet = find(&ctx.hub.fleets, &cluster.namespace, &valid.run.owner.fleet);
-    let plugin_of = fleet.as_ref().and_then(|f| f.0.as_ref().ok()).and_then(|f| {
-        f.spec.plugin.as_ref().and_then(|plugin| plugin.backup.as_ref()).and(f.metadata.uid.as_deref())
-    });
-    let location = match location::usable(member, plugin_of, location::Use::Restore) {
-        Ok(location) => location,
-        Err((reason, why)) => return Missing::wait(reason, why),
+        Knowledge::Present(backup) => Some(backup),
+        Knowledge::Absent => None,
     };
-    let copy = valid
+    if let (Some(backup), None) = (&here, mount) {
+        return Ready::Said(usable(&run.name, backup, now));
+    }
+    let record = run.record.as_ref();
+    let content = valid
         .source
         .as_ref()
-        .zip(row)
-        .and_then(|(backup, row)| copy_of(backup, &ctx.hub.uid, row, cluster, location));
-    match copy {
-        Some(copy) => Missing::Copy(Box::new(copy)),
-        None => Missing::wait(
-            Reason::BackupObjectMissing,
-            "the Velero Backup is not known in the member and the hub has no record to bring it back from",
-        ),
-    }
+        .zip(record)
+        .and_then(|(backup, row)| copy_of(backup, &ctx.hub.uid, row, cluster));
+    let Some(content) = content else {
+        return Ready::Said(match here {
+            Some(backup) => usable(&run.name, &backup, now),
+            None => Err(NotYet::Wait(
+                Reason::BackupObjectMissing,
+                "the Velero Backup is not known in the member and the hub has no record to bring it back from"
+                    .to_owned(),
+            )),
+        });
+    };
+    let place = match record.and_then(|row| row.stored.clone()).map_or_else(|| fallback(member, store), Ok) {
+        Ok(place) => place,
+        Err(why) => return Ready::Said(Err(why)),
+    };
+    let owner = &valid.run.owner;
+    let copy = Copy {
+        at_home: Some(content.metadata.clone()),
+        backup: velero::Backup { metadata: mount::metadata(owner, &run.name, cluster), ..content },
+        records: Records::In { client: member.client().clone(), else_lost: true },
+    };
+    let runs = recorded.is_some_and(Row::started);
+    let wish = Wish {
+        owner,
+        cluster,
+        source: Source {
+            place: &place,
+            cluster,
+            endpoint: store.as_ref().ok().map(|store| store.endpoint().to_owned()),
+            store: store.as_ref(),
+        },
+        recorded: mount,
+        copy: (!runs).then_some(copy),
+    };
+    Ready::OnTheWay(mount::prepare(ctx, member, &wish))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
+/// Where a Backup lies of which nothing was written down: where this cluster stores its backups now.
+fn fallback(member: &Member, store: &Result<Store, NoStore>) -> Precondition<StoredAt> {
+    let plugin_of = store.as_ref().ok().map(|store| store.fleet.as_str());
+    let location = location::usable(member, plugin_of, location::Use::Restore)?;
+    let at = member.locations().get(&location).present().and_then(|location| location::stored_at(&location));
+    at.ok_or_else(|| {
+        let message = format!("storage location `{location}` names no bucket");
+        NotYet::Wait(Reason::LocationUnavailable, message)
+    })
+}
 
-    fn now() -> Timestamp {
-        "2026-11-01T12:00:00Z".parse().unwrap()
-    }
-
-    /// Of a schedule: the newest run failed, the one before was complete.
-    fn row() -> BackupDetails {
-        serde_json::from_value(json!({
-            "clusterName": "m1", "clusterKind": "AttachedCluster", "phase": "Failed",
-            "backupNameInCluster": "run-2", "backupStatusInCluster": {"phase": "Failed"},
-            "schedule": {"lastSuccess": {
-                "backupNameInCluster": "run-1", "completionTimestamp": "2026-11-01T00:00:40Z",
-                "expiration": "2026-12-01T00:00:30Z",
-            }},
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn a_run_is_brought_back_from_what_the_hub_knows_of_its_end() {
-        let record = record_of(&row(), "run-1").unwrap();
-        assert_eq!(record.backup_name_in_cluster.as_deref(), Some("run-1"));
-        let status = record.backup_status_in_cluster.unwrap();
-        let expected = json!({
-            "phase": "Completed", "completionTimestamp": "2026-11-01T00:00:40Z", "expiration": "2026-12-01T00:00:30Z",
-        });
-        assert_eq!(serde_json::to_value(status).unwrap(), expected);
-        assert_eq!(record_of(&row(), "run-2"), Some(row()));
-        assert_eq!(record_of(&row(), "run-0"), None);
-    }
-
-    #[test]
-    fn a_one_time_run_that_has_expired_is_no_source() {
-        let mut run = row();
-        run.phase = Some(kurator_api::backup::RowPhase::Completed);
-        run.backup_status_in_cluster.as_mut().unwrap().expiration = Some(now());
-        let expired = "the Backup expired at 2026-11-01T12:00:00Z, and its data with it; restore another one";
-        let never = NotYet::Never(Reason::BackupExpired, expired.to_owned());
-        assert_eq!(source_name(Some(&run), now()), Err(never));
-        run.backup_status_in_cluster.as_mut().unwrap().expiration = None;
-        assert_eq!(source_name(Some(&run), now()), Ok("run-2".to_owned()));
+/// Name of a Backup that Velero restores.
+fn usable(name: &str, backup: &velero::Backup, now: Timestamp) -> Precondition<String> {
+    let expiration = backup.status.as_ref().and_then(|status| status.expiration);
+    match expiration.filter(|at| *at <= now) {
+        Some(at) => {
+            let message = format!("Velero Backup `{name}` {}", has_expired(at));
+            Err(NotYet::Never(Reason::BackupExpired, message))
+        }
+        None => mount::usable(name, backup),
     }
 }

@@ -1,9 +1,11 @@
 //! The Velero Restore that a member gets.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use kurator_api::backup::PreserveStatus;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::filter::ResourceFilter;
 use kurator_api::restore::RestorePolicy;
-use kurator_api::velero;
+use kurator_api::{names, velero};
 
 use super::filter::{self, Types};
 use super::validate::ValidRestore;
@@ -29,18 +31,13 @@ const VELERO_TYPES: [&str; 13] = [
 /// Everything of the policy that Velero is told, on every member alike; or every reason why it can't be.
 pub(super) fn spec(policy: Option<&RestorePolicy>) -> Result<velero::RestoreSpec, Vec<String>> {
     let filter = policy.and_then(|policy| policy.resource_filter.clone()).unwrap_or_default();
-    let Types { included: included_resources, excluded: mut excluded_resources, cluster_scoped } =
+    let Types { included: included_resources, excluded: excluded_resources, cluster_scoped } =
         filter::types(&filter)?;
     let ResourceFilter {
         included_namespaces, excluded_namespaces, label_selector, or_label_selectors, ..
     } = filter;
-    for velero_type in VELERO_TYPES {
-        if !excluded_resources.iter().any(|excluded| excluded == velero_type) {
-            excluded_resources.push(velero_type.to_owned());
-        }
-    }
     let preserved = policy.and_then(|policy| policy.preserve_status.as_ref());
-    Ok(velero::RestoreSpec {
+    Ok(without_ours(velero::RestoreSpec {
         included_namespaces,
         excluded_namespaces,
         included_resources,
@@ -50,13 +47,42 @@ pub(super) fn spec(policy: Option<&RestorePolicy>) -> Result<velero::RestoreSpec
         or_label_selectors,
         namespace_mapping: policy.map(|policy| policy.namespace_mapping.clone()).unwrap_or_default(),
         preserve_node_ports: policy.and_then(|policy| policy.preserve_node_ports),
-        restore_status: preserved.map(|preserved| velero::StatusFilter {
-            included_resources: preserved.included_resources.clone(),
-            excluded_resources: preserved.excluded_resources.clone(),
-            ..velero::StatusFilter::default()
-        }),
+        restore_status: preserved.map(status_filter),
         ..velero::RestoreSpec::default()
-    })
+    }))
+}
+
+pub(crate) fn status_filter(preserved: &PreserveStatus) -> velero::StatusFilter {
+    velero::StatusFilter {
+        included_resources: preserved.included_resources.clone(),
+        excluded_resources: preserved.excluded_resources.clone(),
+        ..velero::StatusFilter::default()
+    }
+}
+
+/// Leaves out what belongs to the cluster that was backed up: all of Velero, and what carries this project's label,
+/// such as its Leases and the credentials of storage locations.
+pub(crate) fn without_ours(mut spec: velero::RestoreSpec) -> velero::RestoreSpec {
+    for velero_type in VELERO_TYPES {
+        if !spec.excluded_resources.iter().any(|excluded| excluded == velero_type) {
+            spec.excluded_resources.push(velero_type.to_owned());
+        }
+    }
+    if spec.or_label_selectors.is_empty() {
+        exclude_ours(spec.label_selector.get_or_insert_default());
+    } else {
+        spec.or_label_selectors.iter_mut().for_each(exclude_ours);
+    }
+    spec
+}
+
+fn exclude_ours(selector: &mut LabelSelector) {
+    let ours = LabelSelectorRequirement {
+        key: names::PLUGIN_LABEL.to_owned(),
+        operator: "NotIn".to_owned(),
+        values: Some(vec![names::BACKUP_PLUGIN.to_owned()]),
+    };
+    selector.match_expressions.get_or_insert_default().push(ours);
 }
 
 pub(super) fn velero_restore(
@@ -80,10 +106,22 @@ mod tests {
     }
 
     #[test]
-    fn every_restore_leaves_out_all_of_velero() {
+    fn every_restore_leaves_out_all_of_velero_and_of_ours() {
+        let ours = json!({"key": "fleet.kurator.dev/plugin", "operator": "NotIn", "values": ["backup"]});
         assert_eq!(
             serde_json::to_value(spec(None).unwrap()).unwrap(),
-            json!({"excludedResources": VELERO_TYPES})
+            json!({"excludedResources": VELERO_TYPES, "labelSelector": {"matchExpressions": [ours]}})
+        );
+        let by_labels = rendered(json!({
+            "resourceFilter": {"orLabelSelectors": [{"matchLabels": {"a": "b"}}, {"matchLabels": {"c": "d"}}]},
+        }));
+        assert_eq!(by_labels["labelSelector"], json!(null));
+        assert_eq!(
+            by_labels["orLabelSelectors"],
+            json!([
+                {"matchLabels": {"a": "b"}, "matchExpressions": [ours]},
+                {"matchLabels": {"c": "d"}, "matchExpressions": [ours]},
+            ])
         );
     }
 

@@ -28,6 +28,8 @@ pub(super) struct ValidRestore {
     pub(super) template: velero::RestoreSpec,
     /// The Backup, while it exists.
     pub(super) source: Option<Backup>,
+    /// Name of the Velero Backup that the spec asks for instead of what the Backup made.
+    pub(super) named: Option<String>,
     /// Whether it makes its runs by the clock.
     pub(super) scheduled: bool,
     /// Its rows, by cluster.
@@ -87,7 +89,8 @@ pub(super) fn validate(
     let source_rows =
         rows.unwrap_or_default().into_iter().map(|row| (row.cluster(&namespace), row)).collect();
     let scheduled = source.is_some_and(schedule::concerns);
-    Ok(ValidRestore { run, template, source: source.cloned(), scheduled, source_rows })
+    let named = restore.spec.named_in_cluster().map(str::to_owned);
+    Ok(ValidRestore { run, template, source: source.cloned(), named, scheduled, source_rows })
 }
 
 pub(super) fn owner(restore: &Restore, source: Option<&Backup>, hub: &str) -> Owner {
@@ -105,6 +108,13 @@ fn first_look(
     now: Timestamp,
 ) -> Result<Vec<ClusterKey>, Unfit> {
     let named = &restore.spec.backup_name;
+    if restore.spec.named_in_cluster().is_some() {
+        let Some(destination) = &restore.spec.destination else {
+            let problem = "spec.backupNameInCluster: needs spec.destination, which says in which clusters it is restored";
+            return Err(Unfit::stalled(Reason::InvalidSpec, &[problem.to_owned()]));
+        };
+        return in_fleet(destination, fleet, labels);
+    }
     let Some(source) = source else {
         let message = format!(
             "spec.backupName: there is no Backup `{named}` in this namespace; create it or name another"
@@ -165,6 +175,16 @@ fn resolve(
     if destination.clusters.is_empty() && destination.cluster_selector.is_none() {
         return Ok(covered(source));
     }
+    in_fleet(destination, fleet, labels)
+}
+
+/// The clusters of the Fleet that a destination means.
+fn in_fleet(
+    destination: &kurator_api::backup::Destination,
+    fleet: Option<&Fleet>,
+    labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
+) -> Result<Vec<ClusterKey>, Unfit> {
+    let asked = &destination.fleet;
     let Some(fleet) = fleet else {
         let message = format!("spec.destination.fleet: there is no Fleet `{asked}` in this namespace");
         return Err(Unfit::waiting(Reason::FleetNotFound, message));

@@ -41,6 +41,8 @@ pub(crate) struct Owner {
     /// UID of the hub's kube-system namespace.
     pub(crate) hub: String,
     pub(crate) claim: Claim,
+    /// What is made changes nothing in the cluster, so that it may always take a second name.
+    pub(crate) harmless: bool,
 }
 
 /// What an object's annotations ask for where a name is taken in a member.
@@ -81,6 +83,7 @@ impl Owner {
             fleet,
             hub: hub.to_owned(),
             claim: Claim::of(object),
+            harmless: kind == ChildKind::Backup,
         }
     }
 
@@ -91,11 +94,11 @@ impl Owner {
 
     /// The names that the child may have in this cluster, in the order of choice.
     ///
-    /// A Backup may always take a second one. What changes the cluster may run twice only if somebody says so.
+    /// A backup may always take a second one. What changes the cluster may run twice only if somebody says so.
     pub(crate) fn names(&self, cluster: &ClusterKey) -> Vec<String> {
         let first = self.first_choice(cluster);
-        let second = (self.kind == ChildKind::Backup || self.claim == Claim::RunAgain)
-            .then(|| names::second_choice(&first, &self.uid));
+        let second =
+            (self.harmless || self.claim == Claim::RunAgain).then(|| names::second_choice(&first, &self.uid));
         std::iter::once(first).chain(second).collect()
     }
 

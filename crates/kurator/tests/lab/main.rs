@@ -8,6 +8,7 @@ mod backups;
 mod deletions;
 mod examples;
 mod fleets;
+mod migrates;
 mod restores;
 mod schedules;
 mod schema;

@@ -67,16 +67,23 @@ fn a_started_migrate_is_fixed_but_for_what_decides_on_waiting_and_clean_up() -> 
         let tenant = stage.tenant("fixed-migrate").await?;
         let one = |name: &str| json!({"fleet": "f", "clusters": [{"kind": "AttachedCluster", "name": name}]});
         tenant.create::<Migrate>("m", json!({"sourceCluster": one("a"), "targetCluster": one("b")})).await?;
-        tenant.all::<Migrate>().merge_status("m", json!({"startTimestamp": "2026-11-01T00:00:00Z"})).await?;
-        let said = refused_change::<Migrate>(&tenant, "m", json!({"targetCluster": one("c")})).await?;
-        assert!(
-            said.contains("a Migrate can't be changed once it has started; create a new Migrate"),
-            "{said}"
-        );
-        let policy = json!({"allowPartiallyFailed": true, "deletionPolicy": "Delete"});
-        tenant.all::<Migrate>().merge("m", json!({"spec": {"policy": policy}})).await?;
-        let said = refused_change::<Migrate>(&tenant, "m", json!({"policy": {"ttl": "1h"}})).await?;
-        assert!(said.contains("a Migrate can't be changed once it has started"), "{said}");
+        let migrates = tenant.all::<Migrate>();
+        migrates.merge_status("m", json!({"startTimestamp": "2026-11-01T00:00:00Z"})).await?;
+
+        migrates.merge("m", json!({"spec": {"policy": {"deletionPolicy": "Delete"}}})).await?;
+        migrates.merge("m", json!({"spec": {"policy": {"allowPartiallyFailed": true}}})).await?;
+        for change in [
+            json!({"targetCluster": one("c")}),
+            json!({"policy": {"ttl": "1h"}}),
+            json!({"policy": {"namespaceMapping": {"a": "b"}}}),
+            json!({"policy": {"resourceFilter": {"includedNamespaces": ["a"]}}}),
+            json!({"policy": {"allowPartiallyFailed": false}}),
+            json!({"policy": null}),
+        ] {
+            let said = refused_change::<Migrate>(&tenant, "m", change).await?;
+            let sentence = "a Migrate can't be changed once it has started; create a new Migrate";
+            assert!(said.contains(sentence), "{said}");
+        }
         Ok(())
     })
 }

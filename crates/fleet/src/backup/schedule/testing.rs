@@ -21,6 +21,7 @@ pub(super) fn owner() -> Owner {
         fleet: "quickstart".into(),
         hub: "hub-uid".into(),
         claim: Claim::None,
+        harmless: true,
     }
 }
 

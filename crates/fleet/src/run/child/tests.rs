@@ -21,6 +21,7 @@ fn owner() -> Owner {
         fleet: "quickstart".into(),
         hub: "hub-uid".into(),
         claim: Claim::None,
+        harmless: true,
     }
 }
 
@@ -257,7 +258,7 @@ fn what_was_deleted_in_order_stands_in_the_way_of_nothing() {
 
 #[test]
 fn only_a_backup_takes_a_second_name_unasked() {
-    let restore = Owner { kind: ChildKind::Restore, api_kind: "Restore", ..owner() };
+    let restore = Owner { kind: ChildKind::Restore, api_kind: "Restore", harmless: false, ..owner() };
     assert_eq!(restore.names(&cluster()).len(), 1);
     assert_eq!(Owner { claim: Claim::RunAgain, ..restore }.names(&cluster()).len(), 2);
 }

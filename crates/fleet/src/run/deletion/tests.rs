@@ -121,6 +121,7 @@ fn owner() -> Owner {
         fleet: "quickstart".into(),
         hub: "hub-uid".into(),
         claim: super::super::Claim::None,
+        harmless: true,
     }
 }
 

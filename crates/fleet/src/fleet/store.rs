@@ -1,0 +1,85 @@
+//! How any cluster gets at what the clusters of a Fleet stored: from the hub's own data alone, never from what
+//! an object in a member says.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::core::ObjectMeta;
+use kurator_api::backup::StoredAt;
+use kurator_api::fleet::Fleet;
+use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationSpec};
+
+use super::validate::{Plugin, ValidPlugin};
+use super::{observe, render, validate};
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::text;
+
+/// The object store of a Fleet's backup plugin, with its credential.
+pub(crate) struct Store {
+    /// UID of the Fleet.
+    pub(crate) fleet: String,
+    plugin: Box<ValidPlugin>,
+}
+
+/// A sentence about a Fleet whose store can't be used.
+pub(crate) type NoStore = String;
+
+/// Reads what the Fleet's plugin and its Secret say now.
+pub(crate) async fn of(ctx: &Ctx, fleet: &Fleet) -> Result<Result<Store, NoStore>, Error> {
+    let credential = observe::credential(ctx, fleet).await?;
+    let valid = validate::validate(fleet, credential.as_ref(), ctx.options.default_installer);
+    let name = fleet.name_any();
+    Ok(match valid.plugin {
+        Plugin::On(plugin) => Ok(Store { fleet: valid.uid, plugin }),
+        Plugin::Off => Err(format!("fleet `{name}` has no backup plugin")),
+        Plugin::Faulty(problems) => {
+            let problems: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
+            Err(format!("the backup plugin of fleet `{name}` is faulty: {}", text::some_of(&problems, 1)))
+        }
+    })
+}
+
+impl Store {
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.plugin.store.endpoint
+    }
+
+    /// A location that reads this place and that Velero neither syncs nor cleans up.
+    pub(crate) fn read_only(
+        &self,
+        metadata: ObjectMeta,
+        place: &StoredAt,
+        secret: &str,
+    ) -> BackupStorageLocation {
+        let spec = BackupStorageLocationSpec {
+            access_mode: Some(AccessMode::ReadOnly),
+            backup_sync_period: Some("0s".to_owned()),
+            ..render::spec(&self.plugin, &place.bucket, &place.prefix, secret)
+        };
+        BackupStorageLocation { metadata, spec, status: None }
+    }
+
+    pub(crate) fn secret(&self, metadata: ObjectMeta) -> Secret {
+        render::credential(&self.plugin, metadata)
+    }
+
+    /// Tells one content of the Secret from another.
+    pub(crate) fn content_hash(&self) -> String {
+        render::content_hash(&self.plugin)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_test(spec: serde_json::Value) -> Self {
+        let fleet: Fleet = serde_json::from_value(spec).unwrap();
+        let credential = observe::Credential::Keys {
+            access_key: "minio".to_owned(),
+            secret_key: "minio123".to_owned(),
+            session_token: None,
+        };
+        let valid = validate::validate(&fleet, Some(&credential), kurator_api::fleet::Installer::None);
+        match valid.plugin {
+            Plugin::On(plugin) => Self { fleet: valid.uid, plugin },
+            Plugin::Off | Plugin::Faulty(_) => panic!("no plugin"),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Writes the status of a Migrate.
+
+use kube::ResourceExt;
+use kurator_api::backup::BackupDetails;
+use kurator_api::condition::{self, Condition};
+use kurator_api::migrate::{Migrate, MigratePhase, MigrateStatus};
+use kurator_api::restore::RestoreDetails;
+use tokio::time::Instant;
+
+use super::plan::Plan;
+use super::stage::Whole;
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::run::Unfit;
+use crate::run::rows::{Details, only_progress};
+use crate::standing::Verdict;
+
+/// Writes what the plan says. Returns when to come back if it is too early to write.
+pub(super) async fn report(ctx: &Ctx, migrate: &Migrate, plan: &Plan) -> Result<Option<Instant>, Error> {
+    let before = migrate.status.clone().unwrap_or_default();
+    let now = ctx.clock.now();
+    let Whole { phase, verdict, source_ready: (is_ready, reason, message) } = &plan.whole;
+    let mut conditions = before.conditions.clone();
+    verdict.record(&mut conditions, now);
+    let ready = Condition::new(condition::SOURCE_READY, *is_ready, *reason, message, now);
+    condition::set(&mut conditions, ready);
+    let finished = phase.is_terminal();
+    let mut status = MigrateStatus {
+        phase: Some(*phase),
+        conditions,
+        observed_generation: migrate.metadata.generation,
+        ..MigrateStatus::default()
+    };
+    if plan.begun {
+        status.source_cluster_status = Some(BackupDetails::write(&plan.source_row));
+        status.target_cluster_status = plan.targets.rows.write();
+        status.summary = Some(plan.targets.rows.summary());
+        status.start_timestamp = Some(plan.source.started);
+        status.completion_timestamp = finished.then_some(now);
+    }
+    let urgent = before.phase != status.phase
+        || before.start_timestamp.is_none()
+        || has_new_way(&before.target_cluster_status, &status.target_cluster_status);
+    write(ctx, migrate, before, status, verdict, urgent).await
+}
+
+/// Whether a cluster has to wait for this write before anything is made there.
+fn has_new_way(before: &[RestoreDetails], now: &[RestoreDetails]) -> bool {
+    before.iter().zip(now).any(|(before, now)| before.source_location != now.source_location)
+}
+
+/// Says why the Migrate has not started.
+pub(super) async fn report_unfit(ctx: &Ctx, migrate: &Migrate, unfit: &Unfit) -> Result<(), Error> {
+    let phase = if unfit.is_invalid() { MigratePhase::FailedValidation } else { MigratePhase::Pending };
+    report_standing(ctx, migrate, phase, &unfit.0).await
+}
+
+/// Says something of the whole object and leaves its rows alone.
+pub(super) async fn report_standing(
+    ctx: &Ctx,
+    migrate: &Migrate,
+    phase: MigratePhase,
+    verdict: &Verdict,
+) -> Result<(), Error> {
+    let before = migrate.status.clone().unwrap_or_default();
+    let mut status = before.clone();
+    verdict.record(&mut status.conditions, ctx.clock.now());
+    status.phase = Some(phase);
+    status.observed_generation = migrate.metadata.generation;
+    write(ctx, migrate, before, status, verdict, true).await.map(drop)
+}
+
+async fn write(
+    ctx: &Ctx,
+    migrate: &Migrate,
+    before: MigrateStatus,
+    now: MigrateStatus,
+    verdict: &Verdict,
+    urgent: bool,
+) -> Result<Option<Instant>, Error> {
+    if before == now || (!urgent && is_only_progress(&before, &now)) {
+        return Ok(None);
+    }
+    let uid = migrate.uid().unwrap_or_default();
+    if !urgent
+        && let Some(wait) = ctx.pace.wait(&uid, || serde_json::to_vec(&now).map_or(0, |json| json.len()))
+    {
+        return Ok(Some(wait));
+    }
+    ctx.hub.write_status(migrate, &now).await?;
+    ctx.pace.wrote(&uid);
+    ctx.tell(migrate, &before.conditions, verdict);
+    Ok(None)
+}
+
+fn is_only_progress(before: &MigrateStatus, now: &MigrateStatus) -> bool {
+    before.source_cluster_status == now.source_cluster_status
+        && only_progress(&before.target_cluster_status, &now.target_cluster_status)
+}
