@@ -7,10 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use kurator_api::backup::{Backup, BackupSpec, Destination};
 use kurator_api::cluster::{
@@ -22,11 +20,11 @@ use kurator_testkit::wait::until;
 use kurator_testkit::{Lab, LabSpec, Serving};
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{Percentiles, machine, publish};
+use super::{Percentiles, follow, machine, publish};
 
 const NAMESPACE: &str = "default";
 /// How long the actor lets a Velero Backup run.
@@ -144,21 +142,6 @@ async fn complete(member: Client, name: String, at: Instant) {
     if let Err(error) = api.patch(&name, &PatchParams::default(), &Patch::Merge(&status)).await {
         // The run then ends at its bound, which says that it failed.
         eprintln!("the actor cannot complete {name}: {error}");
-    }
-}
-
-/// Passes on everything that a watch shows, with the time of its arrival.
-async fn follow<K>(api: Api<K>, seen: UnboundedSender<(Instant, K)>)
-where
-    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
-{
-    let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()));
-    while let Some(event) = events.next().await {
-        if let Ok(Event::Apply(object) | Event::InitApply(object)) = event
-            && seen.send((Instant::now(), object)).is_err()
-        {
-            return;
-        }
     }
 }
 

@@ -1,24 +1,33 @@
 //! `cargo xtask bench`: where the numbers in `docs/benchmarks.md` come from.
 
 mod fanout;
+mod migrate;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures::StreamExt;
+use kube::Api;
+use kube::runtime::watcher::{self, Event};
 use serde::Serialize;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 /// What can be measured.
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
     /// How fast a Backup reaches all members, and how fast its end reaches the hub.
     Fanout(fanout::Fanout),
+    /// How long a migration takes beyond Velero's backup and restore.
+    Migrate(migrate::Migration),
 }
 
 pub(crate) fn run(task: Bench) -> Result<ExitCode> {
     match task {
         Bench::Fanout(task) => fanout::run(&task),
+        Bench::Migrate(task) => migrate::run(&task),
     }
 }
 
@@ -39,6 +48,21 @@ impl Percentiles {
             (value.as_secs_f64() * 10_000.0).round() / 10.0
         };
         Self { p50: at(50), p99: at(99) }
+    }
+}
+
+/// Passes on everything that a watch shows, with the time of its arrival.
+async fn follow<K>(api: Api<K>, seen: UnboundedSender<(Instant, K)>)
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()));
+    while let Some(event) = events.next().await {
+        if let Ok(Event::Apply(object) | Event::InitApply(object)) = event
+            && seen.send((Instant::now(), object)).is_err()
+        {
+            return;
+        }
     }
 }
 

@@ -49,8 +49,9 @@ pub(super) async fn release(ctx: &Ctx, migrate: &Migrate) -> Result<Action, Erro
     }
     let owner = target_owner(migrate, &ctx.hub.uid);
     let begun = begun(migrate, &owner.namespace);
-    let mut waiting = mount::release(ctx, &owner, mounted(&begun.targets), &ctx.router.wakes.migrates);
     let forced = is_forced(migrate);
+    let wakes = &ctx.router.wakes.migrates;
+    let mut waiting = mount::release(ctx, &owner, mounted(&begun.targets), forced, wakes);
     let deletes = migrate.spec.policy.as_ref().and_then(|policy| policy.deletion_policy)
         == Some(DeletionPolicy::Delete);
     let mut refused = Vec::new();

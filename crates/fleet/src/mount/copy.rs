@@ -3,6 +3,7 @@
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
+use kurator_api::condition::shorten;
 use kurator_api::names;
 use kurator_api::velero::{self, PodVolumeBackup};
 use serde_json::json;
@@ -52,8 +53,9 @@ pub(crate) fn note_lost_volumes(
     for row in rows.0.iter_mut().filter(|row| row.status.is_some() && row.phase.is_terminal()) {
         let had_ended = run.recorded.get(&row.cluster).is_some_and(|before| before.phase.is_terminal());
         let copy = || ctx.members.get(&row.cluster)?.backups().get(row.source.as_deref()?).present();
-        if !had_ended && row.message.is_none() && copy().is_some_and(|copy| lacks_volumes(&copy)) {
-            row.message = Some(WITHOUT_VOLUMES.to_owned());
+        if !had_ended && copy().is_some_and(|copy| lacks_volumes(&copy)) {
+            let said = row.message.iter().map(String::as_str).chain([WITHOUT_VOLUMES]).collect::<Vec<_>>();
+            row.message = Some(shorten(&said.join("; ")));
         }
     }
 }

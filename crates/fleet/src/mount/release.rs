@@ -46,7 +46,7 @@ enum Left {
     Delete(Deletion),
     /// Under way; to be looked at again at this time.
     Wait(String, Option<Instant>),
-    /// Out of reach, refused, or Velero's to do.
+    /// Out of reach, or refused.
     Stuck(String, Option<Instant>),
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Mounted<'a> {
 pub(crate) struct Waiting {
     /// Goes on by itself.
     pub(crate) going: Vec<String>,
-    /// Waits for a cluster to come back, or for its Velero; can be given up.
+    /// Waits for a cluster that is out of reach or refuses; can be given up.
     pub(crate) stuck: Vec<String>,
     /// Nobody can do it any more, so it is not waited for.
     pub(crate) lost: Vec<String>,
@@ -102,16 +102,17 @@ impl Waiting {
     }
 }
 
-/// Takes the next step in every cluster.
+/// Takes the next step in every cluster. If `forced`, without leaving Velero the time for its own part.
 pub(crate) fn release<'a, R: HubKind>(
     ctx: &Ctx,
     owner: &Owner,
     all: impl IntoIterator<Item = Mounted<'a>>,
+    forced: bool,
     wakes: &Arc<WakeSet<Guarded<R>>>,
 ) -> Waiting {
     let mut waiting = Waiting::default();
     for mounted in all {
-        match left(ctx, owner, &mounted) {
+        match left(ctx, owner, &mounted, forced) {
             Left::Nothing => {}
             Left::Delete(deletion) => {
                 delete(ctx, owner, mounted.cluster, deletion, wakes);
@@ -128,7 +129,7 @@ pub(crate) fn release<'a, R: HubKind>(
 }
 
 /// What is left of everything that was made for `owner` in a cluster.
-fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>) -> Left {
+fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>, forced: bool) -> Left {
     let cluster = mounted.cluster;
     let member = match ctx.members.access(cluster) {
         Access::Alive { member, .. } => member,
@@ -153,8 +154,8 @@ fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>) -> Left {
         // Velero ends the deletion itself, and only while it runs. To do so it needs what it restored from, unless it
         // can't be read any more anyway.
         Place::Ours(object) => match of_mount(ctx, owner, &member, mounted, None) {
-            left if matches!(left, Left::Nothing) || !is_readable(&member, mounted) => left,
-            _ => Left::Stuck(format!("Velero is deleting Restore `{}`", object.name_any()), None),
+            left if forced || matches!(left, Left::Nothing) || !is_readable(&member, mounted) => left,
+            _ => Left::Wait(format!("Velero is deleting Restore `{}`", object.name_any()), None),
         },
         Place::Leaving { .. } | Place::Namesake { .. } | Place::Taken { .. } => {
             of_mount(ctx, owner, &member, mounted, None)

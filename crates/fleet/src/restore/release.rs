@@ -34,8 +34,9 @@ pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Erro
         return Ok(Action::await_change());
     }
     let run = begun(ctx, restore);
-    let waiting = mount::release(ctx, &run.owner, mounted(&run), &ctx.router.wakes.restores);
-    if !waiting.is_over(is_forced(restore)) {
+    let forced = is_forced(restore);
+    let waiting = mount::release(ctx, &run.owner, mounted(&run), forced, &ctx.router.wakes.restores);
+    if !waiting.is_over(forced) {
         let message = format!(
             "waiting for {}; annotate `{}: \"true\"` to give up on what is out of reach",
             text::some_of(&waiting.sentences(), 3),

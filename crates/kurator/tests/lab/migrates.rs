@@ -472,3 +472,24 @@ fn a_started_migrate_with_a_lost_child_is_not_made_again() -> Outcome {
         Ok(())
     })
 }
+
+#[test]
+fn n06_a_migrate_that_deletes_takes_the_backup_of_the_source_with_its_data() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = scene(stage, "mg-delete").await?;
+        tenant.create::<Migrate>("m", of_namespace(&tenant, json!({"deletionPolicy": "Delete"}))).await?;
+        let migrates = tenant.all::<Migrate>();
+        let migrate = migrates.until_phase("m", "Completed").await?;
+        let of_source = json_of(&migrate)["status"]["sourceClusterStatus"].take();
+        let backup = of_source["backupNameInCluster"].as_str().context("no name")?;
+        let prefix = of_source["stored"]["prefix"].as_str().context("no prefix")?;
+        let stored = format!("{prefix}/backups/{backup}/");
+        assert!(!stage.lab.s3().list(&stored).await?.is_empty());
+        migrates.delete("m").await?;
+        migrates.until_gone("m").await?;
+        assert!(in_member::<velero::Backup>(stage.lab.member(1))?.api().get_opt(backup).await?.is_none());
+        assert!(stage.lab.s3().list(&stored).await?.is_empty());
+        assert_eq!(tea(stage.lab.member(2), "mg-delete").await?, "3", "what was migrated stays");
+        Ok(())
+    })
+}

@@ -4,10 +4,11 @@ use anyhow::Context as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kurator_api::backup::{Backup, RowPhase};
+use kurator_api::fleet::Fleet;
 use kurator_api::names::{RUN_NOW_ANNOTATION, run_now_name};
 use kurator_api::restore::Restore;
 use kurator_api::velero;
-use kurator_testkit::fixtures::{Tenant, json_of, object, sow, velero as in_member};
+use kurator_testkit::fixtures::{Tenant, json_of, minio, object, sow, velero as in_member};
 use serde_json::json;
 
 use crate::{Outcome, Stage, on_stage};
@@ -204,6 +205,51 @@ fn k38_a_restore_stops_at_a_name_that_somebody_else_has() -> Outcome {
         );
         restores.until_phase("r", "Pending").await?;
         assert_eq!(in_member.get(name).await?.spec.backup_name.as_deref(), Some("theirs"));
+        Ok(())
+    })
+}
+
+#[test]
+fn k07_content_that_no_location_of_the_member_reaches_any_more_is_read_through_a_mount() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("moved").await?;
+        let member = stage.lab.member(1);
+        sow(member, "moved").await?;
+        let cluster = tenant.attach(1).await?;
+        tenant.fleet(&[&cluster], Some(minio("moved"))).await?;
+        let fleets = tenant.all::<Fleet>();
+        fleets.until_phase("moved", "Ready").await?;
+        back_up(&tenant).await?;
+        let backup = tenant.all::<Backup>().until_phase("b", "Completed").await?;
+        let row = json_of(&backup)["status"]["backupDetails"][0].take();
+        let old = row["stored"]["location"].as_str().context("no location")?;
+        let child = row["backupNameInCluster"].as_str().context("no child")?;
+
+        // Another prefix, and a member that has nothing of the time before.
+        fleets.merge("moved", json!({"spec": {"plugin": minio("moved-elsewhere")}})).await?;
+        let moved = |fleet: &Fleet| {
+            let row = json_of(fleet)["status"]["clusters"][0]["backup"].take();
+            row["ready"] == true && row["location"] != old
+        };
+        fleets.until("moved", "a location on the new prefix", moved).await?;
+        in_member::<velero::BackupStorageLocation>(member)?.delete(old).await?;
+        in_member::<velero::Backup>(member)?.delete(child).await?;
+        in_member::<velero::Backup>(member)?.until_gone(child).await?;
+
+        restore_beside(&tenant).await?;
+        let restores = tenant.all::<Restore>();
+        let restore = restores.until_phase("r", "Completed").await?;
+        is_back(&tenant, stage).await?;
+        let row = json_of(&restore)["status"]["restoreDetails"][0].take();
+        let mount = row["sourceLocation"].as_str().context("no mount")?;
+        assert!(mount.starts_with("kurator-ro-"), "{mount}");
+        assert!(row["message"].as_str().is_some_and(|said| said.contains("volumes")), "{row}");
+
+        restores.delete("r").await?;
+        restores.until_gone("r").await?;
+        let locations = in_member::<velero::BackupStorageLocation>(member)?;
+        assert!(locations.api().get_opt(mount).await?.is_none());
+        assert!(in_member::<velero::Backup>(member)?.api().get_opt(child).await?.is_none());
         Ok(())
     })
 }

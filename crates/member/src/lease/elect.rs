@@ -8,6 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{Api, Client, api::PostParams};
+use kurator_api::names::{BACKUP_PLUGIN, PLUGIN_LABEL};
 use rand::RngExt as _;
 use tokio::{
     sync::watch,
@@ -147,7 +148,12 @@ impl Elector {
         match (action, found) {
             (LeaseAction::Create, _) => {
                 let lease = Lease {
-                    metadata: ObjectMeta { name: Some(self.config.name.clone()), ..ObjectMeta::default() },
+                    metadata: ObjectMeta {
+                        name: Some(self.config.name.clone()),
+                        // What carries it stays where it is when this cluster is migrated.
+                        labels: Some([(PLUGIN_LABEL.to_owned(), BACKUP_PLUGIN.to_owned())].into()),
+                        ..ObjectMeta::default()
+                    },
                     spec: Some(self.signed(None)),
                 };
                 self.api.create(&PostParams::default(), &lease).await?;
