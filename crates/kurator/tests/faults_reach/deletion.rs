@@ -197,7 +197,7 @@ async fn plugin(scene: &Scene<'_>) -> Result<Vec<Option<String>>, FixtureError> 
 }
 
 #[test]
-fn a_fleet_goes_when_the_backup_that_runs_in_it_has_ended_and_the_backup_is_complete() -> Outcome {
+fn k46_a_fleet_goes_when_the_backup_that_runs_in_it_has_ended_and_the_backup_is_complete() -> Outcome {
     with_a_shaky_member(2, "fleet-busy", async |scene| {
         let (name, fleets) = (scene.tenant.name(), scene.tenant.all::<Fleet>());
         scene.member.stop_velero()?;

@@ -9,7 +9,7 @@ use kurator_api::backup::Backup;
 use kurator_api::cluster::AttachedCluster;
 use kurator_api::fleet::{Fleet, FleetClusterStatus, Layout, MemberBackupStatus};
 use kurator_api::velero::{AccessMode, BackupStorageLocation};
-use kurator_testkit::fixtures::{CREDENTIALS, Tenant, condition, minio, sow, velero};
+use kurator_testkit::fixtures::{CREDENTIALS, Tenant, condition, json_of, minio, sow, velero};
 use kurator_testkit::{Cluster, S3};
 use serde_json::{Value, json};
 
@@ -164,6 +164,35 @@ fn k38_two_fleets_of_one_name_keep_their_credentials_apart_in_a_member() -> Outc
                 location.annotations()["kurator.dev/owner"]
             );
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn n05_a_cluster_of_two_fleets_stays_with_the_first_until_that_lets_it_go() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("n5").await?;
+        let cluster = tenant.attach(1).await?;
+        let clusters = json!({"clusters": [{"kind": "AttachedCluster", "name": cluster}]});
+        let fleets = tenant.all::<Fleet>();
+        let owner = async || {
+            let cluster = tenant.all::<AttachedCluster>().get(&cluster).await?;
+            anyhow::Ok(cluster.labels().get("fleet.kurator.dev/fleet-name").cloned())
+        };
+        tenant.create::<Fleet>("first", clusters.clone()).await?;
+        fleets.until_phase("first", "Ready").await?;
+        tenant.create::<Fleet>("second", clusters).await?;
+        let refused = |fleet: &Fleet| {
+            let row = json_of(fleet)["status"]["clusters"][0].take();
+            row["reason"] == "ClusterInAnotherFleet"
+        };
+        fleets.until("second", "a row that names the other fleet", refused).await?;
+        assert_eq!(owner().await?.as_deref(), Some("first"));
+
+        fleets.delete("first").await?;
+        fleets.until_gone("first").await?;
+        fleets.until_phase("second", "Ready").await?;
+        assert_eq!(owner().await?.as_deref(), Some("second"));
         Ok(())
     })
 }

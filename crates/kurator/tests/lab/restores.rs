@@ -253,3 +253,23 @@ fn k07_content_that_no_location_of_the_member_reaches_any_more_is_read_through_a
         Ok(())
     })
 }
+
+#[test]
+fn a_backup_that_is_gone_from_the_hub_is_restored_by_the_name_that_it_has_in_the_member() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = with_workload(stage, "by-name").await?;
+        back_up(&tenant).await?;
+        let backups = tenant.all::<Backup>();
+        backups.until_phase("b", "Completed").await?;
+        backups.delete("b").await?;
+        backups.until_gone("b").await?;
+        let spec = json!({
+            "backupName": "b", "backupNameInCluster": "by-name-m1-backup-by-name-b",
+            "destination": {"fleet": "by-name"},
+            "policy": {"namespaceMapping": {"by-name": beside(&tenant)}},
+        });
+        tenant.create::<Restore>("r", spec).await?;
+        tenant.all::<Restore>().until_phase("r", "Completed").await?;
+        is_back(&tenant, stage).await
+    })
+}

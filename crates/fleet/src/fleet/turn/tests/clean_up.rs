@@ -111,3 +111,18 @@ fn a_write_under_way_ends_before_anything_is_removed() {
     assert!(plan.actions.is_empty());
     assert_eq!(reason(&plan), Some("MemberCleanupPending"));
 }
+
+#[test]
+fn k32_a_plugin_that_is_turned_off_goes_from_one_member_whatever_fails_in_another() {
+    let refused = Write::Failed {
+        failure: Failure::Forbidden("may not delete".into()),
+        retry_at: Instant::now() + Duration::from_secs(60),
+    };
+    let failing = SeenAlive { location_removal: refused, ..alive(Ok(all_written())) };
+    let failing = SeenMember { listed: true, ..left(SeenContact::Alive(Box::new(failing))) };
+    let mut other = SeenMember { listed: true, ..left(reached(secret_written())) };
+    other.key = key("m2");
+    let plan = decide(Plugin::Off, vec![failing, other]);
+    assert_eq!(written(&plan), ["m2 delete secrets quickstart-velero-s3"]);
+    assert_eq!(plan.rows[0].message.as_deref(), Some("may not delete"));
+}
