@@ -93,6 +93,17 @@ impl Hub {
         .unwrap_or_default()
     }
 
+    /// An annotation of a cluster object.
+    pub(crate) fn annotation(&self, key: &ClusterKey, name: &str) -> Option<String> {
+        let value = |annotations: &BTreeMap<String, String>| annotations.get(name).cloned();
+        match key.kind {
+            ClusterKind::AttachedCluster => {
+                value(find(&self.attached, &key.namespace, &key.name)?.annotations())
+            }
+            ClusterKind::Cluster => value(find(&self.provisioned, &key.namespace, &key.name)?.annotations()),
+        }
+    }
+
     pub(crate) fn has_cluster(&self, key: &ClusterKey) -> bool {
         match key.kind {
             ClusterKind::AttachedCluster => find(&self.attached, &key.namespace, &key.name).is_some(),

@@ -21,6 +21,9 @@ pub trait Store: Send + Sync {
 
     /// Writes `key` only if it does not exist; two racing writers cannot both succeed.
     async fn create(&self, key: &str, content: Bytes) -> Result<Creation, StoreError>;
+
+    /// Writes `content` over `key` only while it holds `present`; of racing writers one succeeds.
+    async fn replace(&self, key: &str, present: &Bytes, content: Bytes) -> Result<Replacement, StoreError>;
 }
 
 /// One level of a store.
@@ -41,6 +44,15 @@ pub enum Creation {
     AlreadyExists,
 }
 
+/// What became of a [`Store::replace`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// The object holds the new content.
+    Replaced,
+    /// The object held something else, or was gone, and is untouched.
+    Changed,
+}
+
 /// Why a store could not answer. The chain of sources carries the server's words, never a credential.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -58,7 +70,7 @@ pub enum StoreError {
     /// A request failed for good, after bounded retries.
     #[error("cannot {action} `{key}` in bucket `{bucket}`")]
     Request {
-        /// `read`, `list` or `create`.
+        /// `read`, `list`, `create` or `replace`.
         action: &'static str,
         /// The key or prefix.
         key: String,

@@ -11,9 +11,10 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{
     ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
+    UpdateVersion,
 };
 
-use crate::{Creation, Listing, Store, StoreError};
+use crate::{Creation, Listing, Replacement, Store, StoreError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -131,6 +132,24 @@ impl Store for S3 {
             Ok(_) => Ok(Creation::Created),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Creation::AlreadyExists),
             Err(source) => Err(self.failed("create", key, source)),
+        }
+    }
+
+    async fn replace(&self, key: &str, present: &Bytes, content: Bytes) -> Result<Replacement, StoreError> {
+        let path = Path::from(key);
+        let replaced = async {
+            let found = self.client.get(&path).await?;
+            let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: None };
+            if found.bytes().await? != *present {
+                return Ok(Replacement::Changed);
+            }
+            let options = PutOptions::from(PutMode::Update(version));
+            self.client.put_opts(&path, PutPayload::from(content), options).await?;
+            Ok(Replacement::Replaced)
+        };
+        match replaced.await {
+            Err(Error::NotFound { .. } | Error::Precondition { .. }) => Ok(Replacement::Changed),
+            replaced => replaced.map_err(|source| self.failed("replace", key, source)),
         }
     }
 }

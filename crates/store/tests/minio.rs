@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use futures::future::join_all;
 use kurator_store::{
-    Creation, Listing, Store,
+    Creation, Listing, Replacement, Store,
     s3::{S3, S3Settings},
 };
 use kurator_testkit::{Lab, LabSpec, S3 as Minio};
@@ -59,6 +59,33 @@ fn of_many_that_race_for_a_key_one_gets_it() -> Outcome {
         let winners: Vec<_> = (0..16).filter(|i| outcomes[*i] == Creation::Created).collect();
         assert_eq!(winners.len(), 1, "{outcomes:?}");
         assert_eq!(store.get("raced/for").await?, Some(Bytes::from(format!("writer {}", winners[0]))));
+        Ok(())
+    })
+}
+
+#[test]
+fn an_object_is_replaced_only_while_it_holds_what_was_read() -> Outcome {
+    in_turn(async |_, store| {
+        let [first, second, third] = ["first", "second", "third"].map(Bytes::from);
+        assert_eq!(store.replace("over", &first, second.clone()).await?, Replacement::Changed);
+        store.create("over", first.clone()).await?;
+        assert_eq!(store.replace("over", &first, second.clone()).await?, Replacement::Replaced);
+        assert_eq!(store.replace("over", &first, third).await?, Replacement::Changed);
+        assert_eq!(store.get("over").await?, Some(second));
+        Ok(())
+    })
+}
+
+#[test]
+fn of_many_that_race_to_replace_an_object_one_does() -> Outcome {
+    in_turn(async |_, store| {
+        let old = Bytes::from_static(b"old");
+        store.create("raced/over", old.clone()).await?;
+        let race = (0..16).map(|i| store.replace("raced/over", &old, Bytes::from(format!("writer {i}"))));
+        let outcomes = join_all(race).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let winners: Vec<_> = (0..16).filter(|i| outcomes[*i] == Replacement::Replaced).collect();
+        assert_eq!(winners.len(), 1, "{outcomes:?}");
+        assert_eq!(store.get("raced/over").await?, Some(Bytes::from(format!("writer {}", winners[0]))));
         Ok(())
     })
 }

@@ -1,10 +1,10 @@
 //! The lab's object store: MinIO at the address that Kurator's documentation uses.
 
-use std::{fs, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use futures::TryStreamExt;
 use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder, path::Path,
+    ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder, path::Path,
 };
 
 use crate::{
@@ -87,14 +87,21 @@ impl S3 {
     /// # Errors
     /// This lab has no object store, or it does not answer.
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, LabError> {
+        Ok(self.fingerprints(prefix).await?.into_keys().collect())
+    }
+
+    /// What lies in this folder, as [`S3::list`], with a fingerprint of each object's content: two that are equal
+    /// show that nothing was written between. Call it inside [`crate::Lab::run`].
+    ///
+    /// # Errors
+    /// This lab has no object store, or it does not answer.
+    pub async fn fingerprints(&self, prefix: &str) -> Result<BTreeMap<String, String>, LabError> {
         self.server()?;
         let failed = |source| LabError::List { prefix: prefix.to_owned(), source };
         let folder = Path::from(prefix);
         let objects = store().map_err(failed)?.list((!prefix.is_empty()).then_some(&folder));
-        let mut keys: Vec<_> =
-            objects.map_ok(|object| object.location.to_string()).try_collect().await.map_err(failed)?;
-        keys.sort_unstable();
-        Ok(keys)
+        let print = |object: ObjectMeta| (object.location.to_string(), object.e_tag.unwrap_or_default());
+        objects.map_ok(print).try_collect().await.map_err(failed)
     }
 
     /// Content of the object under this key, if there is one. Call it inside [`crate::Lab::run`].

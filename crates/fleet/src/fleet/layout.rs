@@ -10,8 +10,9 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Fleet, Layout, MemberBackupStatus};
+use kurator_api::names;
 use kurator_store::s3::S3;
-use kurator_store::{Creation, Store, StoreError};
+use kurator_store::{Creation, Replacement, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::probe::Probe;
@@ -151,29 +152,46 @@ pub(super) fn probe_owner(
         cluster_uid: cluster_uid.to_owned(),
         hub_uid: ctx.hub.uid.clone(),
     };
-    let question = format!("{} {at} {cluster_uid}", question(plugin));
+    let heir_of = ctx.hub.annotation(key, names::TAKE_OVER_PREFIX_ANNOTATION);
+    let question = format!("{} {at} {cluster_uid} {heir_of:?}", question(plugin));
     let ask = || async move {
         let store = S3::new(&settings).map_err(|error| chain(&error))?;
-        owner(&store, &at, &mine).await.map_err(|error| chain(&error))
+        owner(&store, &at, &mine, heir_of.as_deref()).await.map_err(|error| chain(&error))
     };
     ctx.probes.owners.ask(&subject, question, ask, wake(ctx, fleet))
 }
 
-/// Takes the place if it is free. Two that try at once can't both succeed.
-async fn owner(store: &dyn Store, at: &str, mine: &Marker) -> Result<Owner, StoreError> {
-    let content = serde_json::to_vec_pretty(mine).unwrap_or_default();
-    let found = match store.get(at).await? {
+/// Takes the place if it is free, or if it is that of the cluster that this one is said to be the heir of. Two that
+/// try at once can't both succeed.
+async fn owner(
+    store: &dyn Store,
+    at: &str,
+    mine: &Marker,
+    heir_of: Option<&str>,
+) -> Result<Owner, StoreError> {
+    let content = Bytes::from(serde_json::to_vec_pretty(mine).unwrap_or_default());
+    let mut found = match store.get(at).await? {
         Some(found) => found,
-        None => match store.create(at, Bytes::from(content)).await? {
+        None => match store.create(at, content.clone()).await? {
             Creation::Created => return Ok(Owner::Ours),
             Creation::AlreadyExists => store.get(at).await?.unwrap_or_default(),
         },
     };
-    Ok(match serde_json::from_slice::<Marker>(&found) {
+    if matches!(whose(&found, at, mine), Owner::Foreign { cluster_uid } if heir_of == Some(&cluster_uid)) {
+        match store.replace(at, &found, content).await? {
+            Replacement::Replaced => return Ok(Owner::Ours),
+            Replacement::Changed => found = store.get(at).await?.unwrap_or_default(),
+        }
+    }
+    Ok(whose(&found, at, mine))
+}
+
+fn whose(marker: &[u8], at: &str, mine: &Marker) -> Owner {
+    match serde_json::from_slice::<Marker>(marker) {
         Ok(marker) if marker.cluster_uid == mine.cluster_uid => Owner::Ours,
         Ok(marker) => Owner::Foreign { cluster_uid: marker.cluster_uid },
         Err(_) => Owner::Foreign { cluster_uid: format!("unreadable marker `{at}`") },
-    })
+    }
 }
 
 /// What every answer of the store depends on. A hash, because a credential is part of it.
@@ -213,6 +231,19 @@ mod tests {
             objects.insert(key.to_owned(), content);
             Ok(Creation::Created)
         }
+        async fn replace(
+            &self,
+            key: &str,
+            present: &Bytes,
+            content: Bytes,
+        ) -> Result<Replacement, StoreError> {
+            let mut objects = self.0.lock().unwrap();
+            match objects.get_mut(key) {
+                Some(held) if held == present => *held = content,
+                _ => return Ok(Replacement::Changed),
+            }
+            Ok(Replacement::Replaced)
+        }
     }
 
     fn marker(uid: &str) -> Marker {
@@ -222,10 +253,23 @@ mod tests {
     #[tokio::test]
     async fn k07_a_place_belongs_to_the_first_cluster_that_took_it() {
         let store = MapStore::default();
-        assert_eq!(owner(&store, "owners/a.json", &marker("one")).await.unwrap(), Owner::Ours);
-        assert_eq!(owner(&store, "owners/a.json", &marker("one")).await.unwrap(), Owner::Ours);
+        assert_eq!(owner(&store, "owners/a.json", &marker("one"), None).await.unwrap(), Owner::Ours);
+        assert_eq!(owner(&store, "owners/a.json", &marker("one"), None).await.unwrap(), Owner::Ours);
         let foreign = Owner::Foreign { cluster_uid: "one".into() };
-        assert_eq!(owner(&store, "owners/a.json", &marker("two")).await.unwrap(), foreign);
+        assert_eq!(owner(&store, "owners/a.json", &marker("two"), None).await.unwrap(), foreign);
+    }
+
+    #[tokio::test]
+    async fn k07_a_place_is_inherited_only_from_the_cluster_that_is_named() {
+        let store = MapStore::default();
+        let ask =
+            async |uid: &str, heir_of| owner(&store, "owners/a.json", &marker(uid), heir_of).await.unwrap();
+        let foreign = |uid: &str| Owner::Foreign { cluster_uid: uid.into() };
+        assert_eq!(ask("one", Some("two")).await, Owner::Ours);
+        assert_eq!(ask("two", Some("three")).await, foreign("one"));
+        assert_eq!(ask("two", Some("one")).await, Owner::Ours);
+        assert_eq!(ask("one", None).await, foreign("two"));
+        assert_eq!(ask("two", Some("one")).await, Owner::Ours);
     }
 
     #[tokio::test]
@@ -233,7 +277,7 @@ mod tests {
         let store = MapStore::default();
         store.create("owners/a.json", Bytes::from_static(b"{")).await.unwrap();
         assert!(matches!(
-            owner(&store, "owners/a.json", &marker("one")).await.unwrap(),
+            owner(&store, "owners/a.json", &marker("one"), None).await.unwrap(),
             Owner::Foreign { .. }
         ));
     }
