@@ -106,11 +106,34 @@ impl<'a> Tenant<'a> {
     /// # Errors
     /// The hub refused, for example because another test has a namespace of this name.
     pub async fn new(lab: &'a Lab, namespace: &str) -> Result<Self, FixtureError> {
-        let client = lab.hub().client()?;
-        create_namespace(&client, namespace).await?;
-        let tenant = Self { lab, client, namespace: namespace.to_owned() };
-        tenant.secret(CREDENTIALS, &[("access-key", S3::ACCESS_KEY), ("secret-key", S3::SECRET_KEY)]).await?;
+        Self::at(lab, lab.hub(), namespace).await
+    }
+
+    /// As [`Tenant::new`], with another cluster of the lab as the hub.
+    ///
+    /// # Errors
+    /// As [`Tenant::new`].
+    pub async fn at(lab: &'a Lab, hub: &Cluster, namespace: &str) -> Result<Self, FixtureError> {
+        let tenant = Self::present(lab, hub, namespace)?;
+        create_namespace(&tenant.client, namespace).await?;
+        tenant.credentials().await?;
         Ok(tenant)
+    }
+
+    /// Creates the Secret [`CREDENTIALS`], which a new tenant has already.
+    ///
+    /// # Errors
+    /// The hub refused.
+    pub async fn credentials(&self) -> Result<(), FixtureError> {
+        self.secret(CREDENTIALS, &[("access-key", S3::ACCESS_KEY), ("secret-key", S3::SECRET_KEY)]).await
+    }
+
+    /// A namespace that is there already. A client works in one [`Lab::run`] only, so each needs a tenant of its own.
+    ///
+    /// # Errors
+    /// No client could be made.
+    pub fn present(lab: &'a Lab, hub: &Cluster, namespace: &str) -> Result<Self, FixtureError> {
+        Ok(Self { lab, client: hub.client()?, namespace: namespace.to_owned() })
     }
 
     /// Name of the namespace, of the fleet that [`Tenant::fleet`] makes, and beginning of all cluster names.

@@ -247,6 +247,7 @@ fn velero(member: &Member) -> Result<SeenVelero, String> {
             owner: secret.labels().get(names::OWNER_UID_LABEL).cloned(),
             content: secret.annotations().get(super::render::CONTENT_HASH).cloned(),
             made_for: secret.annotations().get(names::CLUSTER_ANNOTATION).cloned(),
+            made_by: secret.annotations().get(names::OWNER_ANNOTATION).cloned(),
         })
         .collect();
     let schedules = known(member.schedules().list()).ok();
@@ -270,6 +271,8 @@ pub(super) struct SeenSecret {
     pub(super) content: Option<String>,
     /// The cluster that it was written for.
     pub(super) made_for: Option<String>,
+    /// The Fleet that wrote it, by kind, namespace and name.
+    pub(super) made_by: Option<String>,
 }
 
 impl SeenVelero {

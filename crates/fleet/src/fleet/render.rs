@@ -131,8 +131,12 @@ pub(crate) fn says(found: &BackupStorageLocation, wanted: &BackupStorageLocation
         && found.metadata.labels.iter().flatten().any(|(key, _)| key == names::OWNER_UID_LABEL)
 }
 
+/// How the objects of a Fleet in its member `key` name it.
+pub(super) fn owner(fleet: &ValidFleet, key: &ClusterKey) -> String {
+    names::owner("Fleet", &key.namespace, &fleet.name)
+}
+
 fn metadata(fleet: &ValidFleet, name: &str, key: &ClusterKey) -> ObjectMeta {
-    let owner = names::owner("Fleet", &key.namespace, &fleet.name);
     ObjectMeta {
         name: Some(name.to_owned()),
         namespace: Some(names::VELERO_NAMESPACE.to_owned()),
@@ -142,7 +146,7 @@ fn metadata(fleet: &ValidFleet, name: &str, key: &ClusterKey) -> ObjectMeta {
             (names::OWNER_UID_LABEL.to_owned(), fleet.uid.clone()),
         ])),
         annotations: Some(BTreeMap::from([
-            (names::OWNER_ANNOTATION.to_owned(), owner),
+            (names::OWNER_ANNOTATION.to_owned(), owner(fleet, key)),
             (names::CLUSTER_ANNOTATION.to_owned(), key.to_string()),
         ])),
         ..ObjectMeta::default()

@@ -2,6 +2,9 @@
 
 mod clean_up;
 
+use std::sync::Arc;
+
+use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::shorten;
@@ -149,7 +152,9 @@ impl Turn<'_> {
             Some(owner) => Err((
                 Reason::PrefixTaken,
                 format!(
-                    "prefix `{prefix}` belongs to cluster `{owner}` and is mounted read-only; use another storage.location.prefix"
+                    "prefix `{prefix}` belongs to cluster `{owner}` and is mounted read-only; use another prefix, or \
+                     take it over: annotate the cluster `{}` with that UID",
+                    names::TAKE_OVER_PREFIX_ANNOTATION
                 ),
             )),
         }
@@ -165,9 +170,11 @@ impl Turn<'_> {
         prefix: &str,
         mode: Option<AccessMode>,
     ) -> Result<String, (Reason, String)> {
-        let secret = self.secret_name(plugin, velero);
+        let secret = self.secret_name(plugin, velero, key);
         let held = velero.secrets.iter().find(|held| held.name == secret);
-        if held.and_then(|held| held.content.as_ref()) != Some(&render::content_hash(plugin)) {
+        let content = render::content_hash(plugin);
+        let says = |held: &SeenSecret| held.content.as_ref() == Some(&content) && self.wrote(held);
+        if !held.is_some_and(says) {
             let wanted = Box::new(render::secret(self.valid, plugin, key, &secret));
             self.attempt(&alive.secret_write, Action::Secret { secret: wanted, replace: held.is_some() })?;
         }
@@ -182,7 +189,8 @@ impl Turn<'_> {
                     && at.prefix.as_deref().unwrap_or_default() == prefix
             })
         };
-        let name = match velero.ours(&self.valid.uid).find(same_place) {
+        let left = velero.locations.iter().map(AsRef::as_ref).filter(|location| self.is_left(location, key));
+        let name = match velero.ours(&self.valid.uid).chain(left).find(same_place) {
             Some(present) => present.metadata.name.clone().unwrap_or_default(),
             None => free_name(velero, plugin, prefix)?,
         };
@@ -193,17 +201,33 @@ impl Turn<'_> {
             && may_be_default(velero, &self.valid.uid, present.map(AsRef::as_ref));
         let place = render::Place { name: &name, prefix, secret: &secret, mode, default };
         let wanted = render::location(self.valid, plugin, key, place);
-        if !present.is_some_and(|found| render::says(found, &wanted)) {
+        let is_right = |found: &Arc<BackupStorageLocation>| {
+            is_owned_by(found, &self.valid.uid) && render::says(found, &wanted)
+        };
+        if !present.is_some_and(is_right) {
             self.attempt(&alive.location_write, Action::Location(Box::new(wanted)))?;
         }
         self.retire(key, alive, velero, &name)?;
         Ok(name)
     }
 
+    /// Whether a location was written for this member by an earlier Fleet of this very name: the hub was built again.
+    fn is_left(&self, location: &BackupStorageLocation, key: &ClusterKey) -> bool {
+        let says = |annotation, value: &String| location.annotations().get(annotation) == Some(value);
+        says(names::OWNER_ANNOTATION, &render::owner(self.valid, key))
+            && says(names::CLUSTER_ANNOTATION, &key.to_string())
+    }
+
+    fn wrote(&self, secret: &SeenSecret) -> bool {
+        secret.owner.as_ref() == Some(&self.valid.uid)
+    }
+
     /// Kurator's name for the Secret, unless a Fleet of the same name elsewhere on the hub has taken it here.
-    fn secret_name(&self, plugin: &ValidPlugin, velero: &SeenVelero) -> String {
-        let foreign =
-            |secret: &SeenSecret| secret.owner.as_ref().is_some_and(|owner| *owner != self.valid.uid);
+    fn secret_name(&self, plugin: &ValidPlugin, velero: &SeenVelero, key: &ClusterKey) -> String {
+        let is_left = |secret: &SeenSecret| {
+            secret.made_by == Some(render::owner(self.valid, key)) && secret.made_for == Some(key.to_string())
+        };
+        let foreign = |secret: &SeenSecret| secret.owner.is_some() && !self.wrote(secret) && !is_left(secret);
         if velero.secrets.iter().any(|secret| secret.name == plugin.secret && foreign(secret)) {
             return names::second_choice(&plugin.secret, &self.valid.uid);
         }

@@ -89,6 +89,7 @@ fn all_written() -> SeenVelero {
             owner: Some(FLEET.into()),
             content: Some(render::hash(&[CLOUD])),
             made_for: None,
+            made_by: None,
         }],
         requests: vec![request(json!({"phase": "Processed", "serverVersion": "v1.18.3"}))],
         schedules: Some(Vec::new()),
@@ -193,6 +194,30 @@ fn k30_another_credential_is_written_again() {
     let mut velero = all_written();
     velero.secrets[0].content = Some("an older one".into());
     assert_eq!(written(&one(alive(Ok(velero)))), ["m1 secret quickstart-velero-s3"]);
+}
+
+/// A hub that was built again has Fleets of the same names with other UIDs.
+#[test]
+fn what_an_earlier_fleet_of_this_name_wrote_for_this_member_is_taken_over() {
+    let mut left = all_written();
+    let annotations = BTreeMap::from([
+        (names::OWNER_ANNOTATION.to_owned(), "Fleet default/quickstart".to_owned()),
+        (names::CLUSTER_ANNOTATION.to_owned(), "AttachedCluster default/m1".to_owned()),
+    ]);
+    let location = Arc::make_mut(&mut left.locations[0]);
+    location.metadata.annotations = Some(annotations);
+    location.metadata.labels = Some([(names::OWNER_UID_LABEL.to_owned(), "earlier".to_owned())].into());
+    left.secrets[0].owner = Some("earlier".into());
+    left.secrets[0].made_by = Some("Fleet default/quickstart".into());
+    left.secrets[0].made_for = Some("AttachedCluster default/m1".into());
+    let plan = one(alive(Ok(left)));
+    let [(_, Action::Secret { secret, replace: true }), (_, Action::Location(location))] = &plan.actions[..]
+    else {
+        panic!("{} actions", plan.actions.len())
+    };
+    assert_eq!(secret.metadata.name.as_deref(), Some("quickstart-velero-s3"));
+    assert_eq!(location.metadata.name.as_deref(), Some("default"));
+    assert_eq!(location.metadata.labels.as_ref().unwrap()[names::OWNER_UID_LABEL], FLEET);
 }
 
 #[test]
