@@ -37,6 +37,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Migrate>>, ctx: Arc<Ctx>) -> R
         return release::release(&ctx, migrate).await;
     }
     if is_finished(migrate) {
+        report::complete(&ctx, migrate).await?;
         return Ok(release::tidy(&ctx, migrate));
     }
     if !migrate.finalizers().iter().any(|held| held == names::MIGRATE_FINALIZER) {

@@ -1,9 +1,10 @@
 //! Writes the status of a Migrate.
 
 use kube::ResourceExt;
-use kurator_api::backup::BackupDetails;
+use kurator_api::backup::{BackupDetails, Summary};
 use kurator_api::condition::{self, Condition};
 use kurator_api::migrate::{Migrate, MigratePhase, MigrateStatus};
+use kurator_api::reason::Reason;
 use kurator_api::restore::RestoreDetails;
 use tokio::time::Instant;
 
@@ -42,6 +43,26 @@ pub(super) async fn report(ctx: &Ctx, migrate: &Migrate, plan: &Plan) -> Result<
         || before.start_timestamp.is_none()
         || has_new_way(&before.target_cluster_status, &status.target_cluster_status);
     write(ctx, migrate, before, status, verdict, urgent).await
+}
+
+/// Adds what Kurator leaves out of the status of a Migrate that it finished: the count of rows, and the conditions.
+pub(super) async fn complete(ctx: &Ctx, migrate: &Migrate) -> Result<(), Error> {
+    let before = migrate.status.clone().unwrap_or_default();
+    if before.summary.is_some() {
+        return Ok(());
+    }
+    let namespace = migrate.namespace().unwrap_or_default();
+    let phases = before.target_cluster_status.iter().map(|row| Some(row.read(row.cluster(&namespace)).phase));
+    let summary = Summary::of(phases);
+    let message = format!("{} clusters completed", summary.status);
+    let verdict = match before.phase {
+        Some(MigratePhase::Completed) => Verdict::ready(Reason::Completed, message),
+        _ => Verdict::stalled(Reason::Failed, message),
+    };
+    let mut now = MigrateStatus { summary: Some(summary), ..before.clone() };
+    verdict.record(&mut now.conditions, ctx.clock.now());
+    now.observed_generation = migrate.metadata.generation;
+    write(ctx, migrate, before, now, &verdict, true).await.map(drop)
 }
 
 /// Whether a cluster has to wait for this write before anything is made there.

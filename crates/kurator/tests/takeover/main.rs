@@ -140,11 +140,20 @@ fn k06_nothing_that_has_finished_runs_again() -> Outcome {
 }
 
 #[test]
-fn k06_a_finished_migrate_stays_as_it_is() -> Outcome {
+fn k15_a_finished_migrate_keeps_what_it_had_and_gets_its_condition_and_its_summary() -> Outcome {
     on_stage(async |stage| {
         stage.settled().await?;
-        keeps::<Migrate>(stage, "Migrate", "moved", "spec").await?;
-        keeps::<Migrate>(stage, "Migrate", "moved", "status").await
+        let migrates = stage.tenant.all::<Migrate>();
+        migrates.until_reason("moved", "Completed").await?;
+        let now = json_of(&migrates.get("moved").await?);
+        let summary = &now["status"]["summary"];
+        assert_eq!((&summary["total"], &summary["status"]), (&json!(1), &json!("1/1")));
+        assert!(condition(&now, "sourceReady").is_some_and(|ready| ready["status"] == "True"), "{now}");
+        let before = stage.before("Migrate", "moved")?;
+        for part in ["phase", "sourceClusterStatus", "targetClusterStatus"] {
+            assert!(says(&now["status"][part], &before["status"][part]), "{part}: {before} became {now}");
+        }
+        keeps::<Migrate>(stage, "Migrate", "moved", "spec").await
     })
 }
 
