@@ -53,8 +53,13 @@ impl Members {
     }
 
     pub(crate) fn access(&self, key: &ClusterKey) -> Access {
+        let hub = &self.router.hub;
+        if !hub.is_held(key) && usage::is_listed(hub, key) {
+            // What is written there must not be left behind: its object is made to wait for that first.
+            return Access::Connecting;
+        }
         let Some(member) = self.get(key) else {
-            let why = match self.router.hub.has_cluster(key) {
+            let why = match hub.has_cluster(key) {
                 true => format!("no connection to {key}: its Ready condition says why"),
                 false => format!("there is no {key}; create it again, or delete this object"),
             };
@@ -110,7 +115,7 @@ impl Members {
     /// to be removed: nobody would have the way there any more.
     pub(crate) fn sweep(&self) {
         let hub = &self.router.hub;
-        self.keep_only(|key| hub.has_cluster(key) || usage::is_needed(hub, key));
+        self.keep_only(|key| hub.has_cluster(key) || usage::needed(hub, key).is_some());
     }
 
     fn keep_only(&self, still_needed: impl Fn(&ClusterKey) -> bool) {

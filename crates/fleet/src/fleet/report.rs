@@ -135,15 +135,17 @@ pub(super) async fn report_terminating(
     ctx: &Ctx,
     fleet: &Fleet,
     verdict: &Verdict,
-    rows: Vec<FleetClusterStatus>,
+    plan: &Plan,
 ) -> Result<(), Error> {
     let before = fleet.status.clone().unwrap_or_default();
-    let mut status = FleetStatus { phase: Some(FleetPhase::Terminating), clusters: rows, ..before.clone() };
+    let mut status =
+        FleetStatus { phase: Some(FleetPhase::Terminating), clusters: plan.rows.clone(), ..before.clone() };
     verdict.record(&mut status.conditions, ctx.clock.now());
     if status == before {
         return Ok(());
     }
     ctx.hub.write_status(fleet, &status).await?;
     ctx.tell(fleet, &before.conditions, verdict);
+    tell_lost(ctx, fleet, &plan.lost);
     Ok(())
 }

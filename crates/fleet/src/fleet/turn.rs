@@ -21,6 +21,7 @@ use super::probe::Probe;
 use super::render;
 use super::server::{self, Server};
 use super::validate::{ValidFleet, ValidPlugin};
+use crate::hub::Presence;
 use crate::location::is_owned_by;
 use crate::writes::Write;
 pub(super) use clean_up::Hitch;
@@ -49,11 +50,11 @@ pub(super) struct Turn<'a> {
 
 impl Turn<'_> {
     pub(super) fn row(&mut self, member: &SeenMember) -> Option<FleetClusterStatus> {
-        let SeenMember { key, listed, recorded, exists, rival, in_use, contact } = member;
+        let SeenMember { key, listed, recorded, presence, rival, in_use, contact } = member;
         let mut row = recorded.clone().unwrap_or_default();
         row.name.clone_from(&key.name);
         row.kind = key.kind;
-        if !exists {
+        if *presence != Presence::There {
             return self.without_object(member, row);
         }
         if let Some(rival) = rival.as_ref().filter(|_| *listed) {

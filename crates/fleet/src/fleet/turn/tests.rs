@@ -125,7 +125,7 @@ fn member(name: &str, contact: SeenContact) -> SeenMember {
         key: key(name),
         listed: true,
         recorded: None,
-        exists: true,
+        presence: Presence::There,
         rival: None,
         in_use: None,
         contact,
