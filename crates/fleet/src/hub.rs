@@ -12,9 +12,11 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
+use kurator_api::condition;
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::names;
+use kurator_api::reason::Reason;
 use kurator_api::restore::Restore;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -131,6 +133,20 @@ impl Hub {
             (true, true) => Presence::Leaving,
             (true, false) => Presence::There,
         }
+    }
+
+    /// Why a cluster can't be connected to until somebody edits something, as its condition says.
+    pub(crate) fn fault(&self, key: &ClusterKey) -> Option<(Reason, String)> {
+        let found = match key.kind {
+            ClusterKind::AttachedCluster => find(&self.attached, &key.namespace, &key.name)?,
+            // Its status is not ours.
+            ClusterKind::Cluster => return None,
+        };
+        let conditions = &found.0.as_ref().ok()?.status.as_ref()?.conditions;
+        let stalled = condition::find(conditions, condition::STALLED)?;
+        let holds = stalled.status == condition::ConditionStatus::True;
+        let reason = Reason::ALL.iter().find(|reason| holds && stalled.is_because(**reason))?;
+        Some((*reason, stalled.message.clone()?))
     }
 
     /// Whether the object can't go before what is in the cluster has gone, or needs not wait for that.

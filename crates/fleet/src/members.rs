@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kurator_api::cluster::ClusterKey;
+use kurator_api::reason::Reason;
 use kurator_member::connect::{ConnectError, connect};
 use kurator_member::gate::WriteGate;
 use kurator_member::kubeconfig::TrustedConfig;
@@ -38,8 +39,8 @@ pub(crate) enum Access {
     Alive { member: Arc<Member>, uid: String, settled: Option<Instant> },
     /// Not tried long enough to say anything; what was said before stands.
     Connecting,
-    /// It does not, or it is not known how to reach it: a sentence for the status.
-    Away { why: String },
+    /// It does not, or it is not known how to reach it: what the status says.
+    Away { reason: Reason, why: String },
 }
 
 impl Members {
@@ -59,17 +60,24 @@ impl Members {
             return Access::Connecting;
         }
         let Some(member) = self.get(key) else {
-            let why = match hub.has_cluster(key) {
-                true => format!("no connection to {key}: its Ready condition says why"),
-                false => format!("there is no {key}; create it again, or delete this object"),
+            let (reason, why) = match (hub.has_cluster(key), hub.fault(key)) {
+                (true, Some(fault)) => fault,
+                (true, None) => {
+                    (Reason::Unreachable, format!("no connection to {key}: its Ready condition says why"))
+                }
+                (false, _) => {
+                    let why = format!("there is no {key}; create it again, or delete this object");
+                    (Reason::ClusterNotFound, why)
+                }
             };
-            return Access::Away { why };
+            return Access::Away { reason, why };
         };
         match member.liveness() {
             Liveness::Alive { uid, since, .. } => Access::Alive { member, uid, settled: self.settled(since) },
             Liveness::Connecting { why: None, .. } => Access::Connecting,
             Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why } => {
                 Access::Away {
+                    reason: Reason::Unreachable,
                     why: format!("{key} has not answered since {}: {why}", crate::text::time(since)),
                 }
             }

@@ -156,7 +156,9 @@ fn observe(
     let (member, uid, settled) = match ctx.members.access(cluster) {
         Access::Alive { member, uid, settled } => (member, uid, settled),
         Access::Connecting => return (None, Seen::nothing(exists, Contact::NotYet(None))),
-        Access::Away { why } => return (None, Seen::nothing(exists, Contact::Lost(why))),
+        Access::Away { reason, why } => {
+            return (None, Seen::nothing(exists, Contact::Lost { reason, why }));
+        }
     };
     let schedules = member.schedules().select(|schedule| belongs(schedule, owner, cluster));
     let backups = member.backups().select(|backup| belongs(backup, owner, cluster));

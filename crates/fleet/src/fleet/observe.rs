@@ -115,7 +115,7 @@ impl SeenMember {
 
 pub(super) enum SeenContact {
     Connecting,
-    Away { why: String },
+    Away { reason: Reason, why: String },
     Alive(Box<SeenAlive>),
 }
 
@@ -212,7 +212,7 @@ fn contact(
 ) -> SeenContact {
     let (member, uid, settled) = match ctx.members.access(key) {
         Access::Connecting => return SeenContact::Connecting,
-        Access::Away { why } => return SeenContact::Away { why },
+        Access::Away { reason, why } => return SeenContact::Away { reason, why },
         Access::Alive { member, uid, settled } => (member, uid, settled),
     };
     let write = |what| ctx.writes.state(&WriteKey { owner: valid.uid.clone(), cluster: key.clone(), what });

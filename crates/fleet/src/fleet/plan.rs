@@ -54,23 +54,24 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
     let mut problems = valid.problems.clone();
     let mut notes = Vec::new();
     let mut look_again: Option<Instant> = None;
+    let faults;
     let goal = match &valid.plugin {
         Plugin::Off => Goal::Off,
-        Plugin::Faulty(faults) => {
-            problems.extend(faults.clone());
-            Goal::Faulty
-        }
+        Plugin::Faulty(faults) => Goal::Faulty(faults),
         Plugin::On(plugin) => match check_root(plugin, &seen.root) {
             Ok(note) => {
                 notes.extend(note);
                 Goal::Serve(plugin)
             }
             Err(problem) => {
-                problems.push(problem);
-                Goal::Faulty
+                faults = [problem];
+                Goal::Faulty(&faults)
             }
         },
     };
+    if let Goal::Faulty(faults) = goal {
+        problems.extend_from_slice(faults);
+    }
     if let Probe::Failed { retry_at, .. } = &seen.root {
         look_again = Some(*retry_at);
     }

@@ -20,7 +20,7 @@ use super::plan::Action;
 use super::probe::Probe;
 use super::render;
 use super::server::{self, Server};
-use super::validate::{ValidFleet, ValidPlugin};
+use super::validate::{Problem, ValidFleet, ValidPlugin};
 use crate::hub::Presence;
 use crate::location::is_owned_by;
 use crate::writes::Write;
@@ -32,7 +32,7 @@ pub(super) enum Goal<'a> {
     /// No plugin: what was written is to go.
     Off,
     /// A plugin that can't be set up as it is written: what is there stays.
-    Faulty,
+    Faulty(&'a [Problem]),
     Serve(&'a ValidPlugin),
 }
 
@@ -67,11 +67,11 @@ impl Turn<'_> {
         match contact {
             SeenContact::Connecting if recorded.is_some() => Some(row),
             SeenContact::Connecting => Some(not_ready(row, Reason::Connecting, "being connected to")),
-            SeenContact::Away { why } if *listed => Some(not_ready(row, Reason::Unreachable, why)),
-            SeenContact::Away { why } => Some(self.stuck(row, why)),
+            SeenContact::Away { reason, why } if *listed => Some(not_ready(row, *reason, why)),
+            SeenContact::Away { why, .. } => Some(self.stuck(row, why)),
             SeenContact::Alive(alive) => match self.goal {
-                Goal::Serve(_) | Goal::Faulty if *listed => Some(self.serve(key, row, alive)),
-                Goal::Off | Goal::Serve(_) | Goal::Faulty => {
+                Goal::Serve(_) | Goal::Faulty(_) if *listed => Some(self.serve(key, row, alive)),
+                Goal::Off | Goal::Serve(_) | Goal::Faulty(_) => {
                     self.clean_up(key, row, alive, in_use.as_deref(), *listed)
                 }
             },
@@ -112,9 +112,13 @@ impl Turn<'_> {
                 format!("this is the same cluster as {twin}; take one of the two off spec.clusters");
             return Err((Reason::SameCluster, message));
         }
-        let Goal::Serve(plugin) = self.goal else {
-            let message = "the plugin cannot be set up as it is written; see the conditions";
-            return Err((Reason::Waiting, message.to_owned()));
+        let plugin = match self.goal {
+            Goal::Serve(plugin) => plugin,
+            Goal::Faulty(problems) => {
+                let first = problems.first().map(|problem| (problem.reason, problem.message.clone()));
+                return Err(first.unwrap_or((Reason::InvalidSpec, String::new())));
+            }
+            Goal::Off => return Ok(()),
         };
         let velero = match (&alive.velero, alive.settled) {
             (Ok(velero), _) => velero,

@@ -111,7 +111,7 @@ impl Source<'_> {
                 waiting.stuck.push(format!("{}: being connected to", cluster.name));
                 return Vec::new();
             }
-            Access::Away { why } => {
+            Access::Away { why, .. } => {
                 waiting.stuck.push(format!("{}: {why}", cluster.name));
                 return Vec::new();
             }

@@ -117,7 +117,7 @@ fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>, forced: bool) -> Left {
             return mounted.named().map_or(Left::Nothing, |what| Left::Lost(format!("{what} may be left")));
         }
         Access::Connecting => return Left::Stuck("being connected to".to_owned(), None),
-        Access::Away { why } => return Left::Stuck(why, None),
+        Access::Away { why, .. } => return Left::Stuck(why, None),
     };
     for what in [owner.kind.as_str(), COPY, LOCATION, SECRET] {
         match ctx.writes.state(&WriteKey { what, ..apply::creation(owner, cluster) }) {

@@ -162,7 +162,7 @@ impl Look<'_> {
         };
         match self.ctx.members.access(&nothing.cluster) {
             Access::Connecting => nothing,
-            Access::Away { why } => Seen { contact: Contact::Lost(why), ..nothing },
+            Access::Away { reason, why } => Seen { contact: Contact::Lost { reason, why }, ..nothing },
             Access::Alive { member, uid, settled } => self.in_member(nothing, &member, uid, settled),
         }
     }
@@ -191,7 +191,7 @@ impl Look<'_> {
             contact: Contact::Live { uid },
             stored: telling.and_then(|run| stored(member, run)),
             history,
-            location: location::usable(member, self.plugin_of, location::Use::Backup),
+            location: location::usable(&self.ctx.hub, member, self.plugin_of, location::Use::Backup),
             place,
             asked_run,
             ..nothing

@@ -50,7 +50,7 @@ impl Turn<'_> {
             SeenContact::Connecting => {
                 Some(not_ready(row, Reason::MemberCleanupPending, "being connected to"))
             }
-            SeenContact::Away { why } if leaving => Some(self.stuck(row, why)),
+            SeenContact::Away { why, .. } if leaving => Some(self.stuck(row, why)),
             SeenContact::Away { .. } => {
                 self.hitch = (!listed).then_some(Hitch::Lost);
                 missing(row)

@@ -12,7 +12,7 @@ fn reached(velero: SeenVelero) -> SeenContact {
 }
 
 fn away() -> SeenContact {
-    SeenContact::Away { why: "no route".into() }
+    SeenContact::Away { reason: Reason::Unreachable, why: "no route".into() }
 }
 
 fn reason(plan: &Plan) -> Option<&str> {
