@@ -43,7 +43,7 @@ pub struct BackupSpec {
     pub deletion_policy: Option<DeletionPolicy>,
 }
 
-/// What becomes of backups in the object store when the hub's object is deleted.
+/// What becomes of backups in the object store when the hub's object is deleted; absent means `Retain`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// Velero's Backups and their data stay until they expire.

@@ -177,7 +177,7 @@ pub struct AttachedClusterSpec {
 pub struct SecretKeyRef {
     /// Name of the Secret.
     pub name: String,
-    /// Key in the Secret.
+    /// Key in the Secret; absent means `value`.
     #[serde(default = "default_kubeconfig_key")]
     pub key: String,
 }

@@ -29,10 +29,19 @@ pub const CATEGORY: &str = "kurator-dev";
 /// A printer column: name, type, JSON path.
 type Column = (&'static str, &'static str, &'static str);
 
-/// A CEL rule on the whole object: rule, message.
+/// A CEL rule on the whole object about its spec: rule, message.
 type Rule = (String, &'static str);
 
 const PHASE: Column = ("Phase", "string", ".status.phase");
+
+/// Columns of `kubectl get -o wide`, of a kind whose status is ours.
+const WIDE: [Column; 3] = [
+    ("Reason", "string", ".status.conditions[?(@.type==\"Ready\")].reason"),
+    ("Message", "string", ".status.conditions[?(@.type==\"Ready\")].message"),
+    ("Age", "date", ".metadata.creationTimestamp"),
+];
+/// How many clusters are through, of a kind that runs.
+const DONE: Column = ("Clusters", "string", ".status.summary.status");
 
 /// A one-time Backup is fixed once it runs, apart from `paused` and `deletionPolicy`; a schedule may change at any time.
 fn fixed_backup() -> Rule {
@@ -42,6 +51,17 @@ fn fixed_backup() -> Rule {
          || (has(self.spec) && {same} && (!has(self.spec.schedule) || self.spec.schedule == ''))"
     );
     (rule, "a one-time Backup can't be changed once it has started; create a new Backup")
+}
+
+/// What would be ignored is refused: there is nothing left to pause.
+fn not_paused_late() -> Rule {
+    let paused = |whose| format!("has({whose}.spec.paused) && {whose}.spec.paused");
+    let (was, is) = (paused("oldSelf"), paused("self"));
+    let rule = format!(
+        "{NOT_STARTED} || (has(oldSelf.spec.schedule) && oldSelf.spec.schedule != '') || !has(self.spec) \
+         || !({is}) || ({was})"
+    );
+    (rule, "a one-time Backup can't be paused once it has started")
 }
 
 fn fixed_restore() -> Rule {
@@ -99,19 +119,27 @@ pub fn all() -> Vec<apiext::CustomResourceDefinition> {
     let version = ("Version", "string", ".spec.version");
     let ready = ("Ready", "boolean", ".status.ready");
     let schedule = ("Schedule", "string", ".spec.schedule");
+    let run = [&[DONE][..], &WIDE].concat();
     vec![
         define::<Fleet>(
             "Clusters that belong together, and what is installed on all of them.",
             &[PHASE],
+            &WIDE,
             &[],
         ),
-        define::<AttachedCluster>("A cluster attached by its kubeconfig.", &[ready], &[]),
-        define::<Cluster>("A cluster made through Cluster API.", &[infra, version, PHASE], &[]),
-        define::<Backup>("A backup of clusters of a Fleet.", &[schedule, PHASE], &[fixed_backup()]),
-        define::<Restore>("A restore of a Backup.", &[PHASE], &[fixed_restore()]),
+        define::<AttachedCluster>("A cluster attached by its kubeconfig.", &[ready], &WIDE, &[]),
+        define::<Cluster>("A cluster made through Cluster API.", &[infra, version, PHASE], &[], &[]),
+        define::<Backup>(
+            "A backup of clusters of a Fleet.",
+            &[schedule, PHASE],
+            &run,
+            &[fixed_backup(), not_paused_late()],
+        ),
+        define::<Restore>("A restore of a Backup.", &[PHASE], &run, &[fixed_restore()]),
         define::<Migrate>(
             "A migration of resources from one cluster into others.",
             &[PHASE],
+            &run,
             &[fixed_migrate()],
         ),
     ]
@@ -135,7 +163,12 @@ pub fn to_yaml(crd: &apiext::CustomResourceDefinition) -> String {
     serde_saphyr::to_string(crd).expect("a definition is plain data, which YAML can always hold")
 }
 
-fn define<K>(description: &str, columns: &[Column], rules: &[Rule]) -> apiext::CustomResourceDefinition
+fn define<K>(
+    description: &str,
+    columns: &[Column],
+    wide: &[Column],
+    rules: &[Rule],
+) -> apiext::CustomResourceDefinition
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + HasSpec + HasStatus,
     K::Spec: JsonSchema,
@@ -144,10 +177,12 @@ where
     let kind = K::kind(&()).into_owned();
     let schema = serde_json::from_value(schema::<K::Spec, K::Status>(description, rules))
         .expect("the schemas of our types have only what Kubernetes' schemas have");
-    let columns = columns.iter().map(|&(name, type_, json_path)| apiext::CustomResourceColumnDefinition {
+    let all = columns.iter().map(|column| (column, None)).chain(wide.iter().map(|column| (column, Some(1))));
+    let columns = all.map(|(&(name, type_, json_path), priority)| apiext::CustomResourceColumnDefinition {
         name: name.to_owned(),
         type_: type_.to_owned(),
         json_path: json_path.to_owned(),
+        priority,
         ..Default::default()
     });
     apiext::CustomResourceDefinition {
@@ -198,8 +233,10 @@ fn schema<S: JsonSchema, T: JsonSchema>(description: &str, rules: &[Rule]) -> Va
         "properties": { "spec": schema_of::<S>(), "status": status },
     });
     if !rules.is_empty() {
-        schema["x-kubernetes-validations"] =
-            rules.iter().map(|(rule, message)| json!({ "rule": rule, "message": message })).collect();
+        schema["x-kubernetes-validations"] = rules
+            .iter()
+            .map(|(rule, message)| json!({ "rule": rule, "message": message, "fieldPath": ".spec" }))
+            .collect();
     }
     schema
 }

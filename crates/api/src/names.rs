@@ -61,6 +61,8 @@ pub const CONTROL_PLANE_ANNOTATION: &str = "fleet.kurator.dev/controlplane";
 /// Annotation on our CRDs: the release that wrote them, so that an older one does not overwrite them.
 pub const CRD_VERSION_ANNOTATION: &str = "kurator.dev/crd-version";
 
+/// Finalizer of an AttachedCluster, while a Fleet has it or something of ours is to be removed from the cluster.
+pub const CLUSTER_FINALIZER: &str = "kurator.dev/clean-up";
 /// Finalizer of a Fleet.
 pub const FLEET_FINALIZER: &str = "fleet.kurator.dev";
 /// Finalizer of a Backup.

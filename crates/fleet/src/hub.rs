@@ -12,9 +12,11 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
+use kurator_api::condition;
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::names;
+use kurator_api::reason::Reason;
 use kurator_api::restore::Restore;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,6 +51,15 @@ impl<K> HubKind for K where
         + Sync
         + 'static
 {
+}
+
+/// What the hub has of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    There,
+    /// Its object is being deleted; what is in the cluster goes first.
+    Leaving,
+    Gone,
 }
 
 /// The hub's API server and the caches of what it holds.
@@ -105,9 +116,46 @@ impl Hub {
     }
 
     pub(crate) fn has_cluster(&self, key: &ClusterKey) -> bool {
+        self.presence(key) != Presence::Gone
+    }
+
+    pub(crate) fn presence(&self, key: &ClusterKey) -> Presence {
+        let (exists, leaving) = match key.kind {
+            ClusterKind::AttachedCluster => {
+                let found = find(&self.attached, &key.namespace, &key.name);
+                (found.is_some(), found.is_some_and(|c| c.meta().deletion_timestamp.is_some()))
+            }
+            // With its object goes the cluster itself.
+            ClusterKind::Cluster => (find(&self.provisioned, &key.namespace, &key.name).is_some(), false),
+        };
+        match (exists, leaving) {
+            (false, _) => Presence::Gone,
+            (true, true) => Presence::Leaving,
+            (true, false) => Presence::There,
+        }
+    }
+
+    /// Why a cluster can't be connected to until somebody edits something, as its condition says.
+    pub(crate) fn fault(&self, key: &ClusterKey) -> Option<(Reason, String)> {
+        let found = match key.kind {
+            ClusterKind::AttachedCluster => find(&self.attached, &key.namespace, &key.name)?,
+            // Its status is not ours.
+            ClusterKind::Cluster => return None,
+        };
+        let conditions = &found.0.as_ref().ok()?.status.as_ref()?.conditions;
+        let stalled = condition::find(conditions, condition::STALLED)?;
+        let holds = stalled.status == condition::ConditionStatus::True;
+        let reason = Reason::ALL.iter().find(|reason| holds && stalled.is_because(**reason))?;
+        Some((*reason, stalled.message.clone()?))
+    }
+
+    /// Whether the object can't go before what is in the cluster has gone, or needs not wait for that.
+    pub(crate) fn is_held(&self, key: &ClusterKey) -> bool {
         match key.kind {
-            ClusterKind::AttachedCluster => find(&self.attached, &key.namespace, &key.name).is_some(),
-            ClusterKind::Cluster => find(&self.provisioned, &key.namespace, &key.name).is_some(),
+            ClusterKind::AttachedCluster => {
+                find(&self.attached, &key.namespace, &key.name).is_none_or(|c| is_held(&*c))
+            }
+            ClusterKind::Cluster => true,
         }
     }
 
@@ -171,17 +219,18 @@ impl Hub {
         self.patch_metadata(object, json!({"finalizers": finalizers})).await
     }
 
+    /// Whether it was there still.
     pub(crate) async fn remove_finalizer<K: HubKind>(
         &self,
         object: &K,
         finalizer: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let finalizers: Vec<_> = object.finalizers().iter().filter(|kept| *kept != finalizer).collect();
         match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
             Err(Error::Hub { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => {
-                Ok(())
+                Ok(false)
             }
-            other => other,
+            other => other.map(|()| true),
         }
     }
 
@@ -207,6 +256,18 @@ fn failed<K: HubKind>(action: &'static str, object: &K, source: kube::Error) -> 
 /// `Backup default/nightly`: how an object is named in messages and in the owner annotation.
 pub(crate) fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
     format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Whether something that is put into the cluster now is waited for when its object is deleted: it is, once the
+/// finalizer is there and a label that keeps it there.
+pub(crate) fn is_held<K: ResourceExt>(cluster: &K) -> bool {
+    cluster.meta().deletion_timestamp.is_some()
+        || has_finalizer(cluster, names::CLUSTER_FINALIZER)
+            && cluster.labels().contains_key(names::FLEET_NAME_LABEL)
+}
+
+pub(crate) fn has_finalizer<K: ResourceExt>(object: &K, finalizer: &str) -> bool {
+    object.finalizers().iter().any(|held| held == finalizer)
 }
 
 /// Whether the deletion of this object is to give up on what is out of reach.

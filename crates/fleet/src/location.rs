@@ -2,11 +2,15 @@
 
 use kube::ResourceExt;
 use kurator_api::backup::StoredAt;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::fleet::Fleet;
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationPhase};
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
+
+use crate::hub::{Hub, in_namespace};
 
 /// Name of the location, or why there is none to use.
 pub(crate) type Usable = Result<String, (Reason, String)>;
@@ -21,15 +25,41 @@ pub(crate) enum Use {
 
 /// With a backup plugin, the location that its Fleet wrote for this very cluster; without one, whatever Velero's own
 /// default is.
-pub(crate) fn usable(member: &Member, plugin_of: Option<&str>, purpose: Use) -> Usable {
+pub(crate) fn usable(hub: &Hub, member: &Member, plugin_of: Option<&str>, purpose: Use) -> Usable {
     let wanted = plugin_of.map(|fleet| Written { fleet, cluster: member.id().to_string() });
-    match member.locations().list() {
+    let usable = match member.locations().list() {
         Knowledge::Unknown { why, .. } => Err((Reason::VeleroMissing, why)),
         Knowledge::Absent => choose(&[], wanted.as_ref(), purpose),
         Knowledge::Present(all) => {
             choose(&all.iter().map(AsRef::as_ref).collect::<Vec<_>>(), wanted.as_ref(), purpose)
         }
-    }
+    };
+    usable.map_err(|why| match plugin_of.filter(|_| why.0 == Reason::LocationPending) {
+        Some(fleet) => said_by_fleet(hub, member.id(), fleet).unwrap_or(why),
+        None => why,
+    })
+}
+
+/// Why the Fleet with this UID has no location in a cluster, in its own words.
+fn said_by_fleet(hub: &Hub, cluster: &ClusterKey, uid: &str) -> Option<(Reason, String)> {
+    let fleets = in_namespace(&hub.fleets, &cluster.namespace);
+    let mut fleets = fleets.iter().filter_map(|fleet| fleet.0.as_ref().ok());
+    let fleet = fleets.find(|fleet| fleet.metadata.uid.as_deref() == Some(uid))?;
+    said_in_row(fleet, cluster)
+}
+
+fn said_in_row(fleet: &Fleet, cluster: &ClusterKey) -> Option<(Reason, String)> {
+    let mut rows = fleet.status.iter().flat_map(|status| &status.clusters);
+    let row = rows.find(|row| row.kind == cluster.kind && row.name == cluster.name)?;
+    let (reason, message) = match row.backup.as_ref().filter(|_| row.ready) {
+        Some(backup) => (&backup.reason, &backup.message),
+        None => (&row.reason, &row.message),
+    };
+    let reason = Reason::ALL.iter().find(|one| Some(one.as_str()) == reason.as_deref())?;
+    // What the Fleet itself waits for says less than that it is to write a location.
+    let telling = !matches!(reason, Reason::Waiting | Reason::AsExpected | Reason::Connected);
+    let message = message.as_ref().filter(|_| telling)?;
+    Some((*reason, format!("fleet `{}`: {message}", fleet.name_any())))
 }
 
 /// By which Fleet, and for which cluster, a location was written.
@@ -187,5 +217,24 @@ mod tests {
         foreign.spec.access_mode = Some(AccessMode::ReadOnly);
         assert_eq!(choose(&[&foreign], OF_F, Use::Restore), Ok("default".into()));
         assert_eq!(choose(&[&foreign], OF_F, Use::Backup).unwrap_err().0, Reason::LocationUnavailable);
+    }
+
+    #[test]
+    fn what_the_fleet_says_of_the_cluster_stands_for_a_location_that_is_not_there() {
+        let fleet = |row: serde_json::Value| -> Fleet {
+            let row = json!({"kind": "AttachedCluster", "name": "m1", "ready": true, "backup": row});
+            let status = json!({"clusters": [row]});
+            serde_json::from_value(json!({"metadata": {"name": "f"}, "spec": {}, "status": status})).unwrap()
+        };
+        let cluster = ClusterKey {
+            namespace: String::new(),
+            kind: kurator_api::cluster::ClusterKind::AttachedCluster,
+            name: "m1".into(),
+        };
+        let same = fleet(json!({"ready": false, "reason": "SameCluster", "message": "as m2"}));
+        assert_eq!(said_in_row(&same, &cluster), Some((Reason::SameCluster, "fleet `f`: as m2".into())));
+        let waits =
+            fleet(json!({"ready": false, "reason": "Waiting", "message": "the bucket is being looked at"}));
+        assert_eq!(said_in_row(&waits, &cluster), None);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kurator_api::cluster::ClusterKey;
+use kurator_api::reason::Reason;
 use kurator_member::connect::{ConnectError, connect};
 use kurator_member::gate::WriteGate;
 use kurator_member::kubeconfig::TrustedConfig;
@@ -38,8 +39,8 @@ pub(crate) enum Access {
     Alive { member: Arc<Member>, uid: String, settled: Option<Instant> },
     /// Not tried long enough to say anything; what was said before stands.
     Connecting,
-    /// It does not, or it is not known how to reach it: a sentence for the status.
-    Away { why: String },
+    /// It does not, or it is not known how to reach it: what the status says.
+    Away { reason: Reason, why: String },
 }
 
 impl Members {
@@ -53,18 +54,30 @@ impl Members {
     }
 
     pub(crate) fn access(&self, key: &ClusterKey) -> Access {
+        let hub = &self.router.hub;
+        if !hub.is_held(key) && usage::is_listed(hub, key) {
+            // What is written there must not be left behind: its object is made to wait for that first.
+            return Access::Connecting;
+        }
         let Some(member) = self.get(key) else {
-            let why = match self.router.hub.has_cluster(key) {
-                true => format!("no connection to {key}: its Ready condition says why"),
-                false => format!("there is no {key}; create it again, or delete this object"),
+            let (reason, why) = match (hub.has_cluster(key), hub.fault(key)) {
+                (true, Some(fault)) => fault,
+                (true, None) => {
+                    (Reason::Unreachable, format!("no connection to {key}: its Ready condition says why"))
+                }
+                (false, _) => {
+                    let why = format!("there is no {key}; create it again, or delete this object");
+                    (Reason::ClusterNotFound, why)
+                }
             };
-            return Access::Away { why };
+            return Access::Away { reason, why };
         };
         match member.liveness() {
             Liveness::Alive { uid, since, .. } => Access::Alive { member, uid, settled: self.settled(since) },
             Liveness::Connecting { why: None, .. } => Access::Connecting,
             Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why } => {
                 Access::Away {
+                    reason: Reason::Unreachable,
                     why: format!("{key} has not answered since {}: {why}", crate::text::time(since)),
                 }
             }
@@ -110,7 +123,7 @@ impl Members {
     /// to be removed: nobody would have the way there any more.
     pub(crate) fn sweep(&self) {
         let hub = &self.router.hub;
-        self.keep_only(|key| hub.has_cluster(key) || usage::is_needed(hub, key));
+        self.keep_only(|key| hub.has_cluster(key) || usage::needed(hub, key).is_some());
     }
 
     fn keep_only(&self, still_needed: impl Fn(&ClusterKey) -> bool) {

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::cluster::{AttachedCluster, Cluster, ClusterKey, ClusterKind};
 use kurator_api::fleet::Fleet;
@@ -16,7 +16,7 @@ use kurator_api::velero::RequestPhase;
 use kurator_member::member::Change;
 
 use crate::heartbeat::Heartbeats;
-use crate::hub::{Guarded, Hub, HubKind, in_namespace};
+use crate::hub::{Guarded, Hub, HubKind, has_finalizer, in_namespace};
 use crate::run::kinds::{Run, RunPhase};
 use crate::wake::WakeSet;
 
@@ -71,6 +71,7 @@ impl Router {
         self.wakes.fleets.wake(reference(namespace, name));
         self.unfinished_backups(namespace, |backup| backup.spec.destination.fleet == name);
         self.readers(namespace);
+        self.held_clusters(namespace);
         for fleet in in_namespace(&self.hub.fleets, namespace) {
             if fleet.name_any() != name {
                 self.wakes.fleets.wake(reference(namespace, &fleet.name_any()));
@@ -81,17 +82,20 @@ impl Router {
     pub(crate) fn backup_changed(&self, namespace: &str, name: &str) {
         self.wakes.backups.wake(reference(namespace, name));
         self.fleets_that_clean_up(namespace);
+        self.held_clusters(namespace);
         self.unfinished_restores(namespace, |restore| restore.spec.backup_name == name);
     }
 
     pub(crate) fn restore_changed(&self, namespace: &str, name: &str) {
         self.wakes.restores.wake(reference(namespace, name));
         self.fleets_that_clean_up(namespace);
+        self.held_clusters(namespace);
     }
 
     pub(crate) fn migrate_changed(&self, namespace: &str, name: &str) {
         self.wakes.migrates.wake(reference(namespace, name));
         self.fleets_that_clean_up(namespace);
+        self.held_clusters(namespace);
     }
 
     /// A Secret of the hub changed: it may hold a kubeconfig or the key of an object store.
@@ -191,6 +195,19 @@ impl Router {
             if fleet.0.as_ref().is_ok_and(cleans_up) {
                 self.wakes.fleets.wake(reference(namespace, &fleet.name_any()));
             }
+        }
+    }
+
+    /// Cluster objects whose finalizer goes when nobody needs them any more.
+    fn held_clusters(&self, namespace: &str) {
+        let waits = |cluster: &Guarded<AttachedCluster>| {
+            cluster.namespace().as_deref() == Some(namespace)
+                && has_finalizer(cluster, names::CLUSTER_FINALIZER)
+                && (cluster.meta().deletion_timestamp.is_some()
+                    || !cluster.labels().contains_key(names::FLEET_NAME_LABEL))
+        };
+        for cluster in self.hub.attached.state_filter(waits) {
+            self.wakes.attached.wake(reference(namespace, &cluster.name_any()));
         }
     }
 

@@ -6,11 +6,14 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use kurator_api::backup::{Backup, BackupDetails, DeletionPolicy, RowPhase};
 use kurator_api::cluster::{ClusterKey, ClusterKind};
+use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
+use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::restore::Restore;
 
-use crate::hub::{Hub, in_namespace};
+use crate::destination::clusters_of;
+use crate::hub::{Guarded, Hub, in_namespace};
 
 /// What a row says of a cluster.
 struct Part<'a> {
@@ -141,23 +144,62 @@ fn note<T: Takes>(all: &mut HashMap<ClusterKey, String>, namespace: &str, object
     }
 }
 
-/// Whether a cluster whose object is gone must stay connected: something of ours is to be removed from it.
-pub(crate) fn is_needed(hub: &Hub, key: &ClusterKey) -> bool {
-    let namespace = &key.namespace;
-    let by_fleet = || {
-        in_namespace(&hub.fleets, namespace).iter().filter_map(|fleet| fleet.0.as_ref().ok()).any(|fleet| {
-            let mut rows = fleet.status.iter().flat_map(|status| &status.clusters);
-            rows.any(|row| row.kind == key.kind && row.name == key.name && row.backup.is_some())
-        })
-    };
-    by_fleet()
-        || in_namespace(&hub.backups, namespace).iter().any(|o| o.0.iter().any(|o| leaves(o, key)))
-        || in_namespace(&hub.restores, namespace).iter().any(|o| o.0.iter().any(|o| leaves(o, key)))
-        || in_namespace(&hub.migrates, namespace).iter().any(|o| o.0.iter().any(|o| leaves(o, key)))
+/// An object that something is to be removed for from a cluster.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Its kind and name.
+    pub(crate) who: String,
+    /// What it waits for, if it says so.
+    pub(crate) why: Option<String>,
 }
 
-fn leaves<T: Takes>(object: &T, key: &ClusterKey) -> bool {
-    is_leaving(object) && object.parts().iter().any(|part| part.key(&key.namespace) == *key)
+/// Who has something in a cluster that is to be removed from it; so its connection stays although its object is gone,
+/// and its object stays although it is being deleted.
+pub(crate) fn needed(hub: &Hub, key: &ClusterKey) -> Option<Need> {
+    let namespace = &key.namespace;
+    let fleets = in_namespace(&hub.fleets, namespace);
+    let by_fleet = fleets.iter().find_map(|fleet| has_plugin(fleet.0.as_ref().ok()?, key));
+    by_fleet
+        .or_else(|| {
+            in_namespace(&hub.backups, namespace).iter().find_map(|o| leaves(o.0.as_ref().ok()?, key))
+        })
+        .or_else(|| {
+            in_namespace(&hub.restores, namespace).iter().find_map(|o| leaves(o.0.as_ref().ok()?, key))
+        })
+        .or_else(|| {
+            in_namespace(&hub.migrates, namespace).iter().find_map(|o| leaves(o.0.as_ref().ok()?, key))
+        })
+}
+
+/// The Fleet that has claimed a cluster by its label, if it is there.
+pub(crate) fn holder(hub: &Hub, key: &ClusterKey) -> Option<Need> {
+    let label = hub.labels(key).remove(names::FLEET_NAME_LABEL)?;
+    let is_it = |fleet: &Guarded<Fleet>| {
+        fleet.namespace().as_ref() == Some(&key.namespace) && names::label_value(&fleet.name_any()) == label
+    };
+    let found = hub.fleets.state_filter(is_it);
+    found.first().map(|fleet| Need { who: format!("Fleet `{}`", fleet.name_any()), why: None })
+}
+
+fn has_plugin(fleet: &Fleet, key: &ClusterKey) -> Option<Need> {
+    let mut rows = fleet.status.iter().flat_map(|status| &status.clusters);
+    let row = rows.find(|row| row.kind == key.kind && row.name == key.name && row.backup.is_some())?;
+    let pending = row.reason.as_deref() == Some(Reason::MemberCleanupPending.as_str());
+    Some(Need { who: format!("Fleet `{}`", fleet.name_any()), why: row.message.clone().filter(|_| pending) })
+}
+
+fn leaves<T: Takes>(object: &T, key: &ClusterKey) -> Option<Need> {
+    let all_go = is_leaving(object);
+    let goes = |part: &Part<'_>| all_go || part.reason == Some(Reason::MemberCleanupPending.as_str());
+    let concerned = object.parts().iter().any(|part| goes(part) && part.key(&key.namespace) == *key);
+    concerned.then(|| Need { who: format!("{} `{}`", T::kind(&()), object.name_any()), why: None })
+}
+
+/// Whether a Fleet that stays wants this cluster.
+pub(crate) fn is_listed(hub: &Hub, key: &ClusterKey) -> bool {
+    let lists =
+        |fleet: &Fleet| fleet.metadata.deletion_timestamp.is_none() && clusters_of(fleet).contains(key);
+    in_namespace(&hub.fleets, &key.namespace).iter().any(|fleet| fleet.0.as_ref().is_ok_and(lists))
 }
 
 #[cfg(test)]

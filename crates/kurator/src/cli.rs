@@ -21,8 +21,8 @@ pub(crate) struct Flags {
 enum Command {
     /// Run the controllers of a hub
     ///
-    /// Installs the CRDs, then follows AttachedClusters, Fleets, Backups and Restores and the member clusters
-    /// until it is ended. Several processes may run; one leads. In this version Velero has to be in the
+    /// Installs the CRDs, then follows AttachedClusters, Fleets, Backups, Restores and Migrates, and the member
+    /// clusters, until it is ended. Several processes may run; one leads. In this version Velero has to be in the
     /// members already: serve with --default-installer none, or say so in each Fleet.
     Serve(ServeFlags),
 }

@@ -78,9 +78,14 @@ pub(crate) fn labs_folder() -> PathBuf {
         return std::path::absolute(&dir).unwrap_or_else(|_| dir.into());
     }
     let program = std::env::current_exe().unwrap_or_default();
-    // Cargo tags its target folder, wherever CARGO_TARGET_DIR has put it.
-    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    target.map_or_else(|| std::env::temp_dir().join("kurator-lab"), |target| target.join("lab"))
+    target_of(&program).map_or_else(|| std::env::temp_dir().join("kurator-lab"), |target| target.join("lab"))
+}
+
+/// Cargo's target folder, wherever CARGO_TARGET_DIR has put it. Cargo tags one that it makes itself, and keeps its
+/// notes in every one.
+fn target_of(program: &Path) -> Option<&Path> {
+    let marks = ["CACHEDIR.TAG", ".rustc_info.json"];
+    program.ancestors().find(|folder| marks.iter().any(|mark| folder.join(mark).is_file()))
 }
 
 #[cfg(test)]
@@ -89,6 +94,16 @@ mod tests {
 
     fn scratch(test: &str) -> PathBuf {
         std::env::temp_dir().join(format!("kurator-slot-{}-{test}", std::process::id()))
+    }
+
+    #[test]
+    fn a_target_folder_that_was_there_before_cargo_is_found_too() {
+        let root = scratch("target");
+        let program = root.join("target/debug/deps/lab");
+        fs::create_dir_all(&program).unwrap();
+        fs::write(root.join("target/.rustc_info.json"), "{}").unwrap();
+        assert_eq!(target_of(&program), Some(root.join("target").as_path()));
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

@@ -39,6 +39,7 @@ fn names_and_columns_are_those_of_kurator() {
             .additional_printer_columns
             .unwrap()
             .into_iter()
+            .filter(|column| column.priority.is_none())
             .map(|column| format!("{}:{}={}", column.name, column.type_, column.json_path))
             .collect();
         format!(

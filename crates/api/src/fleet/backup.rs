@@ -17,7 +17,7 @@ pub struct BackupPlugin {
     pub chart: Option<Chart>,
     /// Where backups go.
     pub storage: BackupStorage,
-    /// How the engine comes into a member; absent means the hub's default.
+    /// How the engine comes into a member; absent means what `kurator serve --default-installer` says, else `Helm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installer: Option<Installer>,
     /// Further values for the chart.
@@ -64,7 +64,7 @@ pub struct StorageLocation {
     pub prefix: Option<String>,
 }
 
-/// How the engine comes into a member.
+/// How the engine comes into a member; absent means what `kurator serve --default-installer` says, else `Helm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Installer {
     /// By Helm, from the hub.

@@ -81,10 +81,10 @@ pub struct FleetStatus {
     /// Name of the Secret for the fleet's control plane. Read, never written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential_secret: Option<String>,
-    /// Members that are ready; left out when there are none.
+    /// Members that answer, as Kurator counts them, whatever their plugin does; left out when there are none.
     #[serde(default, skip_serializing_if = "encoding::is_zero")]
     pub ready_clusters: u32,
-    /// Members that are absent or not ready; left out when there are none.
+    /// Members that are absent or don't answer; left out when there are none.
     #[serde(default, skip_serializing_if = "encoding::is_zero")]
     pub un_ready_clusters: u32,
     /// Declared by Kurator and never set.

@@ -35,7 +35,7 @@ fn one<'a>(ctx: &Ctx, valid: &'a ValidBackup, cluster: &'a ClusterKey) -> Seen<'
                 let message = format!("fleet `{}` is being deleted", valid.run.owner.fleet);
                 return Err(NotYet::Wait(Reason::FleetNotFound, message));
             }
-            Ok(location::usable(member, valid.plugin_of.as_deref(), location::Use::Backup)?)
+            Ok(location::usable(&ctx.hub, member, valid.plugin_of.as_deref(), location::Use::Backup)?)
         },
     )
 }

@@ -87,8 +87,7 @@ pub(super) async fn release(ctx: &Ctx, backup: &Backup) -> Result<Action, Error>
     }
     let left_alone: Vec<_> =
         pass.lost.into_iter().chain(pass.away.into_iter().map(|(cluster, _)| cluster)).collect();
-    ctx.hub.remove_finalizer(backup, names::BACKUP_FINALIZER).await?;
-    if !left_alone.is_empty() {
+    if ctx.hub.remove_finalizer(backup, names::BACKUP_FINALIZER).await? && !left_alone.is_empty() {
         give_up(ctx, backup, goal, &left_alone);
     }
     ctx.forget(backup);
@@ -157,7 +156,9 @@ fn observe(
     let (member, uid, settled) = match ctx.members.access(cluster) {
         Access::Alive { member, uid, settled } => (member, uid, settled),
         Access::Connecting => return (None, Seen::nothing(exists, Contact::NotYet(None))),
-        Access::Away { why } => return (None, Seen::nothing(exists, Contact::Lost(why))),
+        Access::Away { reason, why } => {
+            return (None, Seen::nothing(exists, Contact::Lost { reason, why }));
+        }
     };
     let schedules = member.schedules().select(|schedule| belongs(schedule, owner, cluster));
     let backups = member.backups().select(|backup| belongs(backup, owner, cluster));

@@ -2,6 +2,7 @@
 //!
 //! A cluster that does not answer is a fact in a status; nothing is ever undone in it for that reason.
 
+mod hold;
 mod observe;
 mod report;
 mod validate;
@@ -17,6 +18,7 @@ use serde_json::json;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::hub::{Guarded, HubKind};
+use hold::Held;
 use validate::Fault;
 
 /// What came of trying to be connected.
@@ -30,6 +32,11 @@ pub(crate) async fn reconcile_attached(
     ctx: Arc<Ctx>,
 ) -> Result<Action, Error> {
     let key = key_of(&*object, ClusterKind::AttachedCluster);
+    let waits_for = match hold::hold(&ctx, &object, &key).await? {
+        Held::Changed => return Ok(Action::await_change()),
+        Held::AsItIs => None,
+        Held::For(need) => Some(need),
+    };
     let cluster = match &object.0 {
         Ok(cluster) => cluster,
         Err(undecodable) => {
@@ -38,8 +45,8 @@ pub(crate) async fn reconcile_attached(
             return Ok(Action::await_change());
         }
     };
-    let outcome = connect(&ctx, &key, cluster.spec.kubeconfig.clone()).await?;
-    report::report(&ctx, cluster, &outcome).await?;
+    let outcome = connect(&ctx, &key, cluster.spec.kubeconfig.clone(), waits_for.is_some()).await?;
+    report::report(&ctx, cluster, &outcome, waits_for.as_ref()).await?;
     Ok(Action::await_change())
 }
 
@@ -53,23 +60,32 @@ pub(crate) async fn reconcile_provisioned(
         ctx.members.disconnect(&key);
         return Ok(Action::await_change());
     };
-    if let Outcome::Faulty(fault) = connect(&ctx, &key, Some(cluster.kubeconfig())).await? {
+    if let Outcome::Faulty(fault) = connect(&ctx, &key, Some(cluster.kubeconfig()), false).await? {
         tracing::warn!(cluster = %key, reason = fault.reason.as_str(), "{}", fault.message);
     }
     Ok(Action::await_change())
 }
 
-async fn connect(ctx: &Ctx, key: &ClusterKey, credential: Option<SecretKeyRef>) -> Result<Outcome, Error> {
+/// The connection of an object that is `leaving` outlives its Secret: both may have been deleted in one go.
+async fn connect(
+    ctx: &Ctx,
+    key: &ClusterKey,
+    credential: Option<SecretKeyRef>,
+    leaving: bool,
+) -> Result<Outcome, Error> {
     let seen = observe::observe(ctx, key, credential).await?;
     let connected = validate::validate(&seen, &ctx.options.trust).and_then(|config| {
         ctx.members.connect(key, &config).map_err(|error| Fault::kubeconfig(&seen, &error))
     });
     let outcome = match connected {
         Ok(member) => Outcome::Connected(member.liveness()),
-        Err(fault) => {
-            ctx.members.disconnect(key);
-            Outcome::Faulty(fault)
-        }
+        Err(fault) => match ctx.members.get(key).filter(|_| leaving) {
+            Some(member) => Outcome::Connected(member.liveness()),
+            None => {
+                ctx.members.disconnect(key);
+                Outcome::Faulty(fault)
+            }
+        },
     };
     ctx.count_members();
     Ok(outcome)

@@ -1,6 +1,7 @@
 //! The status of an AttachedCluster.
 
 use kurator_api::cluster::{AttachedCluster, AttachedClusterStatus};
+use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_member::member::Liveness;
 
@@ -9,9 +10,19 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::standing::Verdict;
 use crate::text;
+use crate::usage::Need;
 
-pub(super) async fn report(ctx: &Ctx, cluster: &AttachedCluster, outcome: &Outcome) -> Result<(), Error> {
-    let Some(said) = verdict(outcome) else { return Ok(()) };
+pub(super) async fn report(
+    ctx: &Ctx,
+    cluster: &AttachedCluster,
+    outcome: &Outcome,
+    waits_for: Option<&Need>,
+) -> Result<(), Error> {
+    let said = match waits_for {
+        Some(need) => Some(leaving(need, outcome)),
+        None => verdict(outcome),
+    };
+    let Some(said) = said else { return Ok(()) };
     let before = cluster.status.clone().unwrap_or_default();
     let AttachedClusterStatus {
         ready: _,
@@ -55,4 +66,22 @@ fn verdict(outcome: &Outcome) -> Option<Verdict> {
         ) => Verdict::underway(Reason::Unreachable, format!("no answer since {}: {why}", text::time(*since))),
         Outcome::Faulty(fault) => Verdict::stalled(fault.reason, &fault.message),
     })
+}
+
+/// The object is being deleted, and waits for what is to be removed from the cluster.
+fn leaving(need: &Need, outcome: &Outcome) -> Verdict {
+    let mut message = format!("waiting until nothing of {} is left in the cluster", need.who);
+    if !matches!(outcome, Outcome::Connected(Liveness::Alive { .. } | Liveness::Connecting { why: None, .. }))
+    {
+        let annotation = names::FORCE_DELETE_ANNOTATION;
+        message.push_str(&format!("; annotate `{annotation}: \"true\"` to give up on it"));
+    }
+    let why = match outcome {
+        Outcome::Faulty(fault) => Some(&fault.message),
+        Outcome::Connected(_) => need.why.as_ref(),
+    };
+    if let Some(why) = why {
+        message.push_str(&format!("; {why}"));
+    }
+    Verdict::underway(Reason::MemberCleanupPending, message)
 }

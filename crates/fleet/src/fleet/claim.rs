@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::ctx::Ctx;
 use crate::destination::clusters_of;
 use crate::error::Error;
-use crate::hub::{Guarded, Hub, HubKind, find, in_namespace};
+use crate::hub::{Guarded, Hub, HubKind, Presence, find, in_namespace};
 
 /// Label writes that are sent at the same time.
 const AT_ONCE: usize = 16;
@@ -25,7 +25,11 @@ const AT_ONCE: usize = 16;
 pub(super) async fn claim(ctx: &Ctx, fleet: &Fleet) -> Result<(), Error> {
     let listed = clusters_of(fleet);
     let name = fleet.name_any();
-    let free = listed.iter().filter(|key| rival(&ctx.hub, fleet, key).is_none()).cloned();
+    let is_free = |key: &&ClusterKey| {
+        // One that is being deleted would wait for this Fleet.
+        ctx.hub.presence(key) == Presence::There && rival(&ctx.hub, fleet, key).is_none()
+    };
+    let free = listed.iter().filter(is_free).cloned();
     let claimed = all(free.map(|key| set_label(ctx, key, Some(&name))).collect()).await;
     claimed.and(release(ctx, fleet, &listed).await)
 }
@@ -38,6 +42,13 @@ pub(super) async fn release(ctx: &Ctx, fleet: &Fleet, kept: &[ClusterKey]) -> Re
     let provisioned = labelled(&in_namespace(&ctx.hub.provisioned, &namespace), ClusterKind::Cluster, fleet);
     let gone = attached.into_iter().chain(provisioned).filter(|key| !kept.contains(key));
     all(gone.map(|key| set_label(ctx, key, None)).collect()).await
+}
+
+/// Takes the label off these clusters, which are being deleted and have nothing of this Fleet any more.
+pub(super) async fn let_go(ctx: &Ctx, fleet: &Fleet, left: &[ClusterKey]) -> Result<(), Error> {
+    let value = names::label_value(&fleet.name_any());
+    let ours = |key: &&ClusterKey| ctx.hub.labels(key).get(names::FLEET_NAME_LABEL) == Some(&value);
+    all(left.iter().filter(ours).map(|key| set_label(ctx, key.clone(), None)).collect()).await
 }
 
 /// Runs all writes to their end; the first failure.

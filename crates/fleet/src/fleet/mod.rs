@@ -52,6 +52,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Res
     let plan = plan::plan(&valid, seen);
     apply::apply(&ctx, fleet, &plan);
     report::report(&ctx, fleet, &plan).await?;
+    claim::let_go(&ctx, fleet, &plan.left).await?;
     claimed?;
     Ok(look_again([plan.look_again]))
 }

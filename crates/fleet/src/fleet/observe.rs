@@ -20,6 +20,7 @@ use super::probe::Probe;
 use super::validate::{Plugin, Problem, ValidFleet, ValidPlugin};
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::hub::Presence;
 use crate::location::is_owned_by;
 use crate::members::Access;
 use crate::usage;
@@ -91,8 +92,8 @@ pub(super) struct SeenMember {
     /// Listed in the spec.
     pub(super) listed: bool,
     pub(super) recorded: Option<FleetClusterStatus>,
-    /// The cluster object exists.
-    pub(super) exists: bool,
+    /// Whether the cluster object exists.
+    pub(super) presence: Presence,
     /// Another Fleet that has it.
     pub(super) rival: Option<String>,
     /// What still needs the plugin there, where it is to go.
@@ -114,7 +115,7 @@ impl SeenMember {
 
 pub(super) enum SeenContact {
     Connecting,
-    Away { why: String },
+    Away { reason: Reason, why: String },
     Alive(Box<SeenAlive>),
 }
 
@@ -180,14 +181,15 @@ pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen
     let left: Vec<_> = rows.iter().map(key_of).filter(|key| !valid.clusters.contains(key)).collect();
     let all = valid.clusters.iter().map(|key| (key, true)).chain(left.iter().map(|key| (key, false)));
     let uses = LazyCell::new(|| usage::uses(&ctx.hub, &namespace, ctx.clock.now()));
-    let stays = |key: &ClusterKey| ctx.hub.has_cluster(key) && !matches!(valid.plugin, Plugin::Off);
+    let stays =
+        |key: &ClusterKey| ctx.hub.presence(key) == Presence::There && !matches!(valid.plugin, Plugin::Off);
     let members = all
         .map(|(key, listed)| SeenMember {
             in_use: (!listed || !stays(key)).then(|| uses.get(key).cloned()).flatten(),
             key: key.clone(),
             listed,
             recorded: recorded(fleet, key).cloned(),
-            exists: ctx.hub.has_cluster(key),
+            presence: ctx.hub.presence(key),
             rival: rival(&ctx.hub, fleet, key),
             contact: contact(ctx, fleet, valid, plugin.map(|plugin| (plugin, &root)), key),
         })
@@ -210,7 +212,7 @@ fn contact(
 ) -> SeenContact {
     let (member, uid, settled) = match ctx.members.access(key) {
         Access::Connecting => return SeenContact::Connecting,
-        Access::Away { why } => return SeenContact::Away { why },
+        Access::Away { reason, why } => return SeenContact::Away { reason, why },
         Access::Alive { member, uid, settled } => (member, uid, settled),
     };
     let write = |what| ctx.writes.state(&WriteKey { owner: valid.uid.clone(), cluster: key.clone(), what });

@@ -16,6 +16,7 @@ use super::observe::{Seen, SeenContact, SeenMember};
 use super::probe::Probe;
 use super::turn::{Goal, Hitch, Turn};
 use super::validate::{Plugin, Problem, ValidFleet, ValidPlugin};
+use crate::hub::Presence;
 
 /// Something to write in a member.
 pub(super) enum Action {
@@ -44,6 +45,8 @@ pub(super) struct Plan {
     pub(super) stuck: Vec<ClusterKey>,
     /// Members that nobody will reach again and that something of ours may be left in.
     pub(super) lost: Vec<ClusterKey>,
+    /// Members whose objects need not wait for this Fleet any longer to be deleted.
+    pub(super) left: Vec<ClusterKey>,
     pub(super) look_again: Option<Instant>,
 }
 
@@ -51,29 +54,30 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
     let mut problems = valid.problems.clone();
     let mut notes = Vec::new();
     let mut look_again: Option<Instant> = None;
+    let faults;
     let goal = match &valid.plugin {
         Plugin::Off => Goal::Off,
-        Plugin::Faulty(faults) => {
-            problems.extend(faults.clone());
-            Goal::Faulty
-        }
+        Plugin::Faulty(faults) => Goal::Faulty(faults),
         Plugin::On(plugin) => match check_root(plugin, &seen.root) {
             Ok(note) => {
                 notes.extend(note);
                 Goal::Serve(plugin)
             }
             Err(problem) => {
-                problems.push(problem);
-                Goal::Faulty
+                faults = [problem];
+                Goal::Faulty(&faults)
             }
         },
     };
+    if let Goal::Faulty(faults) = goal {
+        problems.extend_from_slice(faults);
+    }
     if let Probe::Failed { retry_at, .. } = &seen.root {
         look_again = Some(*retry_at);
     }
     let mut rows = Vec::with_capacity(seen.members.len());
     let mut actions = Vec::new();
-    let (mut stuck, mut lost) = (Vec::new(), Vec::new());
+    let (mut stuck, mut lost, mut left) = (Vec::new(), Vec::new(), Vec::new());
     let holders = holders(&seen.members);
     for member in seen.members {
         let twin = twin(&member, &holders);
@@ -84,6 +88,10 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
             Some(Hitch::Stuck) => stuck.push(member.key.clone()),
             Some(Hitch::Lost) => lost.push(member.key.clone()),
             None => {}
+        }
+        let is_clean = row.as_ref().is_none_or(|row| row.backup.is_none());
+        if member.presence == Presence::Leaving && turn.hitch.is_none() && is_clean {
+            left.push(member.key.clone());
         }
         look_again = look_again.into_iter().chain(turn.look_again).min();
         actions.extend(turn.actions.into_iter().map(|action| (member.key.clone(), action)));
@@ -98,6 +106,7 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
         listed: valid.clusters.len(),
         stuck,
         lost,
+        left,
         look_again,
     }
 }

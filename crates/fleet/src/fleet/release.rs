@@ -9,6 +9,7 @@ use kurator_api::fleet::{Fleet, FleetClusterStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
 
+use super::plan::Plan;
 use super::validate::{Plugin, ValidFleet};
 use super::{apply, claim, observe, plan, report};
 use crate::ctx::Ctx;
@@ -40,9 +41,9 @@ pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Err
     let is_stuck =
         |row: &FleetClusterStatus| plan.stuck.iter().any(|key| key.kind == row.kind && key.name == row.name);
     if plan.rows.iter().any(|row| !forced || !is_stuck(row)) {
-        let verdict = waiting(&plan.rows, forced);
-        report::report_terminating(ctx, fleet, &verdict, plan.rows).await?;
-        report::tell_lost(ctx, fleet, &plan.lost);
+        let verdict = waiting(&plan, forced);
+        report::report_terminating(ctx, fleet, &verdict, &plan).await?;
+        claim::let_go(ctx, fleet, &plan.left).await?;
         return Ok(look_again([plan.look_again]));
     }
     let uid = fleet.uid().unwrap_or_default();
@@ -51,22 +52,23 @@ pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Err
         return Ok(Action::await_change());
     }
     claim::release(ctx, fleet, &[]).await?;
-    ctx.hub.remove_finalizer(fleet, names::FLEET_FINALIZER).await?;
-    let given_up: Vec<_> = plan.stuck.into_iter().chain(plan.lost).collect();
-    report::tell_lost(ctx, fleet, &given_up);
+    if ctx.hub.remove_finalizer(fleet, names::FLEET_FINALIZER).await? {
+        let given_up: Vec<_> = plan.stuck.into_iter().chain(plan.lost).collect();
+        report::tell_lost(ctx, fleet, &given_up);
+    }
     ctx.forget(fleet);
     Ok(Action::await_change())
 }
 
-fn waiting(rows: &[FleetClusterStatus], forced: bool) -> Verdict {
-    let names: Vec<_> = rows.iter().map(|row| row.name.clone()).collect();
+fn waiting(plan: &Plan, forced: bool) -> Verdict {
+    let names: Vec<_> = plan.rows.iter().map(|row| row.name.clone()).collect();
     let mut message = format!("waiting for the clean-up of {}", text::some_of(&names, NAMES_SHOWN));
-    if !forced {
+    if !forced && !plan.stuck.is_empty() {
         let annotation = names::FORCE_DELETE_ANNOTATION;
         message.push_str(&format!("; annotate `{annotation}: \"true\"` to give up on what is out of reach"));
     }
     // Last, because it is what may be cut off.
-    if let Some((name, why)) = rows.iter().find_map(|row| Some((&row.name, row.message.as_deref()?))) {
+    if let Some((name, why)) = plan.rows.iter().find_map(|row| Some((&row.name, row.message.as_deref()?))) {
         message.push_str(&format!("; {name}: {why}"));
     }
     Verdict::underway(Reason::MemberCleanupPending, message)

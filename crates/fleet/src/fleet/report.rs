@@ -33,7 +33,7 @@ pub(super) async fn report(ctx: &Ctx, fleet: &Fleet, plan: &Plan) -> Result<(), 
     let connected = plan.rows.iter().take(plan.listed).filter(|row| row.ready).count();
     let status = FleetStatus {
         phase: Some(phase),
-        reason: (verdict.standing == Standing::Stalled).then(|| verdict.message.clone()),
+        reason: (phase == FleetPhase::Failed).then(|| verdict.message.clone()),
         ready_clusters: count(connected),
         un_ready_clusters: count(plan.listed - connected),
         conditions,
@@ -74,8 +74,46 @@ fn is_good(row: &FleetClusterStatus) -> bool {
 
 /// Out of reach: no reason to call the Fleet as a whole unwell.
 fn is_away(row: &FleetClusterStatus) -> bool {
-    let is = |reason: Reason| row.reason.as_deref() == Some(reason.as_str());
-    !row.ready && (is(Reason::Unreachable) || is(Reason::Connecting))
+    const AWAY: [Reason; 6] = [
+        Reason::Unreachable,
+        Reason::Connecting,
+        Reason::KubeconfigSecretMissing,
+        Reason::KubeconfigKeyMissing,
+        Reason::KubeconfigInvalid,
+        Reason::KubeconfigRefused,
+    ];
+    !row.ready && is_one_of(row.reason.as_deref(), &AWAY)
+}
+
+/// Whether somebody must edit something before the row can become good.
+fn needs_help(row: &FleetClusterStatus) -> bool {
+    const HELP: [Reason; 6] = [
+        Reason::SameCluster,
+        Reason::PrefixTaken,
+        Reason::ClusterNotFound,
+        Reason::ClusterInAnotherFleet,
+        Reason::LocationConflict,
+        Reason::Forbidden,
+    ];
+    !is_good(row) && is_one_of(why(row).0, &HELP)
+}
+
+fn is_one_of(reason: Option<&str>, some: &[Reason]) -> bool {
+    some.iter().any(|one| Some(one.as_str()) == reason)
+}
+
+/// Why a row is not good: reason and message.
+fn why(row: &FleetClusterStatus) -> (Option<&str>, Option<&str>) {
+    match row.backup.as_ref().filter(|_| row.ready) {
+        Some(backup) => (backup.reason.as_deref(), backup.message.as_deref()),
+        None => (row.reason.as_deref(), row.message.as_deref()),
+    }
+}
+
+fn named(row: &FleetClusterStatus) -> String {
+    let (reason, message) = why(row);
+    let parts = [Some(row.name.as_str()), reason, message];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 fn verdict(plan: &Plan) -> (FleetPhase, Verdict) {
@@ -91,13 +129,15 @@ fn verdict(plan: &Plan) -> (FleetPhase, Verdict) {
     let (good, away) =
         (rows.iter().filter(|row| is_good(row)).count(), rows.iter().filter(|row| is_away(row)).count());
     let counts = format!("{good}/{} clusters ready", rows.len());
-    match (good, away) {
-        (0, _) => (FleetPhase::Running, Verdict::underway(Reason::MembersUnready, counts)),
-        (good, away) if good + away == rows.len() => {
-            (FleetPhase::Ready, Verdict::ready(Reason::AsExpected, counts))
-        }
-        _ => (FleetPhase::Running, Verdict::underway(Reason::MembersUnready, counts)),
+    if good > 0 && good + away == rows.len() {
+        return (FleetPhase::Ready, Verdict::ready(Reason::AsExpected, counts));
     }
+    // First what somebody must help with, last what is only out of reach.
+    let order = |row: &&FleetClusterStatus| (!needs_help(row), is_away(row));
+    let worst = rows.iter().filter(|row| !is_good(row)).min_by_key(order);
+    let message = worst.map(|row| format!("{counts}; {}", named(row))).unwrap_or(counts);
+    let standing = if worst.is_some_and(needs_help) { Standing::Stalled } else { Standing::Underway };
+    (FleetPhase::Running, Verdict::new(standing, Reason::MembersUnready, message))
 }
 
 fn members_ready(plan: &Plan, now: jiff::Timestamp) -> Condition {
@@ -135,15 +175,89 @@ pub(super) async fn report_terminating(
     ctx: &Ctx,
     fleet: &Fleet,
     verdict: &Verdict,
-    rows: Vec<FleetClusterStatus>,
+    plan: &Plan,
 ) -> Result<(), Error> {
     let before = fleet.status.clone().unwrap_or_default();
-    let mut status = FleetStatus { phase: Some(FleetPhase::Terminating), clusters: rows, ..before.clone() };
+    let mut status =
+        FleetStatus { phase: Some(FleetPhase::Terminating), clusters: plan.rows.clone(), ..before.clone() };
     verdict.record(&mut status.conditions, ctx.clock.now());
     if status == before {
         return Ok(());
     }
     ctx.hub.write_status(fleet, &status).await?;
     ctx.tell(fleet, &before.conditions, verdict);
+    tell_lost(ctx, fleet, &plan.lost);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kurator_api::fleet::MemberBackupStatus;
+
+    fn row(name: &str, reason: Reason, backup: Option<Reason>) -> FleetClusterStatus {
+        let backup = backup.map(|reason| MemberBackupStatus {
+            ready: reason == Reason::AsExpected,
+            reason: Some(reason.as_str().to_owned()),
+            message: Some("so it is".to_owned()),
+            ..MemberBackupStatus::default()
+        });
+        FleetClusterStatus {
+            name: name.to_owned(),
+            ready: reason == Reason::Connected,
+            reason: Some(reason.as_str().to_owned()),
+            message: Some("why".to_owned()),
+            backup,
+            ..FleetClusterStatus::default()
+        }
+    }
+
+    fn said(rows: Vec<FleetClusterStatus>) -> (FleetPhase, Standing, String) {
+        let listed = rows.len();
+        let plan = Plan {
+            rows,
+            actions: Vec::new(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+            not_managed: Vec::new(),
+            listed,
+            stuck: Vec::new(),
+            lost: Vec::new(),
+            left: Vec::new(),
+            look_again: None,
+        };
+        let (phase, verdict) = verdict(&plan);
+        (phase, verdict.standing, verdict.message)
+    }
+
+    #[test]
+    fn a_fleet_that_needs_a_person_is_stalled_and_names_the_cluster_and_what_is_wrong() {
+        let good = || row("m1", Reason::Connected, Some(Reason::AsExpected));
+        for (bad, why) in [
+            (row("m2", Reason::Connected, Some(Reason::SameCluster)), "SameCluster: so it is"),
+            (row("m2", Reason::Connected, Some(Reason::PrefixTaken)), "PrefixTaken: so it is"),
+            (row("m2", Reason::ClusterNotFound, None), "ClusterNotFound: why"),
+        ] {
+            let waits = row("m0", Reason::Connected, Some(Reason::LocationPending));
+            let expected = format!("1/3 clusters ready; m2: {why}");
+            assert_eq!(said(vec![waits, good(), bad]), (FleetPhase::Running, Standing::Stalled, expected));
+        }
+    }
+
+    #[test]
+    fn what_comes_by_itself_is_under_way_and_what_is_out_of_reach_leaves_the_fleet_ready() {
+        let (good, away) = (
+            || row("m1", Reason::Connected, Some(Reason::AsExpected)),
+            || row("m2", Reason::KubeconfigSecretMissing, Some(Reason::AsExpected)),
+        );
+        assert_eq!(
+            said(vec![good(), away()]),
+            (FleetPhase::Ready, Standing::Ready, "1/2 clusters ready".into())
+        );
+        let pending = row("m3", Reason::Connected, Some(Reason::LocationPending));
+        let expected = "1/3 clusters ready; m3: LocationPending: so it is".to_owned();
+        assert_eq!(said(vec![good(), away(), pending]), (FleetPhase::Running, Standing::Underway, expected));
+        let expected = "0/1 clusters ready; m2: KubeconfigSecretMissing: why".to_owned();
+        assert_eq!(said(vec![away()]), (FleetPhase::Running, Standing::Underway, expected));
+    }
 }

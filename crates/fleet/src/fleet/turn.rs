@@ -20,7 +20,8 @@ use super::plan::Action;
 use super::probe::Probe;
 use super::render;
 use super::server::{self, Server};
-use super::validate::{ValidFleet, ValidPlugin};
+use super::validate::{Problem, ValidFleet, ValidPlugin};
+use crate::hub::Presence;
 use crate::location::is_owned_by;
 use crate::writes::Write;
 pub(super) use clean_up::Hitch;
@@ -31,7 +32,7 @@ pub(super) enum Goal<'a> {
     /// No plugin: what was written is to go.
     Off,
     /// A plugin that can't be set up as it is written: what is there stays.
-    Faulty,
+    Faulty(&'a [Problem]),
     Serve(&'a ValidPlugin),
 }
 
@@ -49,11 +50,11 @@ pub(super) struct Turn<'a> {
 
 impl Turn<'_> {
     pub(super) fn row(&mut self, member: &SeenMember) -> Option<FleetClusterStatus> {
-        let SeenMember { key, listed, recorded, exists, rival, in_use, contact } = member;
+        let SeenMember { key, listed, recorded, presence, rival, in_use, contact } = member;
         let mut row = recorded.clone().unwrap_or_default();
         row.name.clone_from(&key.name);
         row.kind = key.kind;
-        if !exists {
+        if *presence != Presence::There {
             return self.without_object(member, row);
         }
         if let Some(rival) = rival.as_ref().filter(|_| *listed) {
@@ -66,11 +67,11 @@ impl Turn<'_> {
         match contact {
             SeenContact::Connecting if recorded.is_some() => Some(row),
             SeenContact::Connecting => Some(not_ready(row, Reason::Connecting, "being connected to")),
-            SeenContact::Away { why } if *listed => Some(not_ready(row, Reason::Unreachable, why)),
-            SeenContact::Away { why } => Some(self.stuck(row, why)),
+            SeenContact::Away { reason, why } if *listed => Some(not_ready(row, *reason, why)),
+            SeenContact::Away { why, .. } => Some(self.stuck(row, why)),
             SeenContact::Alive(alive) => match self.goal {
-                Goal::Serve(_) | Goal::Faulty if *listed => Some(self.serve(key, row, alive)),
-                Goal::Off | Goal::Serve(_) | Goal::Faulty => {
+                Goal::Serve(_) | Goal::Faulty(_) if *listed => Some(self.serve(key, row, alive)),
+                Goal::Off | Goal::Serve(_) | Goal::Faulty(_) => {
                     self.clean_up(key, row, alive, in_use.as_deref(), *listed)
                 }
             },
@@ -111,9 +112,13 @@ impl Turn<'_> {
                 format!("this is the same cluster as {twin}; take one of the two off spec.clusters");
             return Err((Reason::SameCluster, message));
         }
-        let Goal::Serve(plugin) = self.goal else {
-            let message = "the plugin cannot be set up as it is written; see the conditions";
-            return Err((Reason::Waiting, message.to_owned()));
+        let plugin = match self.goal {
+            Goal::Serve(plugin) => plugin,
+            Goal::Faulty(problems) => {
+                let first = problems.first().map(|problem| (problem.reason, problem.message.clone()));
+                return Err(first.unwrap_or((Reason::InvalidSpec, String::new())));
+            }
+            Goal::Off => return Ok(()),
         };
         let velero = match (&alive.velero, alive.settled) {
             (Ok(velero), _) => velero,

@@ -17,7 +17,7 @@ use super::validate::{Fleets, ValidMigrate};
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::fleet::store::{self, NoStore, Store};
-use crate::hub::{Guarded, find};
+use crate::hub::{Guarded, Presence, find};
 use crate::location;
 use crate::members::Access;
 use crate::mount::{self, Copy, Prepared, Records, Source, Wish};
@@ -65,7 +65,7 @@ pub(super) fn source<'a>(ctx: &Ctx, valid: &'a ValidMigrate) -> Seen<'a, velero:
         &valid.source,
         &valid.source_cluster,
         |member, name| member.backups().get(name),
-        |member| Ok(location::usable(member, valid.plugin_of.as_deref(), location::Use::Backup)?),
+        |member| Ok(location::usable(&ctx.hub, member, valid.plugin_of.as_deref(), location::Use::Backup)?),
     )
 }
 
@@ -216,8 +216,8 @@ impl Road<'_> {
             }
             Access::Alive { member, .. } => Records::In { client: member.client().clone(), else_lost: false },
             Access::Connecting => Records::Away("it is being connected to".to_owned()),
-            Access::Away { .. } if !self.ctx.hub.has_cluster(source) => Records::Lost,
-            Access::Away { why } => Records::Away(why),
+            Access::Away { .. } if self.ctx.hub.presence(source) != Presence::There => Records::Lost,
+            Access::Away { why, .. } => Records::Away(why),
         }
     }
 }

@@ -69,8 +69,8 @@ pub(super) async fn release(ctx: &Ctx, migrate: &Migrate) -> Result<Action, Erro
         report::report_standing(ctx, migrate, MigratePhase::Deleting, &verdict).await?;
         return Ok(run::look_again([waiting.look_again]));
     }
-    ctx.hub.remove_finalizer(migrate, names::MIGRATE_FINALIZER).await?;
-    if let Some(message) = waiting.given_up() {
+    let was_there = ctx.hub.remove_finalizer(migrate, names::MIGRATE_FINALIZER).await?;
+    if let Some(message) = waiting.given_up().filter(|_| was_there) {
         ctx.tell(migrate, &[], &Verdict::stalled(Reason::MemberCleanupPending, message));
     }
     ctx.forget(migrate);
@@ -87,12 +87,7 @@ fn verdict(waiting: &Waiting, refused: &[String], deletes: bool) -> Verdict {
         return Verdict::underway(Reason::DeletionRefused, message);
     }
     let or_retain = if deletes { ", or set spec.policy.deletionPolicy to `Retain`" } else { "" };
-    let message = format!(
-        "waiting for {}; annotate `{}: \"true\"` to give up on what is out of reach{or_retain}",
-        text::some_of(&waiting.sentences(), 3),
-        names::FORCE_DELETE_ANNOTATION
-    );
-    Verdict::underway(Reason::MemberCleanupPending, message)
+    Verdict::underway(Reason::MemberCleanupPending, waiting.message(or_retain))
 }
 
 /// The backup in the source.
@@ -116,7 +111,7 @@ impl Source<'_> {
                 waiting.stuck.push(format!("{}: being connected to", cluster.name));
                 return Vec::new();
             }
-            Access::Away { why } => {
+            Access::Away { why, .. } => {
                 waiting.stuck.push(format!("{}: {why}", cluster.name));
                 return Vec::new();
             }
@@ -188,5 +183,6 @@ fn mounted(targets: &[Row<velero::RestoreStatus>]) -> impl Iterator<Item = Mount
         cluster: &row.cluster,
         location: row.source_location.as_deref(),
         backup: row.source.as_deref(),
+        restore: row.child.as_deref(),
     })
 }

@@ -17,10 +17,12 @@ mod render;
 #[cfg(test)]
 mod testing;
 mod users;
+mod waiting;
 
 pub(crate) use apply::apply;
 pub(crate) use copy::{Copy, Records, note_lost_volumes};
 pub(crate) use place::{Source, endpoint_of};
 pub(crate) use prepare::{Prepared, Wish, note_ways, prepare, usable};
-pub(crate) use release::{Mounted, Waiting, release, tidy};
+pub(crate) use release::{Mounted, release, tidy};
 pub(crate) use render::metadata;
+pub(crate) use waiting::Waiting;

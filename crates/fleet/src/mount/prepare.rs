@@ -264,10 +264,7 @@ impl Step {
             ));
         }
         self.attempt(write, Action::Copy { copy: Box::new(copy), location: location.to_owned() })?;
-        Err(wait(
-            Reason::BackupObjectMissing,
-            "the Velero Backup is not known in the member and is being brought there",
-        ))
+        Err(wait(Reason::InProgress, "its Velero Backup is being brought into the member"))
     }
 
     /// Plans a write unless one is under way; says why if the last one failed and it is too early.

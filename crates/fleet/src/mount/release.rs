@@ -21,6 +21,7 @@ use kurator_member::member::Member;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::Waiting;
 use super::apply::{COPY, LOCATION, SECRET};
 use super::users::{is_expired, need_copy, need_location, users};
 use crate::ctx::Ctx;
@@ -29,12 +30,9 @@ use crate::location::available;
 use crate::members::Access;
 use crate::run::child::{self, Place};
 use crate::run::{Owner, apply};
-use crate::text;
 use crate::wake::WakeSet;
 use crate::writes::{self, Write, WriteKey};
 
-/// Clusters that an event names, which must not exceed a kilobyte.
-const NAMES_IN_EVENT: usize = 5;
 const DELETE: &str = "delete";
 /// A timer for a Backup's expiration runs at most this long; then it is set anew.
 const LONGEST_NAP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -48,6 +46,8 @@ enum Left {
     Wait(String, Option<Instant>),
     /// Out of reach, or refused.
     Stuck(String, Option<Instant>),
+    /// Nobody will ever reach it again.
+    Lost(String),
 }
 
 /// An object that is to go.
@@ -66,39 +66,18 @@ pub(crate) struct Mounted<'a> {
     pub(crate) location: Option<&'a str>,
     /// Name of the Backup.
     pub(crate) backup: Option<&'a str>,
+    /// Name of the Velero Restore.
+    pub(crate) restore: Option<&'a str>,
 }
 
-/// What the end of an owner waits for, a sentence each.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    /// Goes on by itself.
-    pub(crate) going: Vec<String>,
-    /// Waits for a cluster that is out of reach or refuses; can be given up.
-    pub(crate) stuck: Vec<String>,
-    /// Nobody can do it any more, so it is not waited for.
-    pub(crate) lost: Vec<String>,
-    pub(crate) look_again: Option<Instant>,
-}
-
-impl Waiting {
-    /// Whether nothing is left, or only what is given up.
-    pub(crate) fn is_over(&self, forced: bool) -> bool {
-        self.going.is_empty() && (forced || self.stuck.is_empty())
-    }
-
-    /// What is left undone when it is over.
-    pub(crate) fn given_up(&self) -> Option<String> {
-        let all: Vec<_> = self.stuck.iter().chain(&self.lost).cloned().collect();
-        (!all.is_empty()).then(|| format!("given up on {}", text::some_of(&all, NAMES_IN_EVENT)))
-    }
-
-    pub(crate) fn sentences(&self) -> Vec<String> {
-        self.stuck.iter().chain(&self.going).cloned().collect()
-    }
-
-    pub(crate) fn goes(&mut self, cluster: &ClusterKey, why: &str, until: Option<Instant>) {
-        self.going.push(format!("{}: {why}", cluster.name));
-        self.look_again = self.look_again.into_iter().chain(until).min();
+impl Mounted<'_> {
+    /// The names of what may be in the cluster; `None` if nothing was made there.
+    fn named(&self) -> Option<String> {
+        let restore = self.restore.map(|name| format!("Velero Restore `{name}`"));
+        let mount = self.location.filter(|name| name.starts_with(names::READ_ONLY_LOCATION_PREFIX));
+        let mount = mount.map(|name| format!("storage location `{name}` with its Secret"));
+        let all: Vec<_> = restore.into_iter().chain(mount).collect();
+        (!all.is_empty()).then(|| all.join(" and "))
     }
 }
 
@@ -123,6 +102,7 @@ pub(crate) fn release<'a, R: HubKind>(
                 waiting.stuck.push(format!("{}: {why}", mounted.cluster.name));
                 waiting.look_again = waiting.look_again.into_iter().chain(until).min();
             }
+            Left::Lost(what) => waiting.lost.push(format!("{}: {what}", mounted.cluster.name)),
         }
     }
     waiting
@@ -133,10 +113,11 @@ fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>, forced: bool) -> Left {
     let cluster = mounted.cluster;
     let member = match ctx.members.access(cluster) {
         Access::Alive { member, .. } => member,
-        // Nobody will ever reach it again.
-        Access::Connecting | Access::Away { .. } if !ctx.hub.has_cluster(cluster) => return Left::Nothing,
+        Access::Connecting | Access::Away { .. } if !ctx.hub.has_cluster(cluster) => {
+            return mounted.named().map_or(Left::Nothing, |what| Left::Lost(format!("{what} may be left")));
+        }
         Access::Connecting => return Left::Stuck("being connected to".to_owned(), None),
-        Access::Away { why } => return Left::Stuck(why, None),
+        Access::Away { why, .. } => return Left::Stuck(why, None),
     };
     for what in [owner.kind.as_str(), COPY, LOCATION, SECRET] {
         match ctx.writes.state(&WriteKey { what, ..apply::creation(owner, cluster) }) {
@@ -188,7 +169,7 @@ pub(crate) fn tidy<R: HubKind>(
     let now = ctx.clock.now();
     let left = of_mount(ctx, owner, &member, mounted, Some(now));
     match in_turn(ctx, owner, mounted.cluster, left) {
-        Left::Nothing => None,
+        Left::Nothing | Left::Lost(_) => None,
         Left::Wait(_, until) | Left::Stuck(_, until) => until,
         Left::Delete(deletion) => {
             delete(ctx, owner, mounted.cluster, deletion, wakes);
@@ -373,4 +354,24 @@ where
     let params = DeleteParams::background();
     let write = async move { writes::gone(api.delete(&name, &params).await) };
     ctx.writes.start(key, write, move || wakes.wake(back));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kurator_api::cluster::ClusterKind;
+
+    #[test]
+    fn what_is_left_in_a_cluster_that_nobody_reaches_is_named() {
+        let cluster =
+            ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
+        let named =
+            |restore, location| Mounted { cluster: &cluster, location, backup: Some("b"), restore }.named();
+        assert_eq!(named(None, None), None);
+        assert_eq!(named(Some("r"), Some("default")).as_deref(), Some("Velero Restore `r`"));
+        assert_eq!(
+            named(Some("r"), Some("kurator-ro-1")).as_deref(),
+            Some("Velero Restore `r` and storage location `kurator-ro-1` with its Secret")
+        );
+    }
 }

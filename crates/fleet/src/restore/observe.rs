@@ -20,7 +20,7 @@ use crate::backup::copy_of;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::fleet::store::{self, NoStore, Store};
-use crate::hub::{Guarded, find};
+use crate::hub::{Guarded, Hub, find};
 use crate::location;
 use crate::mount::{self, Copy, Prepared, Records, Source, Wish};
 use crate::run::child::{NotYet, Place, Precondition, Seen, observe};
@@ -157,10 +157,12 @@ fn ready(
             )),
         });
     };
-    let place = match record.and_then(|row| row.stored.clone()).map_or_else(|| fallback(member, store), Ok) {
-        Ok(place) => place,
-        Err(why) => return Ready::Said(Err(why)),
-    };
+    let place =
+        match record.and_then(|row| row.stored.clone()).map_or_else(|| fallback(&ctx.hub, member, store), Ok)
+        {
+            Ok(place) => place,
+            Err(why) => return Ready::Said(Err(why)),
+        };
     let owner = &valid.run.owner;
     let copy = Copy {
         at_home: Some(content.metadata.clone()),
@@ -184,9 +186,9 @@ fn ready(
 }
 
 /// Where a Backup lies of which nothing was written down: where this cluster stores its backups now.
-fn fallback(member: &Member, store: &Result<Store, NoStore>) -> Precondition<StoredAt> {
+fn fallback(hub: &Hub, member: &Member, store: &Result<Store, NoStore>) -> Precondition<StoredAt> {
     let plugin_of = store.as_ref().ok().map(|store| store.fleet.as_str());
-    let location = location::usable(member, plugin_of, location::Use::Restore)?;
+    let location = location::usable(hub, member, plugin_of, location::Use::Restore)?;
     let at = member.locations().get(&location).present().and_then(|location| location::stored_at(&location));
     at.ok_or_else(|| {
         let message = format!("storage location `{location}` names no bucket");

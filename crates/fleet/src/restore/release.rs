@@ -16,7 +16,6 @@ use crate::mount::{self, Mounted};
 use crate::run::kinds::{Run, RunPhase};
 use crate::run::{self, Started, report};
 use crate::standing::Verdict;
-use crate::text;
 
 /// Takes away what a finished Restore needs no more.
 pub(super) fn tidy(ctx: &Ctx, restore: &Restore) -> Action {
@@ -37,19 +36,14 @@ pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Erro
     let forced = is_forced(restore);
     let waiting = mount::release(ctx, &run.owner, mounted(&run), forced, &ctx.router.wakes.restores);
     if !waiting.is_over(forced) {
-        let message = format!(
-            "waiting for {}; annotate `{}: \"true\"` to give up on what is out of reach",
-            text::some_of(&waiting.sentences(), 3),
-            names::FORCE_DELETE_ANNOTATION
-        );
-        let verdict = Verdict::underway(Reason::MemberCleanupPending, message);
+        let verdict = Verdict::underway(Reason::MemberCleanupPending, waiting.message(""));
         report::report_standing(ctx, restore, RunPhase::Deleting, &verdict).await?;
         return Ok(run::look_again([waiting.look_again]));
     }
-    if let Some(message) = waiting.given_up() {
+    let was_there = ctx.hub.remove_finalizer(restore, names::RESTORE_FINALIZER).await?;
+    if let Some(message) = waiting.given_up().filter(|_| was_there) {
         ctx.tell(restore, &[], &Verdict::stalled(Reason::MemberCleanupPending, message));
     }
-    ctx.hub.remove_finalizer(restore, names::RESTORE_FINALIZER).await?;
     ctx.forget(restore);
     Ok(Action::await_change())
 }
@@ -63,5 +57,6 @@ fn mounted(run: &Started<velero::RestoreStatus>) -> impl Iterator<Item = Mounted
         cluster,
         location: row.source_location.as_deref(),
         backup: row.source.as_deref(),
+        restore: row.child.as_deref(),
     })
 }

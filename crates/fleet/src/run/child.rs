@@ -150,7 +150,7 @@ pub(crate) enum Contact {
     /// Being connected to or listed; what was said before stands, at most until the given time.
     NotYet(Option<Instant>),
     /// Out of reach, and why.
-    Lost(String),
+    Lost { reason: Reason, why: String },
 }
 
 /// What is known of one cluster when its row is decided.
@@ -181,7 +181,9 @@ pub(crate) fn observe<'a, K: VeleroRun>(
     let (member, uid, settled) = match ctx.members.access(cluster) {
         Access::Alive { member, uid, settled } => (member, uid, settled),
         Access::Connecting => return Seen::nothing(cluster, recorded, Contact::NotYet(None)),
-        Access::Away { why } => return Seen::nothing(cluster, recorded, Contact::Lost(why)),
+        Access::Away { reason, why } => {
+            return Seen::nothing(cluster, recorded, Contact::Lost { reason, why });
+        }
     };
     if let Some(other) =
         recorded.as_ref().and_then(|row| row.seen_in.as_ref()).filter(|seen_in| **seen_in != uid)
@@ -189,7 +191,7 @@ pub(crate) fn observe<'a, K: VeleroRun>(
         let why = format!(
             "{cluster} leads to another cluster now (UID {uid}, the run began in {other}); lead it back, or delete this object"
         );
-        return Seen::nothing(cluster, recorded, Contact::Lost(why));
+        return Seen::nothing(cluster, recorded, Contact::Lost { reason: Reason::Unreachable, why });
     }
     let place = place(|name| look(&member, name), &run.owner, cluster);
     if settled.is_some() && matches!(place, Place::Unknown { .. }) {
@@ -238,7 +240,7 @@ pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs>
     let uid = match contact {
         Contact::Live { uid } => uid,
         Contact::NotYet(until) => return Step { look_again: until, ..said(row) },
-        Contact::Lost(why) => return said(row.because(Reason::Unreachable, why)),
+        Contact::Lost { reason, why } => return said(row.because(reason, why)),
     };
     match place {
         Place::Ours(child) => Step {

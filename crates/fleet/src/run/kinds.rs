@@ -1,6 +1,7 @@
 //! The two kinds of run, on the hub and in the members, in the terms of this module.
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 use kurator_api::backup::{Backup, BackupDetails, BackupPhase, BackupStatus, RowPhase, Summary};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::Condition;
@@ -307,8 +308,11 @@ trait VeleroStatus {
     fn row_phase(&self) -> RowPhase;
 }
 
+/// What is said of a run that found nothing to do, which is rarely meant.
+const NOTHING: &str = "0 items: nothing is chosen by the filter";
+
 macro_rules! velero_run {
-    ($Kind:ident, $Status:ident, $Phase:ident, $(#[$doc:meta])* needs $Needs:ty) => {
+    ($Kind:ident, $Status:ident, $Phase:ident, $noun:literal, $(#[$doc:meta])* needs $Needs:ty) => {
         impl VeleroStatus for velero::$Status {
             fn row_phase(&self) -> RowPhase {
                 use velero::$Phase as P;
@@ -331,20 +335,24 @@ macro_rules! velero_run {
                 let status = self.status.clone().unwrap_or_default();
                 let phase = status.row_phase();
                 let velero::$Status { failure_reason, validation_errors, errors, warnings, .. } = &status;
-                let message = complaint(failure_reason.as_deref(), validation_errors, *errors, *warnings);
+                let logs = format!(concat!("velero ", $noun, " logs {}"), self.name_any());
+                let message = complaint(failure_reason.as_deref(), validation_errors, *errors, *warnings, &logs);
+                let is_empty = || status.progress.as_ref().is_some_and(|p| p.total_items.unwrap_or(0) == 0);
+                let nothing = || (phase == RowPhase::Completed && is_empty()).then(|| NOTHING.to_owned());
+                let message = message.or_else(nothing);
                 Outcome { status, phase, message }
             }
         }
     };
 }
 
-velero_run!(Backup, BackupStatus, BackupPhase, /** Name of the storage location. */ needs String);
-velero_run!(Restore, RestoreStatus, RestorePhase, /** Name of the Velero Backup. */ needs String);
+velero_run!(Backup, BackupStatus, BackupPhase, "backup", /** Name of the storage location. */ needs String);
+velero_run!(Restore, RestoreStatus, RestorePhase, "restore", /** Name of the Velero Backup. */ needs String);
 
-/// Where to look, because Velero's status only counts.
-fn in_log(count: i64, what: &str) -> String {
+/// How to learn more, because Velero's status only counts.
+fn in_log(count: i64, what: &str, command: &str) -> String {
     let (plural, them) = if count == 1 { ("", "it") } else { ("s", "them") };
-    format!("{count} {what}{plural}; the run's log in the member has {them}")
+    format!("{count} {what}{plural}; `{command}` in the member tells of {them}")
 }
 
 /// Velero's own words about what went wrong, if anything did.
@@ -353,6 +361,7 @@ fn complaint(
     validation: &[String],
     errors: Option<i64>,
     warnings: Option<i64>,
+    logs: &str,
 ) -> Option<String> {
     if let Some(failure) = failure.filter(|text| !text.is_empty()) {
         return Some(failure.to_owned());
@@ -362,7 +371,7 @@ fn complaint(
     }
     match (errors.unwrap_or(0), warnings.unwrap_or(0)) {
         (0, 0) => None,
-        (0, warnings) => Some(in_log(warnings, "warning")),
-        (errors, _) => Some(in_log(errors, "error")),
+        (0, warnings) => Some(in_log(warnings, "warning", logs)),
+        (errors, _) => Some(in_log(errors, "error", logs)),
     }
 }

@@ -1,6 +1,7 @@
 //! What the status of a run says now and which Velero objects are made next. Pure.
 
 use jiff::Timestamp;
+use kurator_api::backup::RowPhase;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::reason::Reason;
 use tokio::time::Instant;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use super::Started;
 use super::child::{Seen, VeleroRun, step};
 use super::kinds::RunPhase;
-use super::rows::{Aggregate, Rows};
+use super::rows::{Aggregate, Row, Rows};
 use crate::standing::Verdict;
 
 /// What follows for all clusters.
@@ -68,28 +69,89 @@ pub(crate) fn plan<K: VeleroRun>(
 fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
     let counts = rows.summary().status;
     let wait = rows.first_wait();
-    let with_wait = |text: String| match wait.and_then(|row| row.message.as_ref().map(|why| (row, why))) {
-        Some((row, why)) => format!("{text}; {}: {why}", row.cluster.name),
-        None => text,
-    };
+    let bad = rows.0.iter().find(|row| row.phase != RowPhase::Completed);
     match aggregate {
         Aggregate::Nothing => Verdict::underway(Reason::NoClusters, "no cluster is selected"),
         Aggregate::Pending => {
             let reason = wait.and_then(|row| row.reason).unwrap_or(Reason::Waiting);
-            let message = with_wait("no cluster has started".to_owned());
+            // What is on its way says less than what keeps others from it.
+            let starting = rows.0.iter().filter(|row| row.reason == Some(Reason::InProgress)).count();
+            let held_up =
+                rows.0.iter().find(|row| row.reason.is_some() && row.reason != Some(Reason::InProgress));
+            if starting > 0 {
+                let so_far = format!("{starting}/{} clusters are starting", rows.0.len());
+                return Verdict::underway(Reason::InProgress, with(so_far, held_up));
+            }
+            let message = with("no cluster has started".to_owned(), wait);
             match reason {
                 Reason::AlreadyExists => Verdict::stalled(reason, message),
                 _ => Verdict::underway(reason, message),
             }
         }
         Aggregate::InProgress => {
-            Verdict::underway(Reason::InProgress, with_wait(format!("{counts} clusters completed")))
+            Verdict::underway(Reason::InProgress, with(format!("{counts} clusters completed"), wait))
         }
-        Aggregate::Completed => Verdict::ready(Reason::Completed, format!("{counts} clusters completed")),
-        Aggregate::PartiallyFailed => Verdict::stalled(
-            Reason::PartiallyFailed,
-            format!("{counts} clusters completed; the other rows say why not"),
-        ),
-        Aggregate::Failed => Verdict::stalled(Reason::Failed, "no cluster succeeded; the rows say why"),
+        Aggregate::Completed => {
+            let remark = rows.0.iter().find(|row| row.message.is_some());
+            Verdict::ready(Reason::Completed, with(format!("{counts} clusters completed"), remark))
+        }
+        Aggregate::PartiallyFailed => {
+            Verdict::stalled(Reason::PartiallyFailed, with(format!("{counts} clusters completed"), bad))
+        }
+        Aggregate::Failed => Verdict::stalled(Reason::Failed, with("no cluster succeeded".to_owned(), bad)),
+    }
+}
+
+/// What is said of all, and of one that explains it.
+fn with<S>(text: String, row: Option<&Row<S>>) -> String {
+    match row.and_then(|row| row.message.as_ref().map(|why| (row, why))) {
+        Some((row, why)) => format!("{text}; {}: {why}", row.cluster.name),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kurator_api::cluster::ClusterKind;
+    use kurator_api::velero::BackupStatus;
+
+    fn row(name: &str, phase: RowPhase, reason: Reason, message: &str) -> Row<BackupStatus> {
+        let cluster =
+            ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: name.into() };
+        Row::new(cluster).in_phase(phase).because(reason, message)
+    }
+
+    fn said(rows: &[Row<BackupStatus>]) -> (Reason, String) {
+        let rows = Rows(rows.to_vec());
+        let verdict = verdict(rows.aggregate(), &rows);
+        (verdict.reason, verdict.message)
+    }
+
+    #[test]
+    fn the_first_word_counts_what_starts_and_names_what_does_not() {
+        let starts = |name| row(name, RowPhase::Pending, Reason::InProgress, "being created in the member");
+        let away = row("m3", RowPhase::Pending, Reason::Unreachable, "no answer");
+        assert_eq!(
+            said(&[starts("m1"), starts("m2")]),
+            (Reason::InProgress, "2/2 clusters are starting".into())
+        );
+        let expected = (Reason::InProgress, "1/2 clusters are starting; m3: no answer".into());
+        assert_eq!(said(&[starts("m1"), away.clone()]), expected);
+        assert_eq!(said(&[away]), (Reason::Unreachable, "no cluster has started; m3: no answer".into()));
+    }
+
+    #[test]
+    fn the_last_word_names_what_is_not_complete_and_what_is_to_be_known_of_what_is() {
+        let (good, partial, bad) = (
+            row("m1", RowPhase::Completed, Reason::Completed, ""),
+            row("m2", RowPhase::PartiallyFailed, Reason::PartiallyFailed, "1 error"),
+            row("m3", RowPhase::Failed, Reason::Failed, "no such bucket"),
+        );
+        assert_eq!(said(std::slice::from_ref(&partial)).1, "0/1 clusters completed; m2: 1 error");
+        assert_eq!(said(&[good.clone(), bad.clone()]).1, "1/2 clusters completed; m3: no such bucket");
+        assert_eq!(said(&[bad]).1, "no cluster succeeded; m3: no such bucket");
+        let empty = row("m4", RowPhase::Completed, Reason::Completed, "0 items");
+        assert_eq!(said(&[good, empty]).1, "2/2 clusters completed; m4: 0 items");
     }
 }

@@ -30,8 +30,8 @@ use crate::failure::Failure;
 use http::Health;
 
 const LEASE: &str = "kurator";
-/// What kube says of a broken watch is said by whoever watches, in one line.
-const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=off";
+/// What kube says of a broken watch is said by whoever watches, in one line; which object a line is about stands in it.
+const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=off,kube_runtime::controller=warn";
 /// Longest time that answers under way are given when the process ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kurator_api::{
     backup::Backup,
+    cluster::AttachedCluster,
     fleet::Fleet,
     restore::Restore,
     velero::{self, BackupStorageLocation},
@@ -243,6 +244,60 @@ fn a_forced_fleet_cleans_up_what_it_reaches_although_a_backup_needs_it() -> Outc
         let steady = scene.lab.member(crate::STEADY);
         assert!(in_member::<BackupStorageLocation>(steady)?.list(&label).await?.is_empty());
         assert!(in_member::<Secret>(steady)?.list(&label).await?.is_empty());
+        Ok(())
+    })
+}
+
+#[test]
+fn k45_a_cluster_object_deleted_while_its_member_is_lost_waits_for_it_and_so_does_its_fleet() -> Outcome {
+    with_a_shaky_member(2, "k45-object-lost", async |scene| {
+        let (name, fleets) = (scene.tenant.name(), scene.tenant.all::<Fleet>());
+        let clusters = scene.tenant.all::<AttachedCluster>();
+        let cut = scene.lose().await?;
+        fleets.delete(name).await?;
+        fleets.until_reason(name, "MemberCleanupPending").await?;
+        clusters.delete(&scene.shaky).await?;
+        let why = clusters.until_reason(&scene.shaky, "MemberCleanupPending").await?;
+        let what = format!("waiting until nothing of Fleet `{name}` is left in the cluster; annotate ");
+        assert!(why.starts_with(&what), "{why}");
+        scene.tenant.all::<Secret>().delete(&scene.shaky).await?;
+        drop(cut);
+        clusters.until_gone(&scene.shaky).await?;
+        fleets.until_gone(name).await?;
+        assert_eq!(plugin(scene).await?, Vec::<Option<String>>::new());
+        Ok(())
+    })
+}
+
+#[test]
+fn k45_force_gives_up_on_a_cluster_object_that_waits_and_both_it_and_the_fleet_say_so() -> Outcome {
+    with_a_shaky_member(1, "k45-object-force", async |scene| {
+        let (name, fleets) = (scene.tenant.name(), scene.tenant.all::<Fleet>());
+        let clusters = scene.tenant.all::<AttachedCluster>();
+        scene.tenant.all::<Secret>().delete(&scene.shaky).await?;
+        clusters.until_reason(&scene.shaky, "KubeconfigSecretMissing").await?;
+        clusters.delete(&scene.shaky).await?;
+        let why = clusters.until_reason(&scene.shaky, "MemberCleanupPending").await?;
+        assert!(why.contains("there is no Secret"), "{why}");
+        fleets.delete(name).await?;
+        fleets.until_reason(name, "MemberCleanupPending").await?;
+        force::<AttachedCluster>(scene, &scene.shaky).await?;
+        fleets.until_gone(name).await?;
+        for (kind, name) in [("AttachedCluster", scene.shaky.as_str()), ("Fleet", name)] {
+            let about =
+                |event: &Event| {
+                    event.regarding.as_ref().is_some_and(|of| {
+                        of.kind.as_deref() == Some(kind) && of.name.as_deref() == Some(name)
+                    }) && event.note.as_ref().is_some_and(|note| note.starts_with("given up on the clean-up"))
+                };
+            let events = until("an event that tells of what is left", BOUND, async || {
+                let told: Vec<_> =
+                    scene.tenant.all::<Event>().list("").await?.into_iter().filter(about).collect();
+                Ok::<_, FixtureError>((!told.is_empty()).then_some(told))
+            })
+            .await?;
+            assert_eq!(events.len(), 1, "{events:?}");
+        }
         Ok(())
     })
 }

@@ -184,7 +184,7 @@ fn k14_k51_every_fault_of_a_kubeconfig_is_reported_with_field_and_remedy_and_fol
         tenant.create::<Backup>("b", json!({"destination": {"fleet": "k14"}})).await?;
         try_join_all(cases.iter().map(|case| judge(&tenant, case))).await?;
 
-        let backup = tenant.all::<Backup>().until_reason("b", "Unreachable").await?;
+        let backup = tenant.all::<Backup>().until_reason("b", cases[0].reason).await?;
         assert!(backup.starts_with("no cluster has started"), "{backup}");
         assert!(!witness.exists(), "the program of the kubeconfig ran");
         assert_eq!(stage.serving.get("/healthz").await?.0, 200);

@@ -10,6 +10,7 @@ use kurator_api::backup::{Backup, BackupDetails, RowPhase};
 use kurator_api::cluster::AttachedCluster;
 use kurator_api::fleet::Fleet;
 use kurator_api::names::FULL_NAME_ANNOTATION;
+use kurator_api::restore::Restore;
 use kurator_api::velero;
 use kurator_testkit::fixtures::{Shelf, Tenant, condition, object, sow, velero as in_member};
 use kurator_testkit::wait::until;
@@ -152,7 +153,9 @@ fn k16_a_backup_of_a_namespace_that_is_not_there_ends_as_partially_failed() -> O
         let backup = tenant.all::<Backup>().until_phase("b", "PartiallyFailed").await?;
         assert_eq!(condition(&backup, "Stalled").unwrap_or_default()["status"], "True");
         let row = backup.status.context("no status")?.backup_details.remove(0);
-        assert_eq!(row.message.as_deref(), Some("1 error; the run's log in the member has it"));
+        let name = format!("{cluster}-backup-k16-partial-b");
+        let message = format!("1 error; `velero backup logs {name}` in the member tells of it");
+        assert_eq!(row.message.as_deref(), Some(message.as_str()));
         Ok(())
     })
 }
@@ -303,6 +306,35 @@ fn k40_a_name_too_long_for_a_label_completes_and_is_kept_in_full() -> Outcome {
 }
 
 #[test]
+fn a_backup_and_a_restore_that_find_nothing_say_so() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("nothing").await?;
+        sow(stage.lab.member(1), "nothing").await?;
+        let cluster = tenant.attach(1).await?;
+        tenant.fleet(&[&cluster], None).await?;
+        let mut spec = of_namespace(&tenant, "nothing");
+        // A namespace that is named is an item itself.
+        spec["policy"]["resourceFilter"] = json!({"labelSelector": {"matchLabels": {"no": "such"}}});
+        tenant.create::<Backup>("empty", spec).await?;
+        tenant.create::<Backup>("full", of_namespace(&tenant, "nothing")).await?;
+        let filter = json!({"resourceFilter": {"includedNamespaces": ["nosuch"]}});
+        tenant.create::<Restore>("r", json!({"backupName": "full", "policy": filter})).await?;
+        let empty = tenant.all::<Backup>().until_phase("empty", "Completed").await?;
+        let restored = tenant.all::<Restore>().until_phase("r", "Completed").await?;
+        let message = format!("1/1 clusters completed; {cluster}: 0 items: nothing is chosen by the filter");
+        assert_eq!(condition(&empty, "Ready").unwrap_or_default()["message"], json!(message), "{empty:?}");
+        assert_eq!(
+            condition(&restored, "Ready").unwrap_or_default()["message"],
+            json!(message),
+            "{restored:?}"
+        );
+        let full = tenant.all::<Backup>().get("full").await?;
+        assert_eq!(condition(&full, "Ready").unwrap_or_default()["message"], "1/1 clusters completed");
+        Ok(())
+    })
+}
+
+#[test]
 fn k43_k44_a_broken_member_has_a_row_that_says_so_and_holds_up_no_other() -> Outcome {
     on_stage(async |stage| {
         let tenant = stage.tenant("k43").await?;
@@ -321,9 +353,9 @@ fn k43_k44_a_broken_member_has_a_row_that_says_so_and_holds_up_no_other() -> Out
         assert_eq!(status.phase, Some(kurator_api::backup::BackupPhase::InProgress));
         let broken = &status.backup_details[1];
         assert_eq!((broken.cluster_name.as_str(), broken.phase), ("k43-broken", Some(RowPhase::Pending)));
-        let said = (broken.reason.as_deref(), broken.message.as_deref());
-        let expected = "no connection to AttachedCluster k43/k43-broken: its Ready condition says why";
-        assert_eq!(said, (Some("Unreachable"), Some(expected)));
+        assert_eq!(broken.reason.as_deref(), Some("KubeconfigInvalid"));
+        let message = broken.message.as_deref().unwrap_or_default();
+        assert!(message.starts_with("Secret `k43-broken`, key `value`: "), "{message}");
         Ok(())
     })
 }

@@ -366,6 +366,45 @@ fn k45_a_cluster_whose_object_is_deleted_is_left_clean_and_served_again_when_it_
 }
 
 #[test]
+fn k45_a_restore_deleted_after_its_cluster_object_names_what_it_leaves_there() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("k45-late").await?;
+        sow(stage.lab.member(1), "k45-late").await?;
+        let cluster = tenant.ready_fleet(1).await?.remove(0);
+        backed_up(&tenant, "Retain").await?;
+        tenant.create::<Restore>("r", json!({"backupName": "b"})).await?;
+        let restore = tenant.all::<Restore>().until_phase("r", "Completed").await?;
+        let row = restore.status.context("no status")?.restore_details.remove(0);
+        let name = row.restore_name_in_cluster.context("no name")?;
+        delete::<AttachedCluster>(&tenant, &cluster).await?;
+        delete::<Restore>(&tenant, "r").await?;
+        let note = tenant.until_event("Restore", "r", "MemberCleanupPending").await?;
+        assert_eq!(note, format!("given up on {cluster}: Velero Restore `{name}` may be left"));
+        in_member::<velero::Restore>(stage.lab.member(1))?.get(&name).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn k45_a_cluster_object_that_goes_takes_the_schedules_in_its_cluster_along() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("k45-schedule").await?;
+        let cluster = tenant.ready_fleet(1).await?.remove(0);
+        let mut spec = spec(&tenant, "Retain");
+        spec["schedule"] = json!("0 0 1 1 *");
+        tenant.create::<Backup>("b", spec).await?;
+        let schedules = in_member::<Schedule>(stage.lab.member(1))?;
+        let label = format!("{}=k45-schedule", names::FLEET_NAME_LABEL);
+        tenant.all::<Backup>().until_phase("b", "Enabled").await?;
+        assert_eq!(schedules.list(&label).await?.len(), 1);
+        delete::<AttachedCluster>(&tenant, &cluster).await?;
+        assert!(schedules.list(&label).await?.is_empty());
+        assert_eq!(plugin_in(stage.lab.member(1), &tenant).await?, (0, 0));
+        Ok(())
+    })
+}
+
+#[test]
 fn a_plugin_that_is_removed_leaves_a_member_as_it_was_found_and_can_be_added_again() -> Outcome {
     on_stage(async |stage| {
         let tenant = stage.tenant("removal").await?;

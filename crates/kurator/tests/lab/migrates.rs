@@ -165,7 +165,7 @@ fn k13_a_source_that_is_not_ready_is_waited_for_and_goes_on_when_it_is() -> Outc
         tenant.fleet(&[&source, &target], Some(minio("mg-k13"))).await?;
         tenant.create::<Migrate>("m", of_namespace(&tenant, json!({}))).await?;
         let migrates = tenant.all::<Migrate>();
-        let why = migrates.until_reason("m", "Unreachable").await?;
+        let why = migrates.until_reason("m", "KubeconfigSecretMissing").await?;
         assert!(why.starts_with(&format!("source {source} is not ready: ")), "{why}");
         let waits = migrates.until_phase("m", "Pending").await?;
         assert_eq!(condition(&waits, "sourceReady").context("no sourceReady")?["status"], "False");

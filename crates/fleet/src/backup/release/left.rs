@@ -79,7 +79,7 @@ pub(super) fn left(seen: &Seen, goal: Goal) -> Left {
         (_, false) => Left::Lost,
     };
     let uid = match &seen.contact {
-        Contact::Lost(why) => return away(why),
+        Contact::Lost { why, .. } => return away(why),
         Contact::NotYet(until) => {
             return Left::Wait { why: "being connected to".to_owned(), until: *until };
         }
@@ -130,6 +130,7 @@ fn is_unmarked(backup: &velero::Backup) -> bool {
 mod tests {
     use super::*;
     use jiff::Timestamp;
+    use kurator_api::reason::Reason;
     use serde_json::json;
 
     const RETAIN: Goal = Goal { delete: false, scheduled: false };
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn away(exists: bool) -> Seen {
-        Seen::nothing(exists, Contact::Lost("no route".into()))
+        Seen::nothing(exists, Contact::Lost { reason: Reason::Unreachable, why: "no route".into() })
     }
 
     fn with_backup(annotations: &serde_json::Value) -> Seen {

@@ -21,7 +21,7 @@ use super::apply::{CHANGE, CREATE, REMOVE, RUN_NOW, key};
 use super::runs::{self, History};
 use super::validate::{Aim, Asked, dialect};
 use crate::ctx::Ctx;
-use crate::hub::Guarded;
+use crate::hub::{Guarded, Presence};
 use crate::location::{self, Usable};
 use crate::members::Access;
 use crate::run::Owner;
@@ -79,6 +79,7 @@ pub(super) fn clusters(
     every(selected, rows.iter().map(key_of))
         .into_iter()
         .map(|(cluster, selected)| {
+            let selected = selected && stays(ctx, &cluster);
             if edited {
                 // What became of a write for an earlier spec says nothing about this one.
                 ctx.writes.forget(&key(&asked.owner, &cluster, CHANGE));
@@ -95,6 +96,16 @@ pub(super) fn clusters(
             look.at(cluster, selected, recorded, dialect)
         })
         .collect()
+}
+
+/// Whether a Schedule may be made in a cluster: not if its object is being deleted, nor over the connection that is
+/// left of one that is gone.
+fn stays(ctx: &Ctx, cluster: &ClusterKey) -> bool {
+    match ctx.hub.presence(cluster) {
+        Presence::There => true,
+        Presence::Leaving => false,
+        Presence::Gone => ctx.members.get(cluster).is_none(),
+    }
 }
 
 /// The clusters that are selected and those that have a row without being so, each once; which of the two it is.
@@ -151,7 +162,7 @@ impl Look<'_> {
         };
         match self.ctx.members.access(&nothing.cluster) {
             Access::Connecting => nothing,
-            Access::Away { why } => Seen { contact: Contact::Lost(why), ..nothing },
+            Access::Away { reason, why } => Seen { contact: Contact::Lost { reason, why }, ..nothing },
             Access::Alive { member, uid, settled } => self.in_member(nothing, &member, uid, settled),
         }
     }
@@ -180,7 +191,7 @@ impl Look<'_> {
             contact: Contact::Live { uid },
             stored: telling.and_then(|run| stored(member, run)),
             history,
-            location: location::usable(member, self.plugin_of, location::Use::Backup),
+            location: location::usable(&self.ctx.hub, member, self.plugin_of, location::Use::Backup),
             place,
             asked_run,
             ..nothing

@@ -84,7 +84,7 @@ pub(super) fn plan(asked: &Asked, seen: &[Seen], now: Timestamp) -> Plan {
     };
     let many = steps.len() >= SHORT_FROM;
     for (cluster, step) in steps {
-        let Step { row, part: _, actions, look_again, settled, given_up } = step;
+        let Step { row, part: _, unknown: _, actions, look_again, settled, given_up } = step;
         plan.rows.extend(row.map(|row| if many { shorten(row) } else { row }));
         plan.actions.extend(actions.into_iter().map(|action| (cluster.clone(), action)));
         plan.look_again = plan.look_again.into_iter().chain(look_again).min();
@@ -153,7 +153,12 @@ fn in_members(wanted: &Wanted, steps: &[(ClusterKey, Step)], leftovers: bool) ->
         (part(Part::InForce).count(), part(Part::Refused).next(), part(Part::Waits).next());
     let total = steps.iter().filter(|(_, step)| step.part != Part::Leaves).count();
     let state = if wanted.paused { "paused" } else { "in force" };
-    let so_far = format!("{state} in {in_force}/{total} clusters");
+    // A Schedule that was there goes on without the hub.
+    let unknown = part(Part::Waits).filter(|(_, step)| step.unknown).count();
+    let so_far = match unknown {
+        0 => format!("{state} in {in_force}/{total} clusters"),
+        unknown => format!("{state} in {in_force}/{total} clusters, not known in {unknown}"),
+    };
     match (refused, waiting) {
         (Some((cluster, step)), _) => {
             Verdict::stalled(reason(step), format!("{so_far}; {}", why(cluster, step)))

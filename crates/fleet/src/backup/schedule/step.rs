@@ -51,6 +51,8 @@ pub(super) struct Step {
     /// `None` if nothing of it is left.
     pub(super) row: Option<BackupDetails>,
     pub(super) part: Part,
+    /// The member can't be asked.
+    pub(super) unknown: bool,
     pub(super) actions: Vec<Action>,
     /// When to look again although nothing may have changed.
     pub(super) look_again: Option<Instant>,
@@ -61,7 +63,8 @@ pub(super) struct Step {
 }
 
 fn said(part: Part, row: BackupDetails) -> Step {
-    Step { row: Some(row), part, actions: Vec::new(), look_again: None, settled: false, given_up: false }
+    let (actions, look_again) = (Vec::new(), None);
+    Step { row: Some(row), part, unknown: false, actions, look_again, settled: false, given_up: false }
 }
 
 fn nothing_left() -> Step {
@@ -88,7 +91,9 @@ pub(super) fn selected(seen: &Seen, owner: &Owner, wanted: &Wanted, now: Timesta
             let part = if said_in_force(&row) { Part::InForce } else { Part::Waits };
             return Step { look_again: *until, ..said(part, row) };
         }
-        Contact::Lost(why) => return said(Part::Waits, because(row, Reason::Unreachable, why)),
+        Contact::Lost { reason, why } => {
+            return Step { unknown: true, ..said(Part::Waits, because(row, *reason, why)) };
+        }
     }
     let row = told(row, seen, wanted.paused);
     match &seen.place {
@@ -270,11 +275,11 @@ pub(super) fn left(seen: &Seen) -> Step {
         // Whatever was seen there before, the member says what there is.
         Contact::Live { .. } => {}
         Contact::NotYet(until) => return Step { look_again: *until, ..said(Part::Leaves, row) },
-        Contact::Lost(_) if !seen.on_hub => {
+        Contact::Lost { .. } if !seen.on_hub => {
             let had_one = row.schedule.is_some_and(|schedule| schedule.schedule_name_in_cluster.is_some());
             return Step { given_up: had_one, ..nothing_left() };
         }
-        Contact::Lost(why) => {
+        Contact::Lost { why, .. } => {
             return waits(row, &format!("its schedule is removed when the member is back: {why}"));
         }
     }
@@ -310,7 +315,7 @@ pub(super) fn held(seen: &Seen, now: Timestamp) -> Step {
     match &seen.contact {
         Contact::Live { .. } => {}
         Contact::NotYet(until) => return Step { look_again: *until, ..said(Part::Waits, row) },
-        Contact::Lost(why) => return said(Part::Waits, because(row, Reason::Unreachable, why)),
+        Contact::Lost { reason, why } => return said(Part::Waits, because(row, *reason, why)),
     }
     let Place::Ours(found) = &seen.place else { return said(Part::Waits, row) };
     let paused = found.spec.paused == Some(true);

@@ -11,7 +11,8 @@ use kurator_api::velero::Schedule;
 
 use super::super::observe::{SeenAlive, SeenContact, SeenMember, SeenVelero};
 use super::super::plan::Action;
-use super::{Turn, not_ready};
+use super::{Goal, Turn, not_ready};
+use crate::hub::Presence;
 use crate::writes::Write;
 
 /// Why a member can't be cleaned up.
@@ -24,23 +25,32 @@ pub(in super::super) enum Hitch {
 }
 
 impl Turn<'_> {
-    /// The cluster object is gone. Nobody has a way into the cluster but this process, if it is connected still; so
-    /// what was written there goes now.
+    /// The cluster object is gone, or waits for what was written in the cluster to go. Of one that is gone nobody has
+    /// the way into the cluster but this process, if it is connected still; so what was written there goes now.
     pub(super) fn without_object(
         &mut self,
         member: &SeenMember,
-        row: FleetClusterStatus,
+        mut row: FleetClusterStatus,
     ) -> Option<FleetClusterStatus> {
-        let SeenMember { key, listed, in_use, contact, .. } = member;
+        let SeenMember { key, listed, presence, in_use, contact, .. } = member;
+        let leaving = *presence == Presence::Leaving;
         let missing = |row| {
-            let message = format!("there is no {key}; create it or take it off spec.clusters");
+            let message = match leaving {
+                true => format!("{key} is being deleted; take it off spec.clusters"),
+                false => format!("there is no {key}; create it or take it off spec.clusters"),
+            };
             listed.then(|| not_ready(row, Reason::ClusterNotFound, message))
         };
+        if leaving && !matches!(self.goal, Goal::Off) && matches!(contact, SeenContact::Alive(_)) {
+            // Something may have been written of which no row tells yet.
+            row.backup.get_or_insert_default();
+        }
         match contact {
             _ if row.backup.is_none() => missing(row),
             SeenContact::Connecting => {
                 Some(not_ready(row, Reason::MemberCleanupPending, "being connected to"))
             }
+            SeenContact::Away { why, .. } if leaving => Some(self.stuck(row, why)),
             SeenContact::Away { .. } => {
                 self.hitch = (!listed).then_some(Hitch::Lost);
                 missing(row)
@@ -137,6 +147,12 @@ impl Turn<'_> {
             return Ok(true);
         }
         let locations = self.locations(key, velero);
+        if locations.is_empty()
+            && let Write::Done { until } = &alive.location_write
+        {
+            self.at(*until);
+            return Ok(true);
+        }
         if !locations.is_empty() {
             self.attempt(&alive.location_removal, Action::DeleteLocations(locations))?;
             return Ok(true);
@@ -147,6 +163,10 @@ impl Turn<'_> {
         let secrets: Vec<_> = ours.map(|secret| secret.name.clone()).collect();
         if !secrets.is_empty() {
             self.attempt(&alive.secret_removal, Action::DeleteSecrets(secrets))?;
+            return Ok(true);
+        }
+        if let Write::Done { until } = &alive.secret_write {
+            self.at(*until);
             return Ok(true);
         }
         Ok(false)

@@ -125,7 +125,7 @@ fn member(name: &str, contact: SeenContact) -> SeenMember {
         key: key(name),
         listed: true,
         recorded: None,
-        exists: true,
+        presence: Presence::There,
         rival: None,
         in_use: None,
         contact,
@@ -255,7 +255,8 @@ fn k31_every_member_gets_a_secret_of_its_own_in_one_pass() {
 #[test]
 fn k02_a_member_out_of_reach_keeps_what_it_has() {
     for plugin in [serving(), Plugin::Off] {
-        let mut away = member("m1", SeenContact::Away { why: "no route".into() });
+        let mut away =
+            member("m1", SeenContact::Away { reason: Reason::Unreachable, why: "no route".into() });
         away.recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
         let before = away.recorded.as_ref().and_then(|row| row.backup.clone());
         let plan = decide(plugin, vec![away]);
@@ -334,8 +335,10 @@ fn a_store_that_the_hub_cannot_reach_holds_nothing_up_and_is_told() {
 #[test]
 fn a_faulty_plugin_leaves_what_is_there() {
     let seen = member("m1", SeenContact::Alive(Box::new(alive(Ok(all_written())))));
-    let plan = decide(Plugin::Faulty(Vec::new()), vec![seen]);
+    let problem = Problem { reason: Reason::CredentialSecretMissing, message: "there is no Secret".into() };
+    let plan = decide(Plugin::Faulty(vec![problem]), vec![seen]);
     assert!(plan.actions.is_empty());
+    assert_eq!(backup_reason(&plan), "CredentialSecretMissing");
 }
 
 #[test]

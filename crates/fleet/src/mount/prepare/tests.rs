@@ -110,12 +110,8 @@ fn nothing_is_made_before_its_name_is_in_the_status() {
 fn the_credential_comes_first_then_the_location_then_the_copy() {
     let steps = [
         (Scene::new(), vec!["secret"], Err(Reason::LocationPending)),
-        (Scene::new().with_secret(), vec!["location", "copy"], Err(Reason::BackupObjectMissing)),
-        (
-            Scene::new().with_secret().with_location("Available"),
-            vec!["copy"],
-            Err(Reason::BackupObjectMissing),
-        ),
+        (Scene::new().with_secret(), vec!["location", "copy"], Err(Reason::InProgress)),
+        (Scene::new().with_secret().with_location("Available"), vec!["copy"], Err(Reason::InProgress)),
         (
             Scene::new().with_secret().with_location("Available").with_backup(copy_in_mount(true)),
             vec![],
@@ -147,7 +143,7 @@ fn k20_a_location_that_velero_cannot_use_is_waited_for_with_its_words() {
 #[test]
 fn a_copy_whose_maker_was_interrupted_is_completed() {
     let scene = Scene::new().with_secret().with_location("Available").with_backup(copy_in_mount(false));
-    assert_eq!(summary(&scene.next()), (vec!["copy"], Err(Reason::BackupObjectMissing)));
+    assert_eq!(summary(&scene.next()), (vec!["copy"], Err(Reason::InProgress)));
 }
 
 #[test]

@@ -74,7 +74,9 @@ fn nothing_is_created_where_nothing_is_known() {
 
 #[test]
 fn k44_an_unreachable_member_has_a_row_that_says_so() {
-    let step = decide(|seen| seen.contact = Contact::Lost("no answer since noon".into()));
+    let step = decide(|seen| {
+        seen.contact = Contact::Lost { reason: Reason::Unreachable, why: "no answer since noon".into() }
+    });
     assert_eq!(says(&step), (RowPhase::Pending, Some(Reason::Unreachable), false));
     assert_eq!(step.row.message.as_deref(), Some("no answer since noon"));
 }
@@ -83,7 +85,7 @@ fn k44_an_unreachable_member_has_a_row_that_says_so() {
 fn a_running_backup_stays_in_progress_while_its_member_is_out_of_reach() {
     let step = decide(|seen| {
         seen.recorded = recorded(RowPhase::InProgress);
-        seen.contact = Contact::Lost("gone".into());
+        seen.contact = Contact::Lost { reason: Reason::Unreachable, why: "gone".into() };
     });
     assert_eq!(says(&step), (RowPhase::InProgress, Some(Reason::Unreachable), false));
 }

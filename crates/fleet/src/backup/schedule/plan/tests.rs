@@ -71,7 +71,7 @@ fn ended(name: &str, phase: &str) -> Seen {
 }
 
 fn away(mut seen: Seen, recorded: Option<BackupDetails>) -> Seen {
-    seen.contact = Contact::Lost("no answer since noon".into());
+    seen.contact = Contact::Lost { reason: Reason::Unreachable, why: "no answer since noon".into() };
     seen.place = Place::Unknown { why: "away".into() };
     Seen { history: None, location: Err((Reason::Unreachable, "away".into())), recorded, ..seen }
 }
@@ -225,6 +225,8 @@ fn k44_a_member_out_of_reach_keeps_what_it_said_last_and_holds_up_no_other() {
     );
     assert_eq!(actions(&plan), ["create"]);
     assert_eq!(plan.verdict.reason, Reason::Unreachable);
+    let expected = "in force in 0/2 clusters, not known in 1; m1: no answer since noon";
+    assert_eq!(plan.verdict.message, expected);
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn reached(velero: SeenVelero) -> SeenContact {
 }
 
 fn away() -> SeenContact {
-    SeenContact::Away { why: "no route".into() }
+    SeenContact::Away { reason: Reason::Unreachable, why: "no route".into() }
 }
 
 fn reason(plan: &Plan) -> Option<&str> {
@@ -70,7 +70,7 @@ fn n07_a_schedule_does_not_lose_its_location() {
 
 #[test]
 fn k45_a_cluster_whose_object_is_gone_is_cleaned_over_the_connection_that_is_left() {
-    let gone = |contact, listed| SeenMember { exists: false, listed, ..left(contact) };
+    let gone = |contact, listed| SeenMember { presence: Presence::Gone, listed, ..left(contact) };
     for listed in [true, false] {
         let plan = decide(serving(), vec![gone(reached(all_written()), listed)]);
         assert_eq!(written(&plan), ["m1 delete locations default"]);
@@ -84,12 +84,44 @@ fn k45_a_cluster_whose_object_is_gone_is_cleaned_over_the_connection_that_is_lef
 
 #[test]
 fn k45_a_cluster_whose_object_and_connection_are_gone_is_given_up() {
-    let gone = |listed| SeenMember { exists: false, listed, ..left(away()) };
+    let gone = |listed| SeenMember { presence: Presence::Gone, listed, ..left(away()) };
     let plan = decide(serving(), vec![gone(false)]);
     assert_eq!((plan.rows.len(), plan.lost), (0, vec![key("m1")]));
     let plan = decide(serving(), vec![gone(true)]);
     assert_eq!((reason(&plan), plan.lost.len()), (Some("ClusterNotFound"), 0));
     assert!(plan.rows[0].backup.is_some());
+}
+
+#[test]
+fn k45_a_cluster_whose_object_waits_is_waited_for_when_it_is_out_of_reach_and_let_go_when_it_is_clean() {
+    let leaving = |contact, listed| SeenMember { presence: Presence::Leaving, listed, ..left(contact) };
+    for listed in [true, false] {
+        let plan = decide(serving(), vec![leaving(away(), listed)]);
+        assert_eq!(reason(&plan), Some("MemberCleanupPending"));
+        assert_eq!((plan.stuck, plan.lost, plan.left), (vec![key("m1")], Vec::new(), Vec::new()));
+        let plan = decide(serving(), vec![leaving(reached(all_written()), listed)]);
+        assert_eq!(written(&plan), ["m1 delete locations default"]);
+        assert!(plan.left.is_empty());
+        let plan = decide(serving(), vec![leaving(reached(nothing_written()), listed)]);
+        assert_eq!((plan.rows.len(), plan.left), (usize::from(listed), vec![key("m1")]));
+    }
+}
+
+#[test]
+fn k45_what_was_written_before_a_row_told_of_it_is_removed_from_a_cluster_whose_object_waits() {
+    let unrecorded =
+        |velero| SeenMember { presence: Presence::Leaving, recorded: None, ..left(reached(velero)) };
+    let plan = decide(serving(), vec![unrecorded(all_written())]);
+    assert_eq!((written(&plan), plan.left.len()), (vec!["m1 delete locations default".to_owned()], 0));
+    assert_eq!(decide(serving(), vec![unrecorded(nothing_written())]).left, [key("m1")]);
+}
+
+#[test]
+fn a_location_that_was_just_written_is_waited_for_until_it_shows() {
+    let until = Instant::now() + Duration::from_secs(5);
+    let seen = SeenAlive { location_write: Write::Done { until }, ..alive(Ok(nothing_written())) };
+    let plan = decide(Plugin::Off, vec![left(SeenContact::Alive(Box::new(seen)))]);
+    assert_eq!((reason(&plan), plan.look_again), (Some("MemberCleanupPending"), Some(until)));
 }
 
 #[test]
