@@ -87,6 +87,8 @@ impl Router {
     pub(crate) fn restore_changed(&self, namespace: &str, name: &str) {
         self.wakes.restores.wake(reference(namespace, name));
         self.fleets_that_clean_up(namespace);
+        // What is being deleted waits for those who restore from it.
+        self.unfinished_backups(namespace, |backup| backup.metadata.deletion_timestamp.is_some());
     }
 
     pub(crate) fn migrate_changed(&self, namespace: &str, name: &str) {

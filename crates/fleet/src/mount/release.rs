@@ -73,7 +73,7 @@ pub(crate) struct Mounted<'a> {
 pub(crate) struct Waiting {
     /// Goes on by itself.
     pub(crate) going: Vec<String>,
-    /// Waits for a cluster that is out of reach or refuses; can be given up.
+    /// Waits for a cluster that is out of reach or refuses, or in which nobody does it; can be given up.
     pub(crate) stuck: Vec<String>,
     /// Nobody can do it any more, so it is not waited for.
     pub(crate) lost: Vec<String>,
@@ -94,6 +94,11 @@ impl Waiting {
 
     pub(crate) fn sentences(&self) -> Vec<String> {
         self.stuck.iter().chain(&self.going).cloned().collect()
+    }
+
+    pub(crate) fn is_stuck(&mut self, cluster: &ClusterKey, why: &str, until: Option<Instant>) {
+        self.stuck.push(format!("{}: {why}", cluster.name));
+        self.look_again = self.look_again.into_iter().chain(until).min();
     }
 
     pub(crate) fn goes(&mut self, cluster: &ClusterKey, why: &str, until: Option<Instant>) {
@@ -120,8 +125,7 @@ pub(crate) fn release<'a, R: HubKind>(
             }
             Left::Wait(why, until) => waiting.goes(mounted.cluster, &why, until),
             Left::Stuck(why, until) => {
-                waiting.stuck.push(format!("{}: {why}", mounted.cluster.name));
-                waiting.look_again = waiting.look_again.into_iter().chain(until).min();
+                waiting.is_stuck(mounted.cluster, &why, until);
             }
         }
     }
