@@ -84,6 +84,7 @@ impl Ctx {
         self.pace.forget(uid);
         self.writes.forget_owner(uid);
         self.refusals.forget(uid);
+        self.router.heartbeats.forget_search(uid);
     }
 
     /// Says that an object can't be read, which somebody must mend. What has run or finished is still written
