@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use crate::error::Error;
+use crate::events;
 use crate::fleet::probe::Probes;
 use crate::hub::{Hub, HubKind};
 use crate::members::Members;
@@ -136,8 +137,9 @@ impl Ctx {
         };
         let (events, about, object) =
             (self.events.clone(), object.object_ref(&()), crate::hub::describe(object));
+        let (client, now) = (self.hub.client.clone(), self.clock.now());
         self.work.spawn(async move {
-            if let Err(error) = events.publish(&event, &about).await {
+            if let Err(error) = events::publish(&events, client, &event, &about, now).await {
                 tracing::warn!(object, "cannot write an event: {error}");
             }
         });
