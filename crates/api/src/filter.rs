@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoding;
 use crate::schema;
+use crate::selector::{self, is_dns_label, shown};
 
 /// Which resources are meant. Absent fields filter nothing.
 ///
@@ -127,6 +128,48 @@ impl ResourceFilter {
         }
         conflicts
     }
+
+    /// Why nothing that is meant can be found by it, or Velero would refuse it: the [`conflicts`](Self::conflicts), and
+    /// what no namespace and no label can be called.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = self.conflicts();
+        for (field, list) in [
+            ("includedNamespaces", &self.included_namespaces),
+            ("excludedNamespaces", &self.excluded_namespaces),
+        ] {
+            problems.extend(list.iter().filter(|name| !may_be_namespace(name)).map(|name| {
+                format!(
+                    "{field}: `{}` is no name of a namespace; use lower case letters, digits and `-`",
+                    shown(name)
+                )
+            }));
+        }
+        problems.extend(
+            self.included_namespaces.iter().filter(|name| self.excluded_namespaces.contains(name)).map(
+                |name| {
+                    format!(
+                        "excludedNamespaces: `{}` stands in includedNamespaces too; take it off one list",
+                        shown(name)
+                    )
+                },
+            ),
+        );
+        let selectors = self.label_selector.iter().map(|selector| ("labelSelector", selector));
+        let any = self.or_label_selectors.iter().map(|selector| ("orLabelSelectors", selector));
+        for (field, selector) in selectors.chain(any) {
+            problems.extend(selector::problems(selector).into_iter().map(|text| format!("{field}: {text}")));
+        }
+        problems
+    }
+}
+
+/// Whether this names a namespace, or is a pattern of Velero's that may. Velero takes an empty name for none.
+fn may_be_namespace(name: &str) -> bool {
+    const PATTERN: &str = "*?[]{}!^,";
+    let is_pattern = name.contains(|c| PATTERN.contains(c));
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || PATTERN.contains(c);
+    name.is_empty() || is_dns_label(name) || (is_pattern && name.chars().all(fits))
 }
 
 #[cfg(test)]
@@ -177,6 +220,40 @@ mod tests {
         }));
         assert_eq!(both.conflicts(), [OLD_OR_NEW, ONE_SELECTOR]);
         assert!(filter(json!({"includedResources": ["pods"], "labelSelector": {}})).conflicts().is_empty());
+    }
+
+    #[test]
+    fn names_and_patterns_of_namespaces_are_let_pass() {
+        let names = json!(["*", "a-1", "team-*", "team-?", "team-[abc]", "team-[!a]", "{a,b}", ""]);
+        let filter = filter(json!({"includedNamespaces": names, "excludedNamespaces": ["kube-system"]}));
+        assert_eq!(filter.problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_can_name_no_namespace_or_contradicts_itself_is_named() {
+        let long = "ü".repeat(3000);
+        let table = [
+            (
+                json!({"includedNamespaces": ["tiny\n\"'"]}),
+                "includedNamespaces: `tiny\\n\\\"\\'` is no name of",
+            ),
+            (json!({"excludedNamespaces": [long]}), "excludedNamespaces: `üüü"),
+            (json!({"includedNamespaces": ["-a"]}), "includedNamespaces: `-a` is no name of a namespace"),
+            (
+                json!({"includedNamespaces": ["a", "b"], "excludedNamespaces": ["b"]}),
+                "excludedNamespaces: `b` stands in includedNamespaces too; take it off one list",
+            ),
+            (json!({"labelSelector": {"matchLabels": {"a b": "c"}}}), "labelSelector: `a b` is no key"),
+            (
+                json!({"orLabelSelectors": [{"matchLabels": {"a": "c d"}}]}),
+                "orLabelSelectors: `c d` is no value",
+            ),
+        ];
+        for (value, expected) in table {
+            let problems = filter(value).problems();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].starts_with(expected) && problems[0].len() < 256, "{problems:?}");
+        }
     }
 
     #[test]

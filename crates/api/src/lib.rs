@@ -26,4 +26,5 @@ pub mod migrate;
 pub mod names;
 pub mod reason;
 pub mod restore;
+pub mod selector;
 pub mod velero;

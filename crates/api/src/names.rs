@@ -160,6 +160,13 @@ pub fn run_now_name(schedule: &str, token: &str) -> String {
     format!("{schedule}-run-{}", hash(token, RUN_NOW_DIGITS))
 }
 
+/// The name of that Backup if another owner has the first: of a schedule that is gone, for example, and was asked by
+/// the same value.
+#[must_use]
+pub fn second_run_now_name(schedule: &str, token: &str, uid: &str) -> String {
+    format!("{}-{}", run_now_name(schedule, token), cut(uid, UID_DIGITS))
+}
+
 /// A legal label value for a text of legal characters: itself up to 63 bytes, else its first 57 and six
 /// digits of its SHA-256, as Velero does.
 #[must_use]
@@ -278,6 +285,8 @@ mod tests {
             "{name}"
         );
         assert!(is_dns_1123_subdomain(&name));
+        let second = second_run_now_name("a-backup-b-c", "before the upgrade", UID);
+        assert_eq!(second, format!("{name}-4ac4eb1c"));
     }
 
     #[test]

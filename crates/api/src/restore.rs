@@ -39,7 +39,8 @@ pub struct RestoreSpec {
     pub backup_name: String,
     /// Name of a Velero Backup to restore in each cluster instead of the one that the hub's Backup stands for. Reaches
     /// what a Backup made that is no longer on the hub; `destination` must then say where.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::name_in_cluster")]
     pub backup_name_in_cluster: Option<String>,
     /// The clusters that are restored: of the Backup's Fleet, and some of its clusters. Absent means all
     /// that the Backup covers.

@@ -55,6 +55,15 @@ pub(crate) fn namespace_mapping(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// The name of an object in a member.
+pub(crate) fn name_in_cluster(_: &mut SchemaGenerator) -> Schema {
+    let name = rule(
+        "self == '' || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        "backupNameInCluster must be the name of a Velero Backup: lower case letters, digits, dashes and dots",
+    );
+    json_schema!({ "type": "string", "nullable": true, "maxLength": 253, "x-kubernetes-validations": [name] })
+}
+
 /// Any JSON value, kept as it is.
 pub(crate) fn any(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "x-kubernetes-preserve-unknown-fields": true })

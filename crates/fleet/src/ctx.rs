@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use crate::error::Error;
+use crate::events;
 use crate::fleet::probe::Probes;
 use crate::hub::{Hub, HubKind};
 use crate::members::Members;
@@ -84,6 +85,7 @@ impl Ctx {
         self.pace.forget(uid);
         self.writes.forget_owner(uid);
         self.refusals.forget(uid);
+        self.router.heartbeats.forget_search(uid);
     }
 
     /// Says that an object can't be read, which somebody must mend. What has run or finished is still written
@@ -135,8 +137,9 @@ impl Ctx {
         };
         let (events, about, object) =
             (self.events.clone(), object.object_ref(&()), crate::hub::describe(object));
+        let (client, now) = (self.hub.client.clone(), self.clock.now());
         self.work.spawn(async move {
-            if let Err(error) = events.publish(&event, &about).await {
+            if let Err(error) = events::publish(&events, client, &event, &about, now).await {
                 tracing::warn!(object, "cannot write an event: {error}");
             }
         });

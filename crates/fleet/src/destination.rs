@@ -117,6 +117,10 @@ fn member(
 }
 
 fn parse(selector: &LabelSelector) -> Result<Selector, String> {
+    let problems = kurator_api::selector::problems(selector);
+    if !problems.is_empty() {
+        return Err(problems.join(", "));
+    }
     Selector::try_from(selector.clone())
         .map_err(|error| format!("{error}; use In, NotIn, Exists or DoesNotExist"))
 }
@@ -176,6 +180,17 @@ mod tests {
                 "spec.destination.clusters[1].kind: fleet `quickstart` has no Cluster `a` but an AttachedCluster of that name; set `kind: AttachedCluster`",
                 "spec.destination.clusters[2]: kind `Pod` is not a kind of cluster; use `AttachedCluster` or `Cluster`",
             ]
+        );
+    }
+
+    #[test]
+    fn a_selector_that_can_match_no_cluster_is_refused() {
+        let destination = json!({"fleet": "quickstart", "clusterSelector": {"matchLabels": {"a b": "c"}}});
+        let problems = resolved(&fleet(json!([{"name": "a"}])), destination).unwrap_err();
+        assert_eq!(problems.len(), 1);
+        assert!(
+            problems[0].starts_with("spec.destination.clusterSelector: `a b` is no key of a label"),
+            "{problems:?}"
         );
     }
 

@@ -16,6 +16,8 @@ use tokio::time::Instant;
 pub(crate) struct Heartbeats {
     seen: Mutex<HashMap<(ClusterKey, String), Beat>>,
     servers: Mutex<HashMap<ClusterKey, Server>>,
+    /// Since when an owner waits for what the next syncs bring into a member.
+    searches: Mutex<HashMap<(ClusterKey, String), Instant>>,
 }
 
 #[derive(Default)]
@@ -30,6 +32,8 @@ struct Beat {
     /// When the server last said that it validated and synchronised the location, as it wrote it.
     validated: Option<String>,
     synced: Option<String>,
+    /// When a sync was last seen to have happened.
+    synced_at: Option<Instant>,
     content: u64,
 }
 
@@ -44,18 +48,46 @@ impl Heartbeats {
         let status = location.status.as_ref();
         let validated = status.and_then(|status| status.last_validation_time).map(|time| time.to_string());
         let synced = status.and_then(|status| status.last_synced_time).map(|time| time.to_string());
+        let is_awaited = self.is_searched(key);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = (key.clone(), location.name_any());
         let Some(beat) = seen.get_mut(&slot) else {
-            seen.insert(slot, Beat { at: None, validated, synced, content });
+            seen.insert(slot, Beat { at: None, validated, synced, synced_at: None, content });
             return true;
         };
         let lives = beat.validated != validated;
         // What neither differs nor lives is told for another reason: it was deleted.
-        let news = beat.content != content || !(lives || beat.synced != synced);
+        let syncs = beat.synced != synced;
+        let news = beat.content != content || !(lives || syncs) || (syncs && is_awaited);
         let at = if lives { Some(Instant::now()) } else { beat.at };
-        *beat = Beat { at, validated, synced, content };
+        let synced_at = if syncs { Some(Instant::now()) } else { beat.synced_at };
+        *beat = Beat { at, validated, synced, synced_at, content };
         news
+    }
+
+    fn is_searched(&self, key: &ClusterKey) -> bool {
+        let searches = self.searches.lock().unwrap_or_else(PoisonError::into_inner);
+        searches.keys().any(|(cluster, _)| cluster == key)
+    }
+
+    /// Whether the server has synchronised all these locations since the owner asked first; from then on a sync wakes
+    /// it.
+    pub(crate) fn have_synced(&self, key: &ClusterKey, owner: &str, locations: &[String]) -> bool {
+        let slot = (key.clone(), owner.to_owned());
+        let since = {
+            let mut searches = self.searches.lock().unwrap_or_else(PoisonError::into_inner);
+            *searches.entry(slot).or_insert_with(Instant::now)
+        };
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        locations.iter().all(|name| {
+            let beat = seen.get(&(key.clone(), name.clone()));
+            beat.and_then(|beat| beat.synced_at).is_some_and(|at| at > since)
+        })
+    }
+
+    /// An owner waits for no sync any more.
+    pub(crate) fn forget_search(&self, owner: &str) {
+        self.searches.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, uid), _| uid != owner);
     }
 
     /// The server is asked for a sign of life now.
@@ -102,6 +134,7 @@ impl Heartbeats {
     pub(crate) fn forget(&self, key: &ClusterKey) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|(cluster, _), _| cluster != key);
         self.servers.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.searches.lock().unwrap_or_else(PoisonError::into_inner).retain(|(cluster, _), _| cluster != key);
     }
 }
 
@@ -163,6 +196,23 @@ mod tests {
         assert_eq!(beats.sign_of_life(&key()), None, "it may be of last week");
         beats.location_says_something_new(&key(), &location("Available", 2, 1));
         assert_eq!(beats.sign_of_life(&key()), Some(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_what_a_sync_brings_is_woken_by_the_next_one() {
+        let beats = Heartbeats::default();
+        let located = ["default".to_owned()];
+        for synced in [1, 2] {
+            beats.location_says_something_new(&key(), &location("Available", 1, synced));
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!beats.have_synced(&key(), "r", &located), "that was before");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(beats.location_says_something_new(&key(), &location("Available", 1, 3)));
+        assert!(beats.have_synced(&key(), "r", &located));
+        assert!(!beats.have_synced(&key(), "r", &["default".to_owned(), "second".to_owned()]));
+        beats.forget_search("r");
+        assert!(!beats.location_says_something_new(&key(), &location("Available", 1, 4)));
     }
 
     #[tokio::test(start_paused = true)]

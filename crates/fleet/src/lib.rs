@@ -16,6 +16,7 @@ mod controllers;
 mod ctx;
 mod destination;
 mod error;
+mod events;
 mod fleet;
 mod heartbeat;
 mod hub;

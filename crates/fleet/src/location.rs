@@ -3,6 +3,7 @@
 use kube::ResourceExt;
 use kurator_api::backup::StoredAt;
 use kurator_api::cluster::ClusterKey;
+use kurator_api::duration::GoDuration;
 use kurator_api::fleet::Fleet;
 use kurator_api::names;
 use kurator_api::reason::Reason;
@@ -103,6 +104,21 @@ fn choose(all: &[&BackupStorageLocation], plugin: Option<&Written<'_>>, purpose:
         return Err((Reason::LocationUnavailable, format!("storage location `{name}` is read-only")));
     }
     available(location)
+}
+
+/// The locations whose content Velero brings into the member by itself.
+pub(crate) fn synced(member: &Member) -> Result<Vec<String>, (Reason, String)> {
+    match member.locations().list() {
+        Knowledge::Unknown { why, .. } => Err((Reason::VeleroMissing, why)),
+        Knowledge::Absent => Ok(Vec::new()),
+        Knowledge::Present(all) => {
+            let never = |period: &String| period.parse::<GoDuration>().is_ok_and(GoDuration::is_zero);
+            let works = |location: &BackupStorageLocation| {
+                !location.spec.backup_sync_period.as_ref().is_some_and(never) && available(location).is_ok()
+            };
+            Ok(all.iter().filter(|location| works(location)).map(|location| location.name_any()).collect())
+        }
+    }
 }
 
 /// Name of a location that Velero has found to work, or what it says.

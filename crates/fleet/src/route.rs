@@ -90,6 +90,8 @@ impl Router {
         self.wakes.restores.wake(reference(namespace, name));
         self.fleets_that_clean_up(namespace);
         self.held_clusters(namespace);
+        // What is being deleted waits for those who restore from it.
+        self.unfinished_backups(namespace, |backup| backup.metadata.deletion_timestamp.is_some());
     }
 
     pub(crate) fn migrate_changed(&self, namespace: &str, name: &str) {

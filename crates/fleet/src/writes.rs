@@ -71,6 +71,13 @@ pub(crate) enum Failure {
     Transient(String),
 }
 
+impl Failure {
+    /// Whether somebody must help before another try is any better.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Transient(_))
+    }
+}
+
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
         match error {

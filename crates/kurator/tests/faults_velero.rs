@@ -7,7 +7,8 @@ use std::{path::Path, sync::OnceLock};
 
 use anyhow::anyhow;
 use k8s_openapi::{
-    api::core::v1::ConfigMap, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::core::v1::ConfigMap, api::events::v1::Event,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, ResourceExt,
@@ -23,7 +24,8 @@ use kurator_api::{
 use kurator_testkit::{
     Cluster, Lab, LabSpec, Serving,
     fixtures::{
-        BOUND, FixtureError, Object, Shelf, Tenant, json_of, minio, object, ready, sow, velero as in_member,
+        BOUND, FixtureError, Object, Shelf, Tenant, condition, json_of, minio, object, ready, sow,
+        velero as in_member,
     },
     wait::until,
 };
@@ -286,6 +288,71 @@ fn k06_an_unfinished_restore_whose_velero_restore_is_deleted_by_hand_has_failed_
         assert_eq!(row_of_restore(&restore)["reason"], "ChildGone");
         acting.hub_is_up_to_date("later").await?;
         assert!(acting.restores.api().get_opt(&child.name_any()).await?.is_none());
+        Ok(())
+    })
+}
+
+/// Has a Backup deleted with its data; its Velero Backup.
+async fn deleted_with_its_data(acting: &Acting<'_>, name: &str, child: &velero::Backup) -> Outcome {
+    acting.backups.merge(&child.name_any(), json!({"status": {"phase": "Completed"}})).await?;
+    let backups = acting.tenant.all::<Backup>();
+    backups.until_phase(name, "Completed").await?;
+    backups.merge(name, json!({"spec": {"deletionPolicy": "Delete"}})).await?;
+    Ok(backups.delete(name).await?)
+}
+
+fn says(object: &impl Object) -> String {
+    condition(object, "Ready").unwrap_or_default()["message"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn k05_a_backup_that_is_being_restored_is_deleted_when_that_has_ended() -> Outcome {
+    on_stage(async |stage| {
+        let acting = Acting::new(stage, "k05-reader").await?;
+        let child = acting.back_up("read").await?;
+        acting.backups.merge(&child.name_any(), json!({"status": {"phase": "Completed"}})).await?;
+        let reader = acting.restore("reader", "read").await?;
+        deleted_with_its_data(&acting, "read", &child).await?;
+        let waits = |backup: &Backup| says(backup).contains("Restore `reader` of it has not ended");
+        acting.tenant.all::<Backup>().until("read", "waits for its Restore", waits).await?;
+        let requests = in_member::<velero::DeleteBackupRequest>(stage.lab.member(1))?;
+        let label = format!("velero.io/backup-uid={}", child.uid().unwrap_or_default());
+        assert_eq!(requests.list(&label).await?, []);
+
+        acting.restores.merge(&reader.name_any(), json!({"status": {"phase": "Completed"}})).await?;
+        acting.tenant.all::<Restore>().until_phase("reader", "Completed").await?;
+        until("Velero to be asked to delete it", BOUND, async || {
+            Ok::<_, FixtureError>(requests.list(&label).await?.pop())
+        })
+        .await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn k45_force_gives_up_on_a_velero_that_does_not_delete_what_it_is_asked_to() -> Outcome {
+    on_stage(async |stage| {
+        let acting = Acting::new(stage, "k45-silent").await?;
+        let child = acting.back_up("kept").await?;
+        deleted_with_its_data(&acting, "kept", &child).await?;
+        let backups = acting.tenant.all::<Backup>();
+        let remedy = "annotate `kurator.dev/force-delete: \"true\"` to give up on what nobody does";
+        let said = |backup: &Backup| {
+            says(backup).contains(remedy) && says(backup).contains("Velero has not taken up the deletion of")
+        };
+        backups.until("kept", remedy, said).await?;
+        let force = json!({"metadata": {"annotations": {names::FORCE_DELETE_ANNOTATION: "true"}}});
+        backups.merge("kept", force).await?;
+        backups.until_gone("kept").await?;
+        let events = acting.tenant.all::<Event>();
+        until("an event that names what was given up", BOUND, async || {
+            let gives_up = |event: &Event| {
+                event.note.as_ref().is_some_and(|note| note.starts_with("given up on k45-silent-m1: "))
+            };
+            Ok::<_, FixtureError>(events.list("").await?.iter().any(gives_up).then_some(()))
+        })
+        .await?;
+        assert!(acting.backups.api().get_opt(&child.name_any()).await?.is_some());
         Ok(())
     })
 }

@@ -5,6 +5,7 @@
 //! gives it up.
 
 mod left;
+mod readers;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 use super::validate::owner;
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::hub::is_forced;
+use crate::hub::{in_namespace, is_forced};
 use crate::members::Access;
 use crate::run::child::{Contact, belongs};
 use crate::run::deletion::{ERASE, erase};
@@ -34,7 +35,7 @@ use crate::run::rows::Row;
 use crate::run::{self, Owner, Started, report};
 use crate::standing::Verdict;
 use crate::text;
-use crate::writes::{self, Unsettled, Write, WriteKey};
+use crate::writes::{self, Failure, Unsettled, Write, WriteKey};
 use left::{Goal, Left, Seen, left};
 
 /// The write that removes schedules from a member.
@@ -53,15 +54,26 @@ const NAMES_IN_EVENT: usize = 10;
 /// What became of one pass over all members.
 #[derive(Default)]
 struct Pass {
+    /// What does not get on is given up.
+    forced: bool,
     /// Members that something is waited for in, and what.
     waiting: Vec<(String, String)>,
     /// Members out of reach that may come back, and why they are.
     away: Vec<(String, String)>,
+    /// Members that answer and in which nobody does what is to be done, and what that is.
+    stuck: Vec<(String, String)>,
     /// Members that nobody will ever reach again.
     lost: Vec<String>,
     /// What Velero would not delete, in its own words.
     refused: Vec<String>,
     look_again: Vec<Option<Instant>>,
+}
+
+impl Pass {
+    /// Whether nothing is left, or only what is given up.
+    fn is_over(&self) -> bool {
+        self.waiting.is_empty() && (self.forced || (self.away.is_empty() && self.stuck.is_empty()))
+    }
 }
 
 pub(super) async fn release(ctx: &Ctx, backup: &Backup) -> Result<Action, Error> {
@@ -71,13 +83,12 @@ pub(super) async fn release(ctx: &Ctx, backup: &Backup) -> Result<Action, Error>
     }
     let run = Started::again(owner(backup, &ctx.hub.uid), &backup.said());
     let goal = goal(backup);
-    let mut pass = Pass::default();
+    let mut pass = Pass { forced: is_forced(backup), ..Pass::default() };
     for cluster in &run.clusters {
         visit(ctx, &run.owner, cluster, run.recorded.get(cluster), goal, &mut pass);
     }
-    let forced = is_forced(backup);
-    if !pass.waiting.is_empty() || (!pass.away.is_empty() && !forced) {
-        let verdict = waiting(&pass, goal, forced);
+    if !pass.is_over() {
+        let verdict = waiting(&pass, goal);
         report::report_standing(ctx, backup, RunPhase::Deleting, &verdict).await?;
         return Ok(run::look_again(pass.look_again));
     }
@@ -85,8 +96,8 @@ pub(super) async fn release(ctx: &Ctx, backup: &Backup) -> Result<Action, Error>
         // Its end wakes the Backup.
         return Ok(Action::await_change());
     }
-    let left_alone: Vec<_> =
-        pass.lost.into_iter().chain(pass.away.into_iter().map(|(cluster, _)| cluster)).collect();
+    let given_up = pass.away.into_iter().chain(pass.stuck).map(|(cluster, _)| cluster);
+    let left_alone: Vec<_> = pass.lost.into_iter().chain(given_up).collect();
     if ctx.hub.remove_finalizer(backup, names::BACKUP_FINALIZER).await? && !left_alone.is_empty() {
         give_up(ctx, backup, goal, &left_alone);
     }
@@ -124,8 +135,14 @@ fn visit(
         Left::Lost => pass.lost.push(name()),
         Left::Unschedule(schedules) => {
             let Some(member) = member else { return };
-            let (why, until) = unschedule(ctx, owner, cluster, &member, schedules);
-            wait(why.unwrap_or_else(|| "its schedule is being removed".to_owned()), until);
+            match unschedule(ctx, owner, cluster, &member, schedules) {
+                (Some(failure), until) if failure.is_final() => {
+                    pass.stuck.push((name(), failure.to_string()));
+                    pass.look_again.push(until);
+                }
+                (Some(failure), until) => wait(failure.to_string(), until),
+                (None, until) => wait("its schedule is being removed".to_owned(), until),
+            }
         }
         Left::Mark(backups) => {
             if member.is_some_and(|member| mark(ctx, owner, cluster, &member, backups)) {
@@ -134,15 +151,31 @@ fn visit(
         }
         Left::Erase(backups) => {
             let Some(member) = member else { return };
-            let erasing = erase(ctx, owner, cluster, &member, &backups, &ctx.router.wakes.backups);
-            let more = erasing.waiting.len().saturating_sub(1);
-            if let Some(first) = erasing.waiting.into_iter().next() {
-                let first = if more > 0 { format!("{first}, and {more} more") } else { first };
-                wait(first, erasing.look_again);
+            if let Some(why) = reader(ctx, owner, cluster, &backups).filter(|_| !pass.forced) {
+                return wait(why, None);
             }
+            let erasing = erase(ctx, owner, cluster, &member, &backups, &ctx.router.wakes.backups);
+            pass.waiting.extend(first_of(erasing.waiting).map(|why| (name(), why)));
+            pass.stuck.extend(first_of(erasing.stuck).map(|why| (name(), why)));
+            pass.look_again.push(erasing.look_again);
             pass.refused.extend(erasing.refused);
         }
     }
+}
+
+/// A Restore on the hub that still needs what is to be erased.
+fn reader(ctx: &Ctx, owner: &Owner, cluster: &ClusterKey, backups: &[Arc<velero::Backup>]) -> Option<String> {
+    in_namespace(&ctx.hub.restores, &owner.namespace).iter().find_map(|restore| {
+        let restore = restore.0.as_ref().ok()?;
+        readers::reads(restore, &owner.name, cluster, backups)
+    })
+}
+
+/// The first of these sentences stands for all.
+fn first_of(sentences: Vec<String>) -> Option<String> {
+    let more = sentences.len().saturating_sub(1);
+    let first = sentences.into_iter().next()?;
+    Some(if more > 0 { format!("{first}, and {more} more") } else { first })
 }
 
 fn observe(
@@ -191,13 +224,13 @@ fn unschedule(
     cluster: &ClusterKey,
     member: &Member,
     schedules: Vec<String>,
-) -> (Option<String>, Option<Instant>) {
+) -> (Option<Failure>, Option<Instant>) {
     let key = key(owner, cluster, UNSCHEDULE);
     match ctx.writes.state(&key) {
         Write::InFlight => return (None, None),
         Write::Done { until } => return (None, Some(until)),
         Write::Failed { failure, retry_at } if retry_at > Instant::now() => {
-            return (Some(failure.to_string()), Some(retry_at));
+            return (Some(failure), Some(retry_at));
         }
         Write::None | Write::Failed { .. } => {}
     }
@@ -242,20 +275,26 @@ fn wake(ctx: &Ctx, owner: &Owner) -> impl FnOnce() + Send + 'static {
 }
 
 /// What the deletion waits for, and what to do about it.
-fn waiting(pass: &Pass, goal: Goal, forced: bool) -> Verdict {
-    if let Some(first) = pass.refused.first() {
+fn waiting(pass: &Pass, goal: Goal) -> Verdict {
+    if let Some(first) = pass.refused.first().filter(|_| !pass.forced) {
         let message = format!(
             "Velero does not delete everything; mend the cause, or set spec.deletionPolicy to `Retain` to leave the data; \
              {first}"
         );
         return Verdict::underway(Reason::DeletionRefused, message);
     }
-    let all = pass.away.iter().filter(|_| !forced).chain(&pass.waiting);
+    let can_be_given_up = pass.away.iter().chain(&pass.stuck).filter(|_| !pass.forced);
+    let all = can_be_given_up.chain(&pass.waiting);
     let names: Vec<_> = all.clone().map(|(cluster, _)| cluster.clone()).collect();
     let mut message = format!("waiting for {}", text::some_of(&names, NAMES_SHOWN));
-    if !pass.away.is_empty() && !forced {
+    let what = match (pass.forced, pass.away.is_empty(), pass.stuck.is_empty()) {
+        (true, _, _) | (false, true, true) => None,
+        (false, false, _) => Some("what is out of reach"),
+        (false, true, false) => Some("what nobody does"),
+    };
+    if let Some(what) = what {
         message.push_str(&format!(
-            "; annotate `{}: \"true\"` to give up on what is out of reach",
+            "; annotate `{}: \"true\"` to give up on {what}",
             names::FORCE_DELETE_ANNOTATION
         ));
         if goal.delete {
@@ -272,7 +311,7 @@ fn waiting(pass: &Pass, goal: Goal, forced: bool) -> Verdict {
 /// Says what stays behind: in full in the log, in an event as far as there is room.
 fn give_up(ctx: &Ctx, backup: &Backup, goal: Goal, clusters: &[String]) {
     let what = match goal {
-        Goal { delete: true, .. } => "what was backed up there stays in the object store",
+        Goal { delete: true, .. } => "what was backed up there may stay in the object store",
         Goal { delete: false, .. } => "its schedule may still run there",
     };
     tracing::warn!(object = crate::hub::describe(backup), ?clusters, "given up: {what}");

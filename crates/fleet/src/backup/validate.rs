@@ -119,7 +119,7 @@ fn policy_problems(policy: &BackupPolicy) -> Vec<String> {
     let mut problems = Vec::new();
     if let Some(filter) = &policy.resource_filter {
         problems
-            .extend(filter.conflicts().into_iter().map(|text| format!("spec.policy.resourceFilter: {text}")));
+            .extend(filter.problems().into_iter().map(|text| format!("spec.policy.resourceFilter: {text}")));
     }
     if let Some(ttl) = &policy.ttl
         && let Err(error) = ttl.parse::<GoDuration>()

@@ -252,7 +252,13 @@ fn velero(member: &Member) -> Result<SeenVelero, String> {
             made_by: secret.annotations().get(names::OWNER_ANNOTATION).cloned(),
         })
         .collect();
-    let schedules = known(member.schedules().list()).ok();
+    // Those of others do not hold the Fleet.
+    let is_ours = |schedule: &Schedule| {
+        [names::PLUGIN_LABEL, names::OWNER_UID_LABEL]
+            .iter()
+            .any(|label| schedule.labels().contains_key(*label))
+    };
+    let schedules = known(member.schedules().select(is_ours)).ok();
     Ok(SeenVelero { locations, secrets, requests, schedules })
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn release(ctx: &Ctx, migrate: &Migrate) -> Result<Action, Erro
         }
     }
     if !waiting.is_over(forced) {
-        let verdict = verdict(&waiting, &refused, deletes);
+        let verdict = verdict(&waiting, refused.first().filter(|_| !forced), deletes);
         report::report_standing(ctx, migrate, MigratePhase::Deleting, &verdict).await?;
         return Ok(run::look_again([waiting.look_again]));
     }
@@ -78,8 +78,8 @@ pub(super) async fn release(ctx: &Ctx, migrate: &Migrate) -> Result<Action, Erro
 }
 
 /// What the deletion waits for, and what to do about it.
-fn verdict(waiting: &Waiting, refused: &[String], deletes: bool) -> Verdict {
-    if let Some(first) = refused.first() {
+fn verdict(waiting: &Waiting, refused: Option<&String>, deletes: bool) -> Verdict {
+    if let Some(first) = refused {
         let message = format!(
             "Velero does not delete the backup of the source; mend the cause, or set spec.policy.deletionPolicy to \
              `Retain` to leave it; {first}"
@@ -125,6 +125,9 @@ impl Source<'_> {
         let erasing = erase(ctx, &self.owner, cluster, &member, &[backup], &ctx.router.wakes.migrates);
         for why in &erasing.waiting {
             waiting.goes(cluster, why, erasing.look_again);
+        }
+        for why in &erasing.stuck {
+            waiting.is_stuck(cluster, why, erasing.look_again);
         }
         erasing.refused
     }

@@ -18,7 +18,7 @@ use crate::ctx::Ctx;
 use crate::hub::{Guarded, HubKind, MANAGER};
 use crate::run::Owner;
 use crate::wake::WakeSet;
-use crate::writes::{self, Failure, WriteKey};
+use crate::writes::{Failure, WriteKey};
 
 pub(super) const SECRET: &str = "mount secret";
 pub(super) const LOCATION: &str = "mount location";
@@ -53,16 +53,15 @@ pub(crate) fn apply<R: HubKind>(
     }
 }
 
+/// Applies an object, which also mends one of ours that is not seen for want of a label. Unless `replace`, the server
+/// refuses to take fields from whoever wrote them.
 async fn write<K>(client: Client, object: K, replace: bool) -> Result<(), Failure>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     K: Clone + Serialize + DeserializeOwned + Debug,
 {
     let api = Api::<K>::namespaced(client, names::VELERO_NAMESPACE);
-    if !replace {
-        return writes::create(&api, &object).await;
-    }
-    let params = PatchParams::apply(MANAGER).force();
+    let params = PatchParams { force: replace, ..PatchParams::apply(MANAGER) };
     api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::names;
 use kurator_api::velero;
 use kurator_member::knowledge::Knowledge;
-use kurator_member::member::Member;
+use kurator_member::member::{Liveness, Member};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
@@ -99,8 +99,7 @@ pub(crate) fn release<'a, R: HubKind>(
             }
             Left::Wait(why, until) => waiting.goes(mounted.cluster, &why, until),
             Left::Stuck(why, until) => {
-                waiting.stuck.push(format!("{}: {why}", mounted.cluster.name));
-                waiting.look_again = waiting.look_again.into_iter().chain(until).min();
+                waiting.is_stuck(mounted.cluster, &why, until);
             }
             Left::Lost(what) => waiting.lost.push(format!("{}: {what}", mounted.cluster.name)),
         }
@@ -186,7 +185,11 @@ fn of_mount(
     mounted: &Mounted<'_>,
     if_expired_at: Option<Timestamp>,
 ) -> Left {
-    let users = users(&ctx.hub, mounted.cluster);
+    let uid = uid_of(member);
+    let users = users(&ctx.hub, &mounted.cluster.namespace, |other, seen_in| {
+        let leads_here = || ctx.members.get(other).is_some_and(|other| uid_of(&other) == uid);
+        other == mounted.cluster || (uid.is_some() && (seen_in == uid.as_deref() || leads_here()))
+    });
     let made = Made { ctx, owner, cluster: mounted.cluster };
     if let Some(name) = mounted.backup {
         match member.backups().get(name) {
@@ -255,6 +258,14 @@ fn of_mount(
             Left::Delete(Deletion::Secret(location.to_owned()))
         }
         Knowledge::Absent => made.may_not_show(SECRET).unwrap_or(Left::Nothing),
+    }
+}
+
+/// UID of the cluster that answers.
+fn uid_of(member: &Member) -> Option<String> {
+    match member.liveness() {
+        Liveness::Alive { uid, .. } => Some(uid),
+        Liveness::Connecting { .. } | Liveness::Unreachable { .. } => None,
     }
 }
 

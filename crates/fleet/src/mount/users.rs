@@ -7,6 +7,7 @@ use kurator_api::restore::RestoreDetails;
 
 use crate::hub::{Hub, HubKind, in_namespace};
 use crate::run::kinds::{Run as _, RunPhase};
+use crate::run::rows::Details as _;
 
 /// One row of a Restore or Migrate that reads through a mount.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,42 +22,50 @@ pub(super) struct User {
     pub(super) finished: bool,
 }
 
-/// Every row in this cluster of objects that are not being deleted.
-pub(super) fn users(hub: &Hub, cluster: &ClusterKey) -> Vec<User> {
+/// Every row in one cluster of objects of this namespace that are not being deleted. Several cluster objects may lead to
+/// it: `is_here` tells by the row's, and by the UID of the cluster that the row was seen in.
+pub(super) fn users(
+    hub: &Hub,
+    namespace: &str,
+    is_here: impl Fn(&ClusterKey, Option<&str>) -> bool,
+) -> Vec<User> {
+    let is_here = |row: &RestoreDetails| is_here(&row.cluster(namespace), row.cluster_uid.as_deref());
     let mut users = Vec::new();
-    for restore in in_namespace(&hub.restores, &cluster.namespace) {
+    for restore in in_namespace(&hub.restores, namespace) {
         if let Ok(restore) = &restore.0 {
             let finished = restore.phase().is_some_and(RunPhase::is_finished);
             let rows = restore.status.as_ref().map(|status| status.restore_details.as_slice());
-            users.extend(user(restore, finished, rows.unwrap_or_default(), cluster));
+            users.extend(of_object(restore, finished, rows.unwrap_or_default(), is_here));
         }
     }
-    for migrate in in_namespace(&hub.migrates, &cluster.namespace) {
+    for migrate in in_namespace(&hub.migrates, namespace) {
         if let Ok(migrate) = &migrate.0 {
             let finished = crate::migrate::is_finished(migrate);
             let rows = migrate.status.as_ref().map(|status| status.target_cluster_status.as_slice());
-            users.extend(user(migrate, finished, rows.unwrap_or_default(), cluster));
+            users.extend(of_object(migrate, finished, rows.unwrap_or_default(), is_here));
         }
     }
     users
 }
 
-fn user<K: HubKind>(
+fn of_object<K: HubKind>(
     object: &K,
     finished: bool,
     rows: &[RestoreDetails],
-    cluster: &ClusterKey,
-) -> Option<User> {
+    is_here: impl Fn(&RestoreDetails) -> bool,
+) -> Vec<User> {
     if object.meta().deletion_timestamp.is_some() {
-        return None;
+        return Vec::new();
     }
-    let row = rows.iter().find(|row| row.cluster_kind == cluster.kind && row.cluster_name == cluster.name)?;
-    Some(User {
-        owner: object.uid().unwrap_or_default(),
-        location: row.source_location.clone()?,
-        backup: row.backup_name_in_cluster.clone(),
-        finished,
-    })
+    let user = |row: &RestoreDetails| {
+        Some(User {
+            owner: object.uid().unwrap_or_default(),
+            location: row.source_location.clone()?,
+            backup: row.backup_name_in_cluster.clone(),
+            finished,
+        })
+    };
+    rows.iter().filter(|row| is_here(row)).filter_map(user).collect()
 }
 
 /// Whether somebody other than `owner` needs this copy, which expires then.
@@ -82,6 +91,8 @@ pub(super) fn is_expired(expiration: Option<Timestamp>, now: Timestamp) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kurator_api::restore::Restore;
+    use serde_json::json;
 
     fn user(owner: &str, backup: Option<&str>, finished: bool) -> User {
         User {
@@ -101,6 +112,24 @@ mod tests {
         assert!(!need(user("other", Some("b"), true), true));
         assert!(!need(user("other", Some("c"), false), false));
         assert!(!need(user("me", Some("b"), false), false));
+    }
+
+    #[test]
+    fn every_cluster_object_that_leads_to_the_cluster_counts() {
+        let rows = ["m1", "alias", "m2"].map(|name| {
+            let location = "kurator-ro-1";
+            let row =
+                json!({"clusterKind": "AttachedCluster", "clusterName": name, "sourceLocation": location});
+            serde_json::from_value::<RestoreDetails>(row).unwrap()
+        });
+        let restore = json!({"metadata": {"name": "r", "uid": "other"}, "spec": {"backupName": "b"}});
+        let mut restore: Restore = serde_json::from_value(restore).unwrap();
+        let is_here = |row: &RestoreDetails| row.cluster_name != "m2";
+        let users = of_object(&restore, false, &rows, is_here);
+        assert_eq!(users, vec![user("other", None, false); 2]);
+        restore.metadata.deletion_timestamp =
+            Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+        assert_eq!(of_object(&restore, false, &rows, is_here), []);
     }
 
     #[test]

@@ -16,7 +16,7 @@ const NAMES_IN_EVENT: usize = 5;
 pub(crate) struct Waiting {
     /// Goes on by itself.
     pub(crate) going: Vec<String>,
-    /// Waits for a cluster that is out of reach or refuses; can be given up.
+    /// Waits for a cluster that is out of reach or refuses, or in which nobody does it; can be given up.
     pub(crate) stuck: Vec<String>,
     /// Nobody can do it any more, so it is not waited for.
     pub(crate) lost: Vec<String>,
@@ -49,6 +49,11 @@ impl Waiting {
 
     fn sentences(&self) -> Vec<String> {
         self.stuck.iter().chain(&self.going).cloned().collect()
+    }
+
+    pub(crate) fn is_stuck(&mut self, cluster: &ClusterKey, why: &str, until: Option<Instant>) {
+        self.stuck.push(format!("{}: {why}", cluster.name));
+        self.look_again = self.look_again.into_iter().chain(until).min();
     }
 
     pub(crate) fn goes(&mut self, cluster: &ClusterKey, why: &str, until: Option<Instant>) {

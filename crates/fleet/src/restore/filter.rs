@@ -17,7 +17,7 @@ pub(super) struct Types {
 ///
 /// The lists that tell scopes apart are translated where that is exact, and nowhere else.
 pub(super) fn types(filter: &ResourceFilter) -> Result<Types, Vec<String>> {
-    let problems: Vec<_> = filter.conflicts().into_iter().map(|text| format!("{AT}: {text}")).collect();
+    let problems: Vec<_> = filter.problems().into_iter().map(|text| format!("{AT}: {text}")).collect();
     if !problems.is_empty() {
         return Err(problems);
     }

@@ -150,11 +150,7 @@ fn ready(
     let Some(content) = content else {
         return Ready::Said(match here {
             Some(backup) => usable(&run.name, &backup, now),
-            None => Err(NotYet::Wait(
-                Reason::BackupObjectMissing,
-                "the Velero Backup is not known in the member and the hub has no record to bring it back from"
-                    .to_owned(),
-            )),
+            None => Err(missing(ctx, valid, cluster, member, &run.name)),
         });
     };
     let place =
@@ -183,6 +179,31 @@ fn ready(
         copy: (!runs).then_some(copy),
     };
     Ready::OnTheWay(mount::prepare(ctx, member, &wish))
+}
+
+/// What is said of a Velero Backup that neither the member nor the hub knows. Velero may still find it in the store, so
+/// it is given up only when all locations have been synchronised once more.
+fn missing(ctx: &Ctx, valid: &ValidRestore, cluster: &ClusterKey, member: &Member, name: &str) -> NotYet {
+    let locations = match location::synced(member) {
+        Ok(locations) => locations,
+        Err(why) => return NotYet::from(why),
+    };
+    if locations.is_empty() {
+        let message = format!(
+            "Velero Backup `{name}` is not known in the member, which has no storage location to find it in"
+        );
+        return NotYet::Wait(Reason::LocationPending, message);
+    }
+    if ctx.router.heartbeats.have_synced(cluster, &valid.run.owner.uid, &locations) {
+        let message = format!(
+            "there is no Velero Backup `{name}` in the member, nor in its storage locations; name one that is there"
+        );
+        return NotYet::Never(Reason::BackupObjectMissing, message);
+    }
+    let message = format!(
+        "Velero Backup `{name}` is not known in the member; waiting for Velero to look into its storage locations"
+    );
+    NotYet::Wait(Reason::BackupObjectMissing, message)
 }
 
 /// Where a Backup lies of which nothing was written down: where this cluster stores its backups now.

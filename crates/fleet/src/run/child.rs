@@ -62,11 +62,21 @@ pub(crate) fn place<K: ResourceExt>(
     owner: &Owner,
     cluster: &ClusterKey,
 ) -> Place<K> {
+    place_among(owner.names(cluster), look, owner, cluster)
+}
+
+/// As [`place`], of an object that has names of its own.
+pub(crate) fn place_among<K: ResourceExt>(
+    names: impl IntoIterator<Item = String>,
+    look: impl Fn(&str) -> Knowledge<Arc<K>>,
+    owner: &Owner,
+    cluster: &ClusterKey,
+) -> Place<K> {
     let mut free = None;
     let mut leaving = None;
     let mut namesake = None;
     let mut taken = None;
-    for (choice, name) in owner.names(cluster).into_iter().enumerate() {
+    for (choice, name) in names.into_iter().enumerate() {
         match look(&name) {
             Knowledge::Unknown { why, .. } => return Place::Unknown { why },
             Knowledge::Present(object) if is_ours(&*object, owner, cluster) => return Place::Ours(object),

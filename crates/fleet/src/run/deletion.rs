@@ -3,6 +3,8 @@
 //! Velero is asked by a DeleteBackupRequest, and it is over when the Backup is gone. A Backup object that is merely
 //! deleted leaves its data, and comes back with Velero's next look into the store.
 
+mod idle;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +26,7 @@ use crate::ctx::Ctx;
 use crate::hub::{Guarded, HubKind};
 use crate::wake::WakeSet;
 use crate::writes::{self, Write, WriteKey};
+use idle::{Idle, Key};
 
 /// The write that asks Velero in a member to delete backups.
 pub(crate) const ERASE: &str = "erase";
@@ -40,8 +43,10 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 /// What is left of some backups in a member.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Erasing {
-    /// What is waited for, one sentence per Backup; none is left if empty.
+    /// What goes on by itself, one sentence per Backup.
     pub(crate) waiting: Vec<String>,
+    /// What nobody carries out, or was refused, one sentence per Backup; can be given up.
+    pub(crate) stuck: Vec<String>,
     /// Velero's own words on what it would not delete.
     pub(crate) refused: Vec<String>,
     /// When to look again although nothing may have changed.
@@ -51,7 +56,25 @@ pub(crate) struct Erasing {
 impl Erasing {
     fn wait(&mut self, why: String, until: Option<Instant>) {
         self.waiting.push(why);
-        self.look_again = self.look_again.into_iter().chain(until).min();
+        self.look_at(until);
+    }
+
+    fn stuck(&mut self, why: String, until: Option<Instant>) {
+        self.stuck.push(why);
+        self.look_at(until);
+    }
+
+    /// Waits for Velero, which shows until `idle_at` that it is there.
+    fn wait_for_velero(&mut self, why: String, until: Option<Instant>, idle_at: Instant) {
+        if idle_at <= Instant::now() {
+            self.stuck(why, until);
+        } else {
+            self.wait(why, Some(idle_at).into_iter().chain(until).min());
+        }
+    }
+
+    fn look_at(&mut self, time: Option<Instant>) {
+        self.look_again = self.look_again.into_iter().chain(time).min();
     }
 }
 
@@ -70,7 +93,7 @@ pub(crate) fn erase<R: HubKind>(
     }
     let requests = match member.delete_requests().list() {
         Knowledge::Unknown { why, .. } => {
-            erasing.wait(why, None);
+            erasing.stuck(why, None);
             return erasing;
         }
         Knowledge::Absent => Vec::new(),
@@ -78,7 +101,9 @@ pub(crate) fn erase<R: HubKind>(
     };
     let mut jobs = Vec::new();
     for backup in backups {
-        let asked = newest(backup, &requests).map(|request| Asked {
+        let request_of = newest(backup, &requests);
+        let idle_at = ctx.refusals.idle.until(key(owner, cluster, backup), backup, request_of);
+        let asked = request_of.map(|request| Asked {
             due: ctx.refusals.due(owner, cluster, backup, request),
             state: state(request),
         });
@@ -87,10 +112,10 @@ pub(crate) fn erase<R: HubKind>(
             Some(_) => None,
         };
         match done.unwrap_or_else(|| step(backup, asked, Instant::now())) {
-            Step::Wait { why, until } => erasing.wait(why, until),
+            Step::Wait { why, until } => erasing.wait_for_velero(why, until, idle_at),
             Step::Refused { why, until } => {
                 erasing.refused.push(why.clone());
-                erasing.wait(why, Some(until));
+                erasing.stuck(why, Some(until));
             }
             Step::Ask => jobs.push(Job::Ask(Box::new(request(owner, cluster, backup)))),
             Step::Drop => jobs.push(Job::Drop(backup.name_any())),
@@ -243,18 +268,21 @@ fn start<R: HubKind>(
         ctx.writes.forget(&key);
         return;
     }
-    let (begin, why, until) = match ctx.writes.state(&key) {
+    let (begin, failure, until) = match ctx.writes.state(&key) {
         Write::InFlight => (false, None, None),
         Write::Done { until } => (false, None, Some(until)),
         Write::Failed { failure, retry_at } if retry_at > Instant::now() => {
-            (false, Some(failure.to_string()), Some(retry_at))
+            (false, Some(failure), Some(retry_at))
         }
         Write::None | Write::Failed { .. } => (true, None, None),
     };
     for job in &jobs {
         let name = job.backup();
-        let why = why.as_ref().map_or_else(|| "being asked for".to_owned(), Clone::clone);
-        erasing.wait(format!("deletion of `{name}`: {why}"), until);
+        match &failure {
+            Some(why) if why.is_final() => erasing.stuck(format!("deletion of `{name}`: {why}"), until),
+            Some(why) => erasing.wait(format!("deletion of `{name}`: {why}"), until),
+            None => erasing.wait(format!("deletion of `{name}`: being asked for"), until),
+        }
     }
     if !begin {
         return;
@@ -282,7 +310,14 @@ fn start<R: HubKind>(
 /// How often Velero did not delete what it was asked to, and when it is asked again. Lost in a restart, which then
 /// waits the shortest time once more.
 #[derive(Default)]
-pub(crate) struct Refusals(Mutex<HashMap<(String, ClusterKey, String), Refusal>>);
+pub(crate) struct Refusals {
+    asked: Mutex<HashMap<Key, Refusal>>,
+    idle: Idle,
+}
+
+fn key(owner: &Owner, cluster: &ClusterKey, backup: &Backup) -> Key {
+    (owner.uid.clone(), cluster.clone(), backup.name_any())
+}
 
 struct Refusal {
     /// UID of the request, and whether it was refused.
@@ -297,9 +332,8 @@ impl Refusals {
     /// What follows where a request was seen and is gone: that is how Velero says that it is done. The Backup is gone
     /// then, but the watch that tells so is another one.
     fn done(&self, owner: &Owner, cluster: &ClusterKey, backup: &Backup) -> Option<Step> {
-        let key = (owner.uid.clone(), cluster.clone(), backup.name_any());
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = all.get_mut(&key)?;
+        let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = all.get_mut(&key(owner, cluster, backup))?;
         let until = *entry.gone.get_or_insert_with(Instant::now) + SHOWN_WITHIN;
         let why = format!("`{}` is deleted; waiting for the member to show it", backup.name_any());
         (until > Instant::now()).then_some(Step::Wait { why, until: Some(until) })
@@ -315,13 +349,13 @@ impl Refusals {
         request: &DeleteBackupRequest,
     ) -> Instant {
         let refused = matches!(state(request), State::Refused(_));
-        self.look((owner.uid.clone(), cluster.clone(), backup.name_any()), (request.uid(), refused))
+        self.look(key(owner, cluster, backup), (request.uid(), refused))
     }
 
-    fn look(&self, key: (String, ClusterKey, String), (uid, refused): (Option<String>, bool)) -> Instant {
+    fn look(&self, key: Key, (uid, refused): (Option<String>, bool)) -> Instant {
         let about = (uid.unwrap_or_default(), refused);
         let now = Instant::now();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = all.entry(key).or_insert_with(|| Refusal {
             about: Default::default(),
             times: 0,
@@ -339,7 +373,8 @@ impl Refusals {
 
     /// Forgets an owner that is gone.
     pub(crate) fn forget(&self, owner: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(uid, _, _), _| uid != owner);
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).retain(|(uid, _, _), _| uid != owner);
+        self.idle.forget(owner);
     }
 }
 

@@ -273,3 +273,25 @@ fn a_backup_that_is_gone_from_the_hub_is_restored_by_the_name_that_it_has_in_the
         is_back(&tenant, stage).await
     })
 }
+
+#[test]
+fn a_name_that_no_backup_has_is_given_up_after_velero_has_looked_into_its_store_again() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = with_workload(stage, "no-name").await?;
+        let spec = |name: &str| json!({"backupName": "b", "backupNameInCluster": name, "destination": {"fleet": "no-name"}});
+        let refused = tenant.create::<Restore>("odd", spec("../../x\n")).await.err().context("accepted")?;
+        let why = refused.refusal().unwrap_or_default();
+        assert!(why.contains("must be the name of a Velero Backup"), "{why}");
+
+        tenant.create::<Restore>("r", spec("nowhere")).await?;
+        let failed = tenant.all::<Restore>().until_phase("r", "Failed").await?;
+        let row = json_of(&failed)["status"]["restoreDetails"][0].take();
+        assert_eq!(
+            (&row["phase"], &row["reason"]),
+            (&json!("FailedValidation"), &json!("BackupObjectMissing"))
+        );
+        let message = row["message"].as_str().unwrap_or_default();
+        assert!(message.starts_with("there is no Velero Backup `nowhere` in the member"), "{message}");
+        Ok(())
+    })
+}

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
 use kurator_api::backup::{Backup, BackupDetails, BackupPhase, BackupStatus, RowPhase};
-use kurator_api::names::run_now_name;
+use kurator_api::names::{RUN_NOW_ANNOTATION, run_now_name, second_run_now_name};
 use kurator_api::velero;
 use kurator_testkit::Cluster;
 use kurator_testkit::fixtures::{
@@ -307,6 +307,31 @@ fn a_run_is_made_now_once_per_token_and_is_a_run_of_the_schedule() -> Outcome {
         backups.until("b", "no run", |b| row(b).schedule.is_some_and(|s| s.runs == 0)).await?;
         backups.merge("b", ask("after the upgrade")).await?;
         backups.until("b", "the other run", ran("after the upgrade", 1)).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_run_asked_for_by_the_value_that_an_earlier_backup_of_the_name_had_is_made() -> Outcome {
+    on_stage(async |stage| {
+        let (tenant, _) = fleet_of(stage, "now-again", &[1]).await?;
+        sow(stage.lab.member(1), "now-again").await?;
+        let backups = tenant.all::<Backup>();
+        let ask = json!({"metadata": {"annotations": {RUN_NOW_ANNOTATION: "now"}}});
+        let first = run_now_name(&name_in(&tenant, 1), "now");
+        for expected in [first.clone(), String::new()] {
+            let uid = scheduled(&tenant, YEARLY).await?.uid().unwrap_or_default();
+            backups.merge("b", ask.clone()).await?;
+            let ran = |b: &Backup| row(b).phase == Some(RowPhase::Completed);
+            let row = row(&backups.until("b", "a run", ran).await?);
+            let second = second_run_now_name(&name_in(&tenant, 1), "now", &uid);
+            let name = if expected.is_empty() { second } else { expected };
+            assert_eq!(row.backup_name_in_cluster, Some(name));
+            let schedule = row.schedule.unwrap_or_default();
+            assert_eq!((schedule.runs, schedule.ran_now.as_deref()), (1, Some("now")));
+            backups.delete("b").await?;
+            backups.until_gone("b").await?;
+        }
         Ok(())
     })
 }

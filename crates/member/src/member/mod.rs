@@ -33,7 +33,7 @@ use crate::{
     clock::{Clock, SystemClock},
 };
 
-/// Which Secrets, Schedules and DeleteBackupRequests are watched: those that this project, or Kurator, put there.
+/// Which Secrets and DeleteBackupRequests are watched: those that this project, or Kurator, put there.
 const OURS: &str = "fleet.kurator.dev/plugin=backup";
 
 /// What to know about how a member is watched.
@@ -66,7 +66,7 @@ pub enum Kind {
     Restores,
     /// velero.io BackupStorageLocations.
     Locations,
-    /// velero.io Schedules of ours.
+    /// velero.io Schedules.
     Schedules,
     /// velero.io DeleteBackupRequests of ours.
     DeleteRequests,
@@ -145,7 +145,7 @@ impl Member {
         member.watch(Kind::Backups, backups, "", Change::Backup);
         member.watch(Kind::Restores, restores, "", Change::Restore);
         member.watch(Kind::Locations, locations, "", Change::Location);
-        member.watch(Kind::Schedules, schedules, OURS, Change::Schedule);
+        member.watch(Kind::Schedules, schedules, "", Change::Schedule);
         member.watch(Kind::DeleteRequests, delete_requests, OURS, Change::DeleteRequest);
         member.watch(Kind::StatusRequests, status_requests, "", Change::StatusRequest);
         member.watch(Kind::Secrets, secrets, OURS, |secret| {
@@ -210,7 +210,7 @@ impl Member {
         &self.shared.caches.locations
     }
 
-    /// The Schedules labelled `fleet.kurator.dev/plugin=backup`.
+    /// The Schedules.
     #[must_use]
     pub fn schedules(&self) -> &Cache<Schedule> {
         &self.shared.caches.schedules

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::names;
 use kurator_api::velero::{Backup, Schedule};
@@ -43,10 +43,8 @@ fn start(ctx: &Ctx, owner: &Owner, cluster: &ClusterKey, client: Client, action:
     let schedules = Api::<Schedule>::namespaced(client.clone(), names::VELERO_NAMESPACE);
     match action {
         Action::Create(schedule) => {
-            let (schedule, names) = (schedule.clone(), owner.names(cluster));
-            let second = names.into_iter().last().unwrap_or_default();
-            let second = Schedule { metadata: owner.metadata(&second, cluster), ..(*schedule).clone() };
-            ctx.writes.start(key(CREATE), async move { create(&schedules, &schedule, &second).await }, wake);
+            let schedule = schedule.clone();
+            ctx.writes.start(key(CREATE), async move { writes::create(&schedules, &*schedule).await }, wake);
         }
         Action::Change { name, patch } => {
             let (name, patch) = (name.clone(), patch.clone());
@@ -62,22 +60,6 @@ fn start(ctx: &Ctx, owner: &Owner, cluster: &ClusterKey, client: Client, action:
         Action::RunNow(run) => {
             let (run, backups) = (run.clone(), Api::<Backup>::namespaced(client, names::VELERO_NAMESPACE));
             ctx.writes.start(key(RUN_NOW), async move { writes::create(&backups, &*run).await }, wake);
-        }
-    }
-}
-
-/// Creates the Schedule, under its second name if somebody has the first who is not seen: only Schedules with the
-/// label of the plugin are watched.
-async fn create(schedules: &Api<Schedule>, first: &Schedule, second: &Schedule) -> Result<(), Failure> {
-    writes::create(schedules, first).await?;
-    let name = first.name_any();
-    let found = schedules.get_metadata_opt(&name).await?;
-    let is_seen = found.is_none_or(|found| found.labels().contains_key(names::PLUGIN_LABEL));
-    match is_seen {
-        true => Ok(()),
-        false if second.name_any() != name => writes::create(schedules, second).await,
-        false => {
-            Err(Failure::Refused(format!("`{name}` is somebody else's; delete it or rename this object")))
         }
     }
 }

@@ -11,7 +11,6 @@ use kurator_api::fleet::Fleet;
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero;
-use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
 use kurator_schedule::Dialect;
 use tokio::time::Instant;
@@ -25,7 +24,7 @@ use crate::hub::{Guarded, Presence};
 use crate::location::{self, Usable};
 use crate::members::Access;
 use crate::run::Owner;
-use crate::run::child::{Contact, Place, place};
+use crate::run::child::{Contact, Place, place, place_among};
 use crate::run::rows::Details;
 use crate::writes::Write;
 
@@ -49,7 +48,7 @@ pub(super) struct Seen {
     pub(super) dialect: Dialect,
     pub(super) writes: Writes,
     /// The run that was asked for now.
-    pub(super) asked_run: Knowledge<()>,
+    pub(super) asked_run: Place<velero::Backup>,
 }
 
 /// What is known of the writes in one cluster.
@@ -157,7 +156,7 @@ impl Look<'_> {
             location: Err((Reason::Unreachable, why.clone())),
             dialect,
             writes,
-            asked_run: Knowledge::Unknown { since: self.now, why },
+            asked_run: Place::Unknown { why },
             cluster,
         };
         match self.ctx.members.access(&nothing.cluster) {
@@ -180,11 +179,11 @@ impl Look<'_> {
         let telling = history.as_ref().and_then(|history| history.good.as_ref().or(history.newest.as_ref()));
         let asked_run = match (self.run_now, &place) {
             (Some(token), Place::Ours(schedule)) => {
-                member.backups().get(&names::run_now_name(&schedule.name_any(), token)).map(drop)
+                asked_run(member, self.owner, &nothing.cluster, &schedule.name_any(), token)
             }
             _ => nothing.asked_run,
         };
-        if matches!(asked_run, Knowledge::Present(())) {
+        if matches!(asked_run, Place::Ours(_)) {
             self.ctx.writes.forget(&key(self.owner, &nothing.cluster, RUN_NOW));
         }
         Seen {
@@ -197,6 +196,19 @@ impl Look<'_> {
             ..nothing
         }
     }
+}
+
+/// The run that was asked for by this value, or the name that it can have.
+fn asked_run(
+    member: &Member,
+    owner: &Owner,
+    cluster: &ClusterKey,
+    schedule: &str,
+    token: &str,
+) -> Place<velero::Backup> {
+    let names =
+        [names::run_now_name(schedule, token), names::second_run_now_name(schedule, token, &owner.uid)];
+    place_among(names, |name| member.backups().get(name), owner, cluster)
 }
 
 /// The runs that the member has; `None` while nobody knows.

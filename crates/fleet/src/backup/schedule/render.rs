@@ -27,15 +27,15 @@ pub(super) fn schedule(
     Schedule { metadata: owner.metadata(name, cluster), spec, status: None }
 }
 
-/// The Backup that Velero would make of the Schedule, under another name than by the clock.
+/// The Backup that Velero would make of the Schedule `name`, under another name than by the clock.
 pub(super) fn run_now(
     owner: &Owner,
     schedule: &Schedule,
     name: &str,
     cluster: &ClusterKey,
-    token: &str,
+    run: &str,
 ) -> Backup {
-    let mut metadata = owner.metadata(&names::run_now_name(name, token), cluster);
+    let mut metadata = owner.metadata(run, cluster);
     metadata.annotations.get_or_insert_default().remove(names::FULL_NAME_ANNOTATION);
     let of_schedule = (names::VELERO_SCHEDULE_NAME_LABEL.to_owned(), names::label_value(name));
     metadata.labels.get_or_insert_default().extend([of_schedule]);
@@ -192,11 +192,11 @@ mod tests {
 
     #[test]
     fn a_run_asked_for_is_labelled_as_velero_labels_a_run() {
-        let run = run_now(&owner(), &rendered(), NAME, &cluster("m1"), "today");
+        let run = run_now(&owner(), &rendered(), NAME, &cluster("m1"), "a-run");
         let labels = run.metadata.labels.unwrap_or_default();
         assert_eq!(labels["velero.io/schedule-name"], NAME);
         assert_eq!(labels["kurator.dev/owner-uid"], owner().uid);
         assert_eq!(run.spec, rendered().spec.template);
-        assert_eq!(run.metadata.name.unwrap_or_default(), names::run_now_name(NAME, "today"));
+        assert_eq!(run.metadata.name.as_deref(), Some("a-run"));
     }
 }

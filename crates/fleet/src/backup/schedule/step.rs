@@ -6,9 +6,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kurator_api::backup::{BackupDetails, RowPhase};
+use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::{Backup, Schedule, SchedulePhase};
-use kurator_member::knowledge::Knowledge;
 use kurator_schedule::{Cron, Dialect, NextRun, base};
 use tokio::time::Instant;
 
@@ -212,22 +212,43 @@ fn asked_run(
         return (done, row);
     };
     match &seen.asked_run {
-        Knowledge::Unknown { .. } => (done, row),
-        Knowledge::Present(()) => {
+        Place::Unknown { .. } => (done, row),
+        Place::Ours(_) => {
             schedule.ran_now = Some(token.clone());
             (done, row)
         }
-        Knowledge::Absent => match pending(&seen.writes.run_now, "the run asked for is being created") {
-            Some(Pending { reason, message, look_again }) => {
-                (Step { part: Part::Waits, look_again, ..done }, because(row, reason, message))
+        Place::Leaving { name } => {
+            let row = because(row, Reason::Waiting, leaving(name));
+            (Step { part: Part::Waits, ..done }, row)
+        }
+        Place::Namesake { name } => {
+            let row = because(row, Reason::AlreadyExists, namesake(name));
+            (Step { part: Part::Refused, ..done }, row)
+        }
+        Place::Taken { name: run } => {
+            let row = because(row, Reason::AlreadyExists, run_taken(run));
+            (Step { part: Part::Refused, ..done }, row)
+        }
+        Place::Free { name: run } => {
+            match pending(&seen.writes.run_now, "the run asked for is being created") {
+                Some(Pending { reason, message, look_again }) => {
+                    (Step { part: Part::Waits, look_again, ..done }, because(row, reason, message))
+                }
+                None if seen.location.is_err() => (done, row),
+                None => {
+                    let run = render::run_now(owner, shall, name, &seen.cluster, run);
+                    (Step { actions: vec![Action::RunNow(Box::new(run))], ..done }, row)
+                }
             }
-            None if seen.location.is_err() => (done, row),
-            None => {
-                let run = render::run_now(owner, shall, name, &seen.cluster, token);
-                (Step { actions: vec![Action::RunNow(Box::new(run))], ..done }, row)
-            }
-        },
+        }
     }
+}
+
+fn run_taken(name: &str) -> String {
+    format!(
+        "the run asked for is not made: `{name}` is somebody else's; give `{}` another value",
+        names::RUN_NOW_ANNOTATION
+    )
 }
 
 /// A write whose end is not known, or that has to wait until it is tried again.

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use kube::{Resource, ResourceExt};
 use kurator_api::backup::{Backup, BackupPhase};
 use kurator_api::cluster::ClusterKey;
+use kurator_api::duration::GoDuration;
 use kurator_api::fleet::Fleet;
 use kurator_api::names;
 use kurator_api::reason::Reason;
@@ -19,6 +20,9 @@ use crate::destination;
 use crate::hub::Guarded;
 use crate::run::Owner;
 use crate::standing::Verdict;
+
+/// Velero's own look at what is due.
+const VELERO_LOOKS_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What is asked of the members, and what is said of the whole where the rows don't say it.
 pub(super) struct Asked {
@@ -153,6 +157,9 @@ fn asked_to_run(backup: &Backup) -> Option<String> {
 
 /// Why no Velero could follow the expression, or none would as it is meant.
 fn refusal(expression: &str, now: Timestamp) -> Option<String> {
+    if pause(expression).is_some_and(|pause| pause.starts_with('-')) {
+        return Some(format!("`{expression}` is no time to come; use one such as `@every 6h`"));
+    }
     let check = check_all(expression, now);
     if let Some(error) = check.refusal() {
         return Some(error.to_string());
@@ -172,7 +179,23 @@ fn remarks(expression: &str, fleet: &Fleet, clusters: &[ClusterKey], now: Timest
     dialects.sort_unstable();
     dialects.dedup();
     let Check { warnings, .. } = check(expression, &dialects, now);
-    warnings.iter().map(|warning| format!("spec.schedule: {warning}")).collect()
+    let often = pause(expression)
+        .and_then(|pause| pause.parse::<GoDuration>().ok())
+        .is_some_and(|pause| std::time::Duration::from(pause) < VELERO_LOOKS_EVERY);
+    let often =
+        often.then(|| format!("`{expression}` runs once a minute, because Velero looks no more often"));
+    warnings
+        .iter()
+        .map(ToString::to_string)
+        .chain(often)
+        .map(|warning| format!("spec.schedule: {warning}"))
+        .collect()
+}
+
+/// What stands after `@every`.
+fn pause(expression: &str) -> Option<&str> {
+    let at = expression.find("@every ")?;
+    Some(expression[at..].trim_start_matches("@every ").trim())
 }
 
 /// How Velero in this cluster reads cron: the newest way where its version is not known.

@@ -286,6 +286,16 @@ fn an_object_that_kurator_made_is_adopted() {
 }
 
 #[test]
+fn k38_our_object_is_still_ours_when_somebody_takes_one_of_its_labels() {
+    for label in [names::OWNER_UID_LABEL, names::PLUGIN_LABEL, names::BACKUP_NAME_LABEL] {
+        let mut child = (*ours(None)).clone();
+        assert!(child.labels_mut().remove(label).is_some(), "{label}");
+        let place = find(&[("m1-backup-default-nightly", Arc::new(child))]);
+        assert!(matches!(place, Place::Ours(_)), "{label}: {place:?}");
+    }
+}
+
+#[test]
 fn an_object_that_is_being_deleted_is_waited_for_and_not_given_up_on() {
     let mut leaving = (*foreign(json!({"kurator.dev/owner-uid": "predecessor"}))).clone();
     leaving.metadata.deletion_timestamp =

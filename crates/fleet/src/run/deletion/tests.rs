@@ -9,7 +9,7 @@ fn backup(status: &serde_json::Value) -> Backup {
 
 fn made(name: &str, second: u32, status: &serde_json::Value) -> Arc<DeleteBackupRequest> {
     let metadata = json!({
-        "name": name, "uid": name, "labels": {"velero.io/backup-uid": "b-uid"},
+        "name": name, "uid": name, "resourceVersion": "1", "labels": {"velero.io/backup-uid": "b-uid"},
         "creationTimestamp": format!("2026-01-01T00:00:{second:02}Z"),
     });
     let request = json!({"metadata": metadata, "spec": {"backupName": "b"}, "status": status});
@@ -109,6 +109,25 @@ async fn k05_a_request_that_is_gone_is_not_repeated_before_its_backup_must_have_
     assert!(matches!(done(), Some(Step::Wait { .. })));
     tokio::time::advance(SHOWN_WITHIN).await;
     assert_eq!(done(), None, "it is still there, and Velero is asked again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_velero_does_not_take_up_is_stuck_until_something_happens() {
+    let refusals = Refusals::default();
+    let waits = |backup: &Backup, request: Option<&DeleteBackupRequest>| {
+        let mut erasing = Erasing::default();
+        let idle_at = refusals.idle.until(key(&owner(), &cluster(), backup), backup, request);
+        erasing.wait_for_velero("waits".into(), None, idle_at);
+        (erasing.waiting.len(), erasing.stuck.len(), erasing.look_again.is_some())
+    };
+    let mut ended = backup(&json!({"phase": "Completed"}));
+    assert_eq!(waits(&ended, None), (1, 0, true));
+    tokio::time::advance(idle::TAKEN_UP_WITHIN).await;
+    assert_eq!(waits(&ended, None), (0, 1, false));
+    assert_eq!(waits(&ended, Some(&made("a", 1, &json!({})))), (1, 0, true), "it is asked anew");
+    tokio::time::advance(idle::TAKEN_UP_WITHIN).await;
+    ended.metadata.resource_version = Some("8".into());
+    assert_eq!(waits(&ended, Some(&made("a", 1, &json!({})))), (1, 0, true), "it has changed");
 }
 
 fn owner() -> Owner {

@@ -5,6 +5,7 @@ use kube::ResourceExt;
 use kurator_api::backup::Backup;
 use kurator_api::cluster::AttachedCluster;
 use kurator_api::fleet::Fleet;
+use kurator_api::names;
 use kurator_api::velero;
 use kurator_testkit::fixtures::{condition, json_of, object, sow, velero as in_member};
 use serde_json::{Value, json};
@@ -209,6 +210,31 @@ fn k38_a_schedule_without_our_labels_keeps_its_name() -> Outcome {
         let told = row(&backup).schedule.unwrap_or_default().schedule_name_in_cluster;
         assert_eq!(told, Some(second));
         assert_eq!(schedule_in(stage, &tenant, 1).await?.spec.schedule.as_deref(), Some("0 5 * * *"));
+        Ok(())
+    })
+}
+
+#[test]
+fn k38_a_schedule_that_lost_a_label_gets_it_back_and_stays_the_only_one() -> Outcome {
+    on_stage(async |stage| {
+        let (tenant, _) = fleet_of(stage, "k38-label", &[1]).await?;
+        let uid = scheduled(&tenant, YEARLY).await?.uid().unwrap_or_default();
+        until_ready(&tenant, "Enabled").await?;
+        let made = schedule_in(stage, &tenant, 1).await?;
+        let there = schedules(stage.lab.member(1))?;
+        let name = name_in(&tenant, 1);
+        for label in [names::PLUGIN_LABEL, names::OWNER_UID_LABEL, names::BACKUP_NAME_LABEL] {
+            there.merge(&name, json!({"metadata": {"labels": {label: null}}})).await?;
+            let is_whole = |found: &velero::Schedule| found.labels() == made.labels();
+            let mended = there.until(&name, "all labels", is_whole).await?;
+            assert_eq!(mended.uid(), made.uid(), "{label}");
+        }
+        assert_eq!(there.list(&format!("{}={uid}", names::OWNER_UID_LABEL)).await?.len(), 1);
+        // Gone with its Backup, whatever label it has just lost.
+        there.merge(&name, json!({"metadata": {"labels": {names::PLUGIN_LABEL: null}}})).await?;
+        tenant.all::<Backup>().delete("b").await?;
+        tenant.all::<Backup>().until_gone("b").await?;
+        there.until_gone(&name).await?;
         Ok(())
     })
 }

@@ -6,9 +6,7 @@ use crate::backup::schedule::testing::{cluster, owner, wanted};
 use crate::run::child::{Contact, Place};
 use crate::writes::{Failure, Write};
 use kurator_api::backup::RowPhase;
-use kurator_api::names;
-use kurator_api::velero::Schedule;
-use kurator_member::knowledge::Knowledge;
+use kurator_api::velero::{self, Schedule};
 use kurator_schedule::Dialect;
 use serde_json::json;
 use std::sync::Arc;
@@ -39,7 +37,7 @@ fn empty(name: &str) -> Seen {
             remove: Write::None,
             run_now: Write::None,
         },
-        asked_run: Knowledge::Absent,
+        asked_run: Place::Free { name: "asked-for".into() },
     }
 }
 
@@ -323,18 +321,41 @@ fn a_run_asked_for_is_made_once_and_recorded_when_it_is_seen() {
     let asked = || asked_with(&["m1"], Wanted { run_now: Some("now".into()), ..wanted() });
     let first = plan(&asked(), &[in_force("m1")], now());
     let Some((_, Action::RunNow(run))) = first.actions.first() else { panic!("not made") };
-    assert_eq!(run.metadata.name, Some(names::run_now_name(NAME, "now")));
+    assert_eq!(run.metadata.name, Some("asked-for".to_owned()));
     assert_eq!(first.rows[0].schedule.as_ref().unwrap().ran_now, None);
 
-    let seen = plan(&asked(), &[Seen { asked_run: Knowledge::Present(()), ..in_force("m1") }], now());
+    let made = Place::Ours(Arc::new((**run).clone()));
+    let seen = plan(&asked(), &[Seen { asked_run: made, ..in_force("m1") }], now());
     assert_eq!(
         (seen.actions.len(), seen.rows[0].schedule.as_ref().unwrap().ran_now.as_deref()),
         (0, Some("now"))
     );
     let later = Seen { recorded: Some(seen.rows[0].clone()), ..in_force("m1") };
     assert!(plan(&asked(), &[later], now()).actions.is_empty());
-    let unknown = Knowledge::Unknown { since: now(), why: "no list".into() };
+    let unknown = Place::Unknown { why: "no list".into() };
     assert!(plan(&asked(), &[Seen { asked_run: unknown, ..in_force("m1") }], now()).actions.is_empty());
+}
+
+#[test]
+fn a_run_asked_for_whose_name_is_anothers_is_not_taken_for_made_and_says_what_to_do() {
+    let wanted = Wanted { run_now: Some("now".into()), ..wanted() };
+    let table: [(Place<velero::Backup>, Standing, &str); 3] = [
+        (
+            Place::Taken { name: "x".into() },
+            Standing::Stalled,
+            "the run asked for is not made: `x` is somebody else's; give `kurator.dev/run-now` another value",
+        ),
+        (Place::Namesake { name: "x".into() }, Standing::Stalled, "annotate this one `kurator.dev/adopt"),
+        (Place::Leaving { name: "x".into() }, Standing::Underway, "still being deleted"),
+    ];
+    for (place, standing, words) in table {
+        let seen = Seen { asked_run: place, ..in_force("m1") };
+        let plan = plan(&asked_with(&["m1"], wanted.clone()), &[seen], now());
+        assert_eq!((plan.actions.len(), plan.verdict.standing), (0, standing), "{words}");
+        assert_eq!(plan.rows[0].schedule.as_ref().unwrap().ran_now, None);
+        let said = plan.rows[0].message.clone().unwrap_or_default();
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 #[test]

@@ -130,3 +130,20 @@ fn k25_what_the_veleros_of_the_fleet_take_differently_is_remarked_and_accepted()
         assert_eq!(wanted.remarks.len(), remarks, "{:?}", wanted.remarks);
     }
 }
+
+#[test]
+fn k25_a_pause_of_less_than_a_minute_is_remarked_and_a_negative_one_refused() {
+    let every = |pause: &str| {
+        let mut backup = nightly();
+        backup.spec.schedule = Some(format!("@every {pause}"));
+        asked(&backup, Some(&members()))
+    };
+    for (pause, expected) in [("1s", 1), ("60s", 0), ("1h", 0)] {
+        let Aim::In(_, wanted) = every(pause).aim else { panic!("{pause} is not accepted") };
+        let often = wanted.remarks.iter().filter(|remark| remark.contains("runs once a minute")).count();
+        assert_eq!(often, expected, "{pause}: {:?}", wanted.remarks);
+    }
+    let (aim, phase, _, message) = told(every("-1h"));
+    assert_eq!((aim, phase), ("hold", Some(BackupPhase::FailedValidation)));
+    assert_eq!(message, "spec.schedule: `@every -1h` is no time to come; use one such as `@every 6h`");
+}
