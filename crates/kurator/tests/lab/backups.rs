@@ -359,3 +359,15 @@ fn k43_k44_a_broken_member_has_a_row_that_says_so_and_holds_up_no_other() -> Out
         Ok(())
     })
 }
+
+#[test]
+fn a_backup_of_the_longest_name_has_events() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = stage.tenant("long-name").await?;
+        let name = "b".repeat(253);
+        tenant.create::<Backup>(&name, json!({"destination": {"fleet": "nowhere"}})).await?;
+        let note = tenant.until_event("Backup", &name, "FleetNotFound").await?;
+        assert!(note.contains("there is no Fleet `nowhere`"), "{note}");
+        Ok(())
+    })
+}
