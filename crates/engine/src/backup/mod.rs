@@ -1,0 +1,1 @@
+//! Backup: which objects are taken, and how they come into the store.

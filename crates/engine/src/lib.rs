@@ -1,0 +1,8 @@
+//! The built-in engine: executes the velero.io objects of one cluster as Velero does, from outside it.
+//!
+//! Reads and writes Velero's format, so that either can restore what the other stored. Start reading at
+//! [`backup`] and [`restore`]; [`types`] is what both know of a cluster's API.
+
+pub mod backup;
+pub mod restore;
+pub mod types;

@@ -1,0 +1,104 @@
+//! What a cluster serves: its types, as discovery tells them.
+
+/// A type that a cluster serves, in one version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiType {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Version, such as `v1`.
+    pub version: String,
+    /// Kind, such as `Deployment`.
+    pub kind: String,
+    /// Resource, the plural in paths, such as `deployments`.
+    pub resource: String,
+    /// Singular name; may be empty.
+    pub singular: String,
+    /// Short names, such as `deploy`.
+    pub short_names: Vec<String>,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+    /// What can be done with it, such as `list`.
+    pub verbs: Vec<String>,
+}
+
+impl ApiType {
+    /// `deployments.apps`; of the core group, only `pods`.
+    #[must_use]
+    pub fn group_resource(&self) -> String {
+        if self.group.is_empty() {
+            self.resource.clone()
+        } else {
+            format!("{}.{}", self.resource, self.group)
+        }
+    }
+
+    /// `apps/v1`; of the core group, only `v1`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// Whether the cluster says that it can do `verb`.
+    #[must_use]
+    pub fn can(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|known| known == verb)
+    }
+}
+
+/// The types of a cluster, each in the version that it prefers, in the order of its discovery.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Types, without subresources.
+    pub types: Vec<ApiType>,
+    /// Groups that could not be discovered (an aggregated API that is down), with the reason.
+    pub failed: Vec<(String, String)>,
+}
+
+impl Catalog {
+    /// The type that a user means by `name`: `resource`, `resource.group`, a singular, a kind or a short name,
+    /// case does not matter. The first in discovery order wins, as in Velero 1.18.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&ApiType> {
+        let name = name.to_ascii_lowercase();
+        let (resource, group) = name.split_once('.').unwrap_or((&name, ""));
+        let called = |known: &ApiType| {
+            known.resource == resource
+                || known.singular == resource
+                || known.kind.eq_ignore_ascii_case(resource)
+                || known.short_names.iter().any(|short| short == resource)
+        };
+        self.types.iter().find(|known| called(known) && (group.is_empty() || known.group == group))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let deployments = ApiType {
+            group: "apps".into(),
+            version: "v1".into(),
+            kind: "Deployment".into(),
+            resource: "deployments".into(),
+            singular: "deployment".into(),
+            short_names: vec!["deploy".into()],
+            namespaced: true,
+            verbs: vec!["list".into()],
+        };
+        Catalog { types: vec![deployments], failed: Vec::new() }
+    }
+
+    #[test]
+    fn a_type_is_found_by_each_of_its_names() {
+        let catalog = catalog();
+        for name in ["deployments", "deployments.apps", "deploy", "Deployment", "deploy.apps"] {
+            assert_eq!(
+                catalog.find(name).map(ApiType::group_resource).as_deref(),
+                Some("deployments.apps"),
+                "{name}"
+            );
+        }
+        assert_eq!(catalog.find("deployments.batch"), None);
+    }
+}
