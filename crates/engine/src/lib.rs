@@ -5,9 +5,11 @@
 //! are how they talk to it.
 
 pub mod backup;
+pub mod budget;
 pub mod call;
 pub mod discover;
 pub mod list;
+pub mod object;
 pub mod restore;
 #[cfg(test)]
 mod testing;

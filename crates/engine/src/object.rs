@@ -96,7 +96,10 @@ mod tests {
             ..ApiType::default()
         };
         let cases = [
-            (r#"{"metadata":{"name":"a"}}"#, r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}"#),
+            (
+                r#"{"metadata":{"name":"a"}}"#,
+                r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}"#,
+            ),
             (r#"{"kind":"X","apiVersion":"y/v1"}"#, r#"{"kind":"X","apiVersion":"y/v1"}"#),
             (r#"{"kind":"X"}"#, r#"{"apiVersion":"apps/v1","kind":"X"}"#),
             ("{}", r#"{"apiVersion":"apps/v1","kind":"Deployment"}"#),

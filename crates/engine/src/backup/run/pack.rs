@@ -5,8 +5,7 @@ use std::io::{self, BufWriter};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use kurator_archive::item::ItemPath;
-use kurator_archive::writer::{ArchiveWriter, WriteError, Written};
+use kurator_archive::{ArchiveWriter, ItemPath, WriteError, Written};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -23,7 +22,9 @@ const BUFFER: usize = 256 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// The folder for temporary files does not take it.
-    #[error("cannot keep the tarball in `{folder}` until it is stored: free some space there, or choose another folder")]
+    #[error(
+        "cannot keep the tarball in `{folder}` until it is stored: free some space there, or choose another folder"
+    )]
     Spool {
         /// The folder.
         folder: String,
