@@ -42,7 +42,7 @@ pub struct HeadMeta<'a> {
 
 /// An object of a list with its type: API servers leave it out in lists of their own types.
 #[must_use]
-pub fn with_type(json: Vec<u8>, head: &TypeOf, of: &ApiType) -> Vec<u8> {
+pub fn with_type(json: Vec<u8>, head: TypeOf, of: &ApiType) -> Vec<u8> {
     let mut prefix = String::from("{");
     if !head.has_version {
         prefix.push_str("\"apiVersion\":\"");
@@ -106,7 +106,7 @@ mod tests {
         ];
         for (came, stored) in cases {
             let head: Head<'_> = serde_json::from_str(came).unwrap();
-            let typed = with_type(came.as_bytes().to_vec(), &TypeOf::from(&head), &deployments);
+            let typed = with_type(came.as_bytes().to_vec(), TypeOf::from(&head), &deployments);
             assert_eq!(String::from_utf8(typed).unwrap(), stored);
         }
     }

@@ -1,5 +1,9 @@
 //! What a cluster serves: its types, as discovery tells them.
 
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// A type that a cluster serves, in one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiType {
@@ -38,11 +42,31 @@ impl ApiType {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// Path of the collection of its objects: in `namespace`, or in the whole cluster.
+    #[must_use]
+    pub fn path(&self, namespace: Option<&str>) -> String {
+        let root = if self.group.is_empty() { "/api" } else { "/apis" };
+        let scope = namespace.map_or_else(String::new, |name| format!("/namespaces/{}", segment(name)));
+        format!("{root}/{}{scope}/{}", self.api_version(), self.resource)
+    }
+
+    /// Path of one object.
+    #[must_use]
+    pub fn object_path(&self, namespace: Option<&str>, name: &str) -> String {
+        format!("{}/{}", self.path(namespace), segment(name))
+    }
+
     /// Whether the cluster says that it can do `verb`.
     #[must_use]
     pub fn can(&self, verb: &str) -> bool {
         self.verbs.iter().any(|known| known == verb)
     }
+}
+
+/// A name as a segment of a path: those of RBAC objects have blanks, colons and more.
+fn segment(name: &str) -> impl fmt::Display {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+    utf8_percent_encode(name, PLAIN)
 }
 
 /// The types of a cluster, each in the version that it prefers, in the order of its discovery.
@@ -100,5 +124,18 @@ mod tests {
             );
         }
         assert_eq!(catalog.find("deployments.batch"), None);
+    }
+
+    #[test]
+    fn paths_hold_every_name_as_one_segment() {
+        let catalog = catalog();
+        let deployments = catalog.find("deploy").unwrap();
+        assert_eq!(deployments.path(None), "/apis/apps/v1/deployments");
+        assert_eq!(
+            deployments.object_path(Some("a"), "system:b c/d%"),
+            "/apis/apps/v1/namespaces/a/deployments/system:b%20c%2Fd%25"
+        );
+        let pods = ApiType { version: "v1".into(), resource: "pods".into(), ..ApiType::default() };
+        assert_eq!(pods.path(Some("a")), "/api/v1/namespaces/a/pods");
     }
 }

@@ -5,11 +5,14 @@ use std::io::{self, BufWriter};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use kurator_archive::{ArchiveWriter, ItemPath, WriteError, Written};
+use kurator_archive::metadata::MetadataError;
+use kurator_archive::metadata::resource_list::ResourceListWriter;
+use kurator_archive::{ArchiveWriter, DiskError, ItemPath, WriteError, Written};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::budget::{Budget, Held};
+use crate::types::ApiType;
 
 /// Objects that wait to be packed, in bytes.
 const WAITING_BYTES: usize = 8 << 20;
@@ -35,6 +38,12 @@ pub enum PackError {
     /// The writer's own trouble.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The same folder does not take the list of the objects.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The list of the objects cannot be made.
+    #[error(transparent)]
+    List(#[from] MetadataError),
     /// The thread is gone.
     #[error("the thread that packs the tarball has died")]
     Died,
@@ -47,10 +56,14 @@ pub struct Packed {
     pub file: File,
     /// What it holds.
     pub written: Written,
+    /// The list of its objects, gzipped.
+    pub resource_list: Vec<u8>,
 }
 
 struct Item {
     path: ItemPath,
+    api_version: String,
+    kind: String,
     json: Vec<u8>,
     _held: Held,
 }
@@ -73,10 +86,11 @@ impl Packer {
         Self { items, budget: Budget::new(WAITING_BYTES), packing }
     }
 
-    /// Adds an object. `false`: nothing is taken any more, and [`finish`](Self::finish) says why.
-    pub async fn put(&self, path: ItemPath, json: Vec<u8>) -> bool {
+    /// Adds an object of the type `api`. `false`: nothing is taken any more, and [`finish`](Self::finish) says why.
+    pub async fn put(&self, api: &ApiType, path: ItemPath, json: Vec<u8>) -> bool {
         let held = self.budget.hold(json.len()).await;
-        self.items.send(Item { path, json, _held: held }).await.is_ok()
+        let (api_version, kind) = (api.api_version(), api.kind.clone());
+        self.items.send(Item { path, api_version, kind, json, _held: held }).await.is_ok()
     }
 
     /// Ends the tarball.
@@ -98,13 +112,15 @@ fn pack(
     let spool = |source| PackError::Spool { folder: folder.display().to_string(), source };
     let file = tempfile::tempfile_in(folder).map_err(spool)?;
     let mut archive = ArchiveWriter::new(BufWriter::with_capacity(BUFFER, file), threads, mtime)?;
-    while let Some(item) = items.blocking_recv() {
-        archive.item(&item.path, &item.json).map_err(|error| told(error, folder))?;
+    let mut list = ResourceListWriter::new(folder)?;
+    while let Some(Item { path, api_version, kind, json, _held }) = items.blocking_recv() {
+        archive.item(&path, &json).map_err(|error| told(error, folder))?;
+        list.add(&api_version, &kind, path.namespace(), path.name(), None)?;
     }
     let (file, written) = archive.finish().map_err(|error| told(error, folder))?;
     let mut file = file.into_inner().map_err(|error| spool(error.into_error()))?;
     io::Seek::rewind(&mut file).map_err(spool)?;
-    Ok(Packed { file, written })
+    Ok(Packed { file, written, resource_list: list.finish(Vec::new())? })
 }
 
 /// The sink is our own file, whose place the user can change.
