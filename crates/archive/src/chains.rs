@@ -6,11 +6,44 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where a chain is continued stands at the end of each block.
 const LINK: usize = size_of::<u64>();
+
+/// Why temporary files cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// No room.
+    #[error("`{}` is full; make room there for what the backup holds, uncompressed", folder.display())]
+    Full {
+        /// The folder for temporary files.
+        folder: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Any other trouble.
+    #[error("cannot keep temporary files in `{}`; give a folder that can be written and read", folder.display())]
+    Unusable {
+        /// The folder for temporary files.
+        folder: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DiskError {
+    pub(crate) fn of(folder: &Path, source: io::Error) -> Self {
+        let folder = folder.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { folder, source },
+            _ => Self::Unusable { folder, source },
+        }
+    }
+}
 
 /// The file. Each chain occupies blocks of it; what a chain doesn't fill of its last one takes no room on the disk.
 #[derive(Debug)]
@@ -165,6 +198,23 @@ mod tests {
         let mut found = String::new();
         reader.read_to_string(&mut found).unwrap();
         assert_eq!(found, "0123456789");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_trouble() {
+        let full = File::options().read(true).write(true).open("/dev/full").unwrap();
+        let mut chains = Chains::over(full, 64);
+        let mut chain = chains.start();
+        let source = chains.append(&mut chain, b"x").unwrap_err();
+        assert_eq!(
+            DiskError::of(Path::new("/spool"), source).to_string(),
+            "`/spool` is full; make room there for what the backup holds, uncompressed"
+        );
+        let source = Chains::create(Path::new("/nowhere")).unwrap_err();
+        assert_eq!(
+            DiskError::of(Path::new("/nowhere"), source).to_string(),
+            "cannot keep temporary files in `/nowhere`; give a folder that can be written and read"
+        );
     }
 
     #[test]

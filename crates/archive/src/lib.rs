@@ -8,12 +8,14 @@ mod compress;
 pub mod identity;
 pub mod item;
 pub mod layout;
+pub mod metadata;
 pub mod reader;
 mod shown;
 pub mod spool;
 mod tar;
 pub mod writer;
 
+pub use chains::DiskError;
 pub use item::{GroupResource, ItemPath};
 pub use layout::{BackupFiles, RestoreFiles};
 pub use reader::{Item, Limits, ReadError, Reader};

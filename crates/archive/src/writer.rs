@@ -166,6 +166,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn what_is_written_is_read_the_same(
             contents in proptest::collection::btree_map(
@@ -243,7 +245,7 @@ mod tests {
     #[test]
     fn a_sink_that_fails_ends_the_writer_with_its_error() {
         for room in [0, 100, 3000] {
-            let mut writer = ArchiveWriter::with_member_size(Full { room }, threads(3), 0, 1000).unwrap();
+            let mut writer = ArchiveWriter::with_member_size(Full { room }, threads(3), 0, 2000).unwrap();
             let json = [b'x'; 500];
             let failed = (0..10_000).find_map(|i| writer.item(&pod(&format!("p{i}")), &json).err());
             let Some(WriteError::Sink(error)) = failed else { panic!("{failed:?}") };
