@@ -7,6 +7,8 @@
 pub mod backup;
 pub mod call;
 pub mod discover;
+pub mod glob;
+pub mod labels;
 pub mod list;
 pub mod restore;
 #[cfg(test)]

@@ -1,1 +1,6 @@
 //! Backup: which objects are taken, and how they come into the store.
+
+pub mod hooks;
+pub mod policy;
+pub mod prepare;
+pub mod select;
