@@ -8,8 +8,11 @@ pub mod backup;
 pub mod budget;
 pub mod call;
 pub mod discover;
+pub mod glob;
+pub mod labels;
 pub mod list;
 pub mod object;
+pub mod report;
 pub mod restore;
 #[cfg(test)]
 mod testing;
