@@ -3,4 +3,5 @@
 pub mod hooks;
 pub mod policy;
 pub mod prepare;
+pub mod related;
 pub mod select;
