@@ -79,19 +79,26 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The type that a user means by `name`: `resource`, `resource.group`, a singular, a kind or a short name,
-    /// case does not matter. The first in discovery order wins, as in Velero 1.18.
+    /// The type that a user means by `name`: a resource, singular, kind or short name, perhaps with a group, such as
+    /// `deploy.apps`; case does not matter. As in Velero 1.18 full names count before short ones, a group that is
+    /// only begun (`storageclasses.storage`) after all others, and among equals the first in discovery order.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&ApiType> {
         let name = name.to_ascii_lowercase();
         let (resource, group) = name.split_once('.').unwrap_or((&name, ""));
-        let called = |known: &ApiType| {
+        let full = |known: &&ApiType| {
             known.resource == resource
                 || known.singular == resource
                 || known.kind.eq_ignore_ascii_case(resource)
-                || known.short_names.iter().any(|short| short == resource)
         };
-        self.types.iter().find(|known| called(known) && (group.is_empty() || known.group == group))
+        let short = |known: &&ApiType| known.short_names.iter().any(|short| short == resource);
+        let of_group = || self.types.iter().filter(|known| group.is_empty() || known.group == group);
+        let of_begun_group = || self.types.iter().filter(|known| known.group.starts_with(group));
+        of_group()
+            .find(full)
+            .or_else(|| of_group().find(short))
+            .or_else(|| of_begun_group().find(full))
+            .or_else(|| of_begun_group().find(short))
     }
 }
 
@@ -137,5 +144,22 @@ mod tests {
         );
         let pods = ApiType { version: "v1".into(), resource: "pods".into(), ..ApiType::default() };
         assert_eq!(pods.path(Some("a")), "/api/v1/namespaces/a/pods");
+    fn full_names_count_before_short_ones() {
+        let mut catalog = catalog();
+        let other = ApiType {
+            group: "example.com".into(),
+            resource: "rollouts".into(),
+            short_names: vec!["deployment".into()],
+            ..ApiType::default()
+        };
+        catalog.types.insert(0, other);
+        assert_eq!(catalog.find("deployment").map(|api| api.resource.as_str()), Some("deployments"));
+        assert_eq!(catalog.find("deployment.example").map(|api| api.resource.as_str()), Some("rollouts"));
+    }
+
+    #[test]
+    fn a_group_may_be_begun() {
+        assert!(catalog.find("deployments.ap").is_some() && catalog.find("deploy.ap").is_some());
+        assert!(catalog.find("deployments.pps").is_none());
     }
 }

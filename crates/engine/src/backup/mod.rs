@@ -4,4 +4,5 @@ pub mod run;
 pub mod hooks;
 pub mod policy;
 pub mod prepare;
+pub mod related;
 pub mod select;

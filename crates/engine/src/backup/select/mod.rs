@@ -8,6 +8,11 @@
 //!   takes, and what these bring in.
 //! - Where a filter of a resource policy applies to a namespace, it replaces the Backup's selector if the namespace is
 //!   listed on its own, and adds to it if all namespaces are listed at once; see [`Selection::lists`].
+//!
+//! Where Velero's answer is a failure, ours is not:
+//! - A `labelSelector` without requirements selects everything; Velero can't list anything with it.
+//! - A glob among the excluded namespaces that would match the name `*` is a glob like any other; in Velero all namespaces
+//!   drop out with it.
 
 mod fine;
 mod namespaces;

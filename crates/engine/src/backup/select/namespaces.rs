@@ -76,7 +76,9 @@ impl Namespaces {
     /// The namespaces to list, each on its own; none means that all are listed at once.
     pub(super) fn listed(&self) -> Option<Vec<&str>> {
         let include = self.include.as_ref()?;
-        Some(include.iter().map(String::as_str).filter(|name| self.takes(name)).collect())
+        // The empty name is "no namespace"; a list of it would be one of all.
+        let taken = include.iter().map(String::as_str).filter(|name| !name.is_empty() && self.takes(name));
+        Some(taken.collect())
     }
 
     /// Namespaces that are named and don't exist.
