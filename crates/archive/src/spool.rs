@@ -21,7 +21,7 @@ pub struct Spool {
     folder: PathBuf,
     chains: Chains,
     resources: BTreeMap<GroupResource, Spooled>,
-    namespaces: Vec<Arc<str>>,
+    namespaces: Arc<[Arc<str>]>,
     summary: Summary,
 }
 
@@ -82,7 +82,7 @@ impl Spool {
             folder: folder.to_owned(),
             chains,
             resources,
-            namespaces: namespaces.names,
+            namespaces: namespaces.names.into(),
             summary: reader.summary().clone(),
         })
     }
@@ -112,7 +112,7 @@ impl Spool {
         let chain = self.resources.get(resource).and_then(|spooled| spooled.chain.as_ref());
         SpooledItems {
             records: chain.map(|chain| BufReader::with_capacity(AHEAD, self.chains.read(chain))),
-            namespaces: self.namespaces.clone(),
+            namespaces: Arc::clone(&self.namespaces),
             folder: self.folder.clone(),
         }
     }
@@ -175,7 +175,7 @@ pub struct SpooledItem {
 pub struct SpooledItems {
     /// None when there is nothing more, or nothing more to be had.
     records: Option<BufReader<ChainReader>>,
-    namespaces: Vec<Arc<str>>,
+    namespaces: Arc<[Arc<str>]>,
     folder: PathBuf,
 }
 

@@ -1,4 +1,5 @@
 //! A target per parser. `cargo test` runs each for a bounded number of inputs; `cargo bolero test NAME` goes on.
+#![expect(clippy::unwrap_used, reason = "a test: what fails here fails it")]
 
 use std::io::Write;
 use std::num::NonZeroUsize;

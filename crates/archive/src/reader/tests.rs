@@ -165,6 +165,16 @@ fn unknown_files_are_counted_with_ten_examples() {
 }
 
 #[test]
+fn a_name_longer_than_any_objects_is_an_unknown_file() {
+    let path = format!("resources/pods/cluster/{}.json", "n".repeat(1025));
+    let record = pax::path_record(&path);
+    let entries = [raw(b'x', b"x", record.as_bytes()), raw(b'0', b"x", b"{}")];
+    let (found, summary) = read(&gzip(&around(&entries)), Limits::default()).unwrap();
+    assert_eq!((found.len(), summary.unknown.count), (0, 1));
+    assert_eq!(summary.unknown.examples, [format!("{}…", &path[..200])]);
+}
+
+#[test]
 fn objects_only_in_a_copy_for_a_version_are_counted() {
     let copy = "resources/pods/v1beta1/namespaces/a/p.json";
     let preferred = "resources/pods/v1-preferredversion/namespaces/a/q.json";

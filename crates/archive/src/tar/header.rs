@@ -13,8 +13,9 @@ const KIND: usize = 156;
 const MAGIC: std::ops::Range<usize> = 257..265;
 const PREFIX: std::ops::Range<usize> = 345..500;
 
-/// What marks a header of POSIX, the only one with a prefix.
+/// What marks a header of POSIX, the only one with a prefix: six bytes, and a version that no reader looks at.
 const POSIX: &[u8; 8] = b"ustar\x0000";
+const POSIX_MARK: usize = 6;
 /// As Velero writes its files.
 const VELERO_MODE: u64 = 0o755;
 
@@ -101,7 +102,7 @@ impl Header {
             return Err(HeaderProblem::Checksum);
         }
         let mut name = Vec::new();
-        if block[MAGIC] == *POSIX {
+        if block[MAGIC].starts_with(&POSIX[..POSIX_MARK]) {
             name.extend_from_slice(text(&block[PREFIX])?);
             if !name.is_empty() {
                 name.push(b'/');
