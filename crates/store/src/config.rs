@@ -40,6 +40,9 @@ pub struct Provider {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Aws,
+    Gcp,
+    Azure,
+    Folder,
 }
 
 const fn honoured(name: &'static str) -> Key {
@@ -62,7 +65,9 @@ const CREDENTIALS_FILE: Key =
     refused("credentialsFile", "files of this machine are never read; name a Secret in credential");
 
 /// All kinds of stores.
-pub const PROVIDERS: &[Provider] = &[Provider {
+pub const PROVIDERS: &[Provider] = &[AWS, GCP, AZURE, FOLDER];
+
+const AWS: Provider = Provider {
     names: &["aws", "velero.io/aws"],
     keys: &[
         honoured("region"),
@@ -94,7 +99,47 @@ pub const PROVIDERS: &[Provider] = &[Provider {
         CA_CERT,
     ],
     dialect: Dialect::Aws,
-}];
+};
+
+const GCP: Provider = Provider {
+    names: &["gcp", "velero.io/gcp"],
+    keys: &[
+        honoured("storeEndpoint"),
+        honoured("universeDomain"),
+        refused("kmsKeyName", "make it the bucket's default key and remove it here"),
+        refused(
+            "serviceAccount",
+            "workload identity is not supported; give the service account's key and remove it",
+        ),
+        CREDENTIALS_FILE,
+        BUCKET,
+        PREFIX,
+        CA_CERT,
+    ],
+    dialect: Dialect::Gcp,
+};
+
+const AZURE: Provider = Provider {
+    names: &["azure", "velero.io/azure"],
+    keys: &[
+        honoured("storageAccount"),
+        honoured("storageAccountURI"),
+        honoured("storageAccountKeyEnvVar"),
+        honoured("useAAD"),
+        honoured("activeDirectoryAuthorityURI"),
+        no_effect("resourceGroup"),
+        no_effect("subscriptionId"),
+        no_effect("blockSizeInBytes"),
+        CREDENTIALS_FILE,
+        BUCKET,
+        PREFIX,
+        CA_CERT,
+    ],
+    dialect: Dialect::Azure,
+};
+
+const FOLDER: Provider =
+    Provider { names: &["kurator.dev/local"], keys: &[honoured("path")], dialect: Dialect::Folder };
 
 /// The options of a location, all of which its provider knows.
 pub(crate) struct Settings<'a> {

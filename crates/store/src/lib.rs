@@ -5,10 +5,13 @@
 //! of the environment, of this machine's files or of a cloud's metadata service.
 
 mod aws;
+mod azure;
 mod bucket;
 mod config;
 mod error;
 mod fault;
+mod folder;
+mod gcp;
 mod location;
 mod memory;
 mod multipart;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Dialect, Settings};
-use crate::{Store, StoreError, aws};
+use crate::{Store, StoreError, aws, azure, folder, gcp};
 
 /// How long a server is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +69,13 @@ impl Location {
     ///
     /// # Errors
     /// [`StoreError::Settings`] for whatever is wrong with the location.
-    pub async fn open(&self, _allowed_local: Option<&Path>) -> Result<Arc<dyn Store>, StoreError> {
+    pub async fn open(&self, allowed_local: Option<&Path>) -> Result<Arc<dyn Store>, StoreError> {
         let settings = Settings::of(self)?;
         match settings.dialect() {
             Dialect::Aws => aws::open(self, &settings).await,
+            Dialect::Gcp => gcp::open(self, &settings),
+            Dialect::Azure => azure::open(self, &settings),
+            Dialect::Folder => folder::open(self, &settings, allowed_local),
         }
     }
 
