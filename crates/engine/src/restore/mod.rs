@@ -3,9 +3,10 @@
 //! Everything here but `run` is pure: the clock and what is known of the cluster are parameters, objects are
 //! JSON. An archive is untrusted, so a field of the wrong type reads as absent and nothing panics. Start
 //! reading at [`prepare`] (spec to [`Plan`]) and [`transform`] (object of a backup to what is created);
-//! [`conflict`] decides where the object is there already.
+//! [`resolve`] decides where the object is there already.
 
 mod actions;
+mod conflict;
 mod glob;
 mod hooks;
 mod mapping;
@@ -22,6 +23,7 @@ mod volumes;
 mod testing;
 
 pub use actions::ActionError;
+pub use conflict::{Conflict, resolve};
 pub use hooks::ExecHook;
 pub use mapping::{
     ACTION, Config, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, STORAGE_CLASS_LABEL, StorageClasses,

@@ -59,6 +59,18 @@ pub(crate) fn mark(object: &mut Value, restore: &str, backup: &str) {
     }
 }
 
+/// Takes the labels of [`mark`] off.
+pub(crate) fn unmark(object: &mut Value) {
+    let labels = object::at_mut(object, &["metadata", "labels"]).and_then(Value::as_object_mut);
+    if let Some(labels) = labels {
+        labels.remove(names::VELERO_BACKUP_NAME_LABEL);
+        labels.remove(RESTORE_NAME_LABEL);
+        if labels.is_empty() {
+            object::remove(object, &["metadata", "labels"]);
+        }
+    }
+}
+
 /// The Namespace to create for content that goes to `name`: labels, annotations and spec of the one in the
 /// backup, without the labels of [`mark`], as Velero; a bare one if the backup holds none.
 #[must_use]

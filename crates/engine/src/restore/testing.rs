@@ -61,19 +61,40 @@ pub(crate) fn made(object: Value, resource: &str, context: &Context) -> Transfor
 
 /// JSON of any shape, whose keys are often those of Kubernetes.
 pub(crate) fn any_json() -> impl Strategy<Value = Value> {
-    const KEYS: &str = "metadata|spec|status|labels|annotations|name|namespace|template|containers|volumes|ports|\
-                        subjects|webhooks|secrets|selector|claimRef|type|uid|ownerReferences|managedFields|x";
+    const KEYS: [&str; 19] = [
+        "metadata",
+        "spec",
+        "status",
+        "labels",
+        "annotations",
+        "name",
+        "namespace",
+        "template",
+        "containers",
+        "volumes",
+        "ports",
+        "subjects",
+        "webhooks",
+        "secrets",
+        "selector",
+        "claimRef",
+        "type",
+        "uid",
+        "ownerReferences",
+    ];
+    const TEXTS: [&str; 8] = ["", "a", "n-token-1", "*", "{", "[", "\\", "\""];
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        "[a-z*{}\\[\\\\\"]{0,6}".prop_map(Value::from),
+        prop::sample::select(&TEXTS[..]).prop_map(Value::from),
     ];
-    leaf.prop_recursive(5, 60, 6, |inner| {
+    leaf.prop_recursive(4, 30, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(KEYS, inner, 0..6)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map(prop::sample::select(&KEYS[..]), inner, 0..6).prop_map(|map| {
+                Value::Object(map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+            }),
         ]
     })
 }

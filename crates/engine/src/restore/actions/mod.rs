@@ -89,3 +89,6 @@ pub(crate) fn run(resource: &str, work: &mut Work<'_>) -> Result<(), ActionError
     let own = ACTIONS.iter().find(|(of, _)| *of == resource).map_or(&[][..], |(_, actions)| *actions);
     own.iter().try_for_each(|action| action(work))
 }
+
+#[cfg(test)]
+mod tests;

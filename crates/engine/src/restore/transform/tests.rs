@@ -97,16 +97,26 @@ fn an_object_without_metadata_fails_with_its_type() {
     assert_eq!(error.to_string(), "error preparing pods/: metadata not found");
 }
 
-const TYPES: &str = "pods|services|secrets|serviceaccounts|persistentvolumes|persistentvolumeclaims|jobs\\.batch|\
-                     statefulsets\\.apps|deployments\\.apps|rolebindings\\.rbac\\.authorization\\.k8s\\.io|\
-                     customresourcedefinitions\\.apiextensions\\.k8s\\.io|\
-                     validatingwebhookconfigurations\\.admissionregistration\\.k8s\\.io";
+const TYPES: [&str; 12] = [
+    "pods",
+    "services",
+    "secrets",
+    "serviceaccounts",
+    "persistentvolumes",
+    "persistentvolumeclaims",
+    "jobs.batch",
+    "statefulsets.apps",
+    "deployments.apps",
+    "rolebindings.rbac.authorization.k8s.io",
+    "customresourcedefinitions.apiextensions.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+];
 
 proptest! {
     #[test]
-    fn any_object_comes_through_without_what_the_api_server_gave_it(object in any_object(), resource in TYPES) {
+    fn any_object_comes_through_without_what_the_api_server_gave_it(object in any_object(), resource in prop::sample::select(&TYPES[..])) {
         let context = context(json!({"namespaceMapping": {"a": "b"}}));
-        if let Ok(Made::Create(made)) = transform(object, &resource, &context) {
+        if let Ok(Made::Create(made)) = transform(object, resource, &context) {
             for field in ["uid", "resourceVersion", "ownerReferences", "managedFields"] {
                 prop_assert_eq!(object::at(&made.object, &["metadata", field]), None);
             }
@@ -115,10 +125,12 @@ proptest! {
     }
 
     #[test]
-    fn a_second_transformation_changes_nothing(object in any_object(), resource in TYPES) {
+    fn a_second_transformation_changes_nothing(object in any_object(), resource in prop::sample::select(&TYPES[..])) {
+        // Of a ServiceAccount's tokens each transformation drops one, as Velero does.
+        prop_assume!(resource != "serviceaccounts");
         let context = context(json!({}));
-        if let Ok(Made::Create(once)) = transform(object, &resource, &context)
-            && let Ok(Made::Create(twice)) = transform(once.object.clone(), &resource, &context)
+        if let Ok(Made::Create(once)) = transform(object, resource, &context)
+            && let Ok(Made::Create(twice)) = transform(once.object.clone(), resource, &context)
         {
             prop_assert_eq!(once.object, twice.object);
         }
