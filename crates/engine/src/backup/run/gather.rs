@@ -9,6 +9,8 @@ use kurator_archive::{GroupResource, ItemPath};
 use tokio::sync::watch;
 
 use super::pack::Packer;
+use super::volumes::LeftOut;
+use crate::backup::related::{self, Bindings, Claims, Reference};
 use crate::backup::select::{Item, Listing, Selection};
 use crate::call::{CallError, Caller};
 use crate::list::{ListRequest, list};
@@ -20,6 +22,8 @@ use crate::types::{ApiType, Catalog};
 const LISTS: usize = 16;
 /// Objects that are asked for by name, side by side.
 const LOOKS: usize = 16;
+/// Label of claims whose volumes are snapshot together, unless the Backup names another.
+const GROUP_LABEL: &str = "velero.io/volume-group";
 
 /// How far a run is, in objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +42,10 @@ pub(super) struct Gather<'a> {
     packer: &'a Packer,
     report: &'a Report,
     progress: &'a watch::Sender<Progress>,
+    /// Name of the Backup.
+    backup: &'a str,
     hashes: RandomState,
+    around: Surroundings,
     taken: Mutex<Taken>,
 }
 
@@ -50,8 +57,17 @@ struct Taken {
     seen: HashSet<u64>,
     /// Namespaces that something was taken from.
     namespaces: HashSet<String>,
-    /// Names of the definitions of custom types that something was taken of.
-    custom: BTreeSet<String>,
+    /// What objects that were taken bring in, as far as it has not been looked for.
+    wanted: BTreeSet<Reference>,
+    /// Claims whose data stays where it is.
+    left_out: Vec<LeftOut>,
+}
+
+/// What is to be known of the whole cluster to tell what an object brings in.
+#[derive(Default)]
+struct Surroundings {
+    bindings: Bindings,
+    claims: Claims,
 }
 
 /// The packer takes nothing any more; it says why itself.
@@ -66,30 +82,71 @@ impl<'a> Gather<'a> {
         packer: &'a Packer,
         report: &'a Report,
         progress: &'a watch::Sender<Progress>,
+        backup: &'a str,
     ) -> Self {
-        let (hashes, taken) = (RandomState::new(), Mutex::default());
-        Self { caller, catalog, selection, packer, report, progress, hashes, taken }
+        let (hashes, around, taken) = (RandomState::new(), Surroundings::default(), Mutex::default());
+        Self { caller, catalog, selection, packer, report, progress, backup, hashes, around, taken }
+    }
+
+    /// The claims that were taken without their data.
+    pub(super) fn left_out(self) -> Vec<LeftOut> {
+        self.taken.into_inner().unwrap_or_else(PoisonError::into_inner).left_out
     }
 
     /// Everything that the selection takes. What can't be had is in the report.
-    pub(super) async fn all(&self) -> Result<(), Stopped> {
+    pub(super) async fn all(&mut self) -> Result<(), Stopped> {
         for problem in self.selection.missing_namespaces() {
             self.report.error(About::Run, problem);
         }
+        self.around = self.look_around().await;
+        let this = &*self;
+        this.lists().await?;
+        this.related().await?;
+        this.namespaces().await
+    }
+
+    /// What the lists alone don't tell of pods, claims and ServiceAccounts.
+    async fn look_around(&self) -> Surroundings {
+        let mut around = Surroundings::default();
+        let takes = |name: &str| self.catalog.find(name).is_some_and(|api| self.selection.takes_type(api));
+        if takes("serviceaccounts") {
+            let bindings = &mut around.bindings;
+            self.every("clusterrolebindings.rbac.authorization.k8s.io", |json| bindings.add(json)).await;
+        }
+        if self.selection.narrows() && takes("persistentvolumeclaims") {
+            let claims = &mut around.claims;
+            self.every("pods", |json| claims.add_pod(json)).await;
+            self.every("persistentvolumeclaims", |json| claims.add_claim(json, GROUP_LABEL)).await;
+        }
+        around
+    }
+
+    /// Every object of a type in the cluster, whatever is taken of it.
+    async fn every(&self, name: &str, mut add: impl FnMut(&[u8]) -> Result<(), serde_json::Error>) {
+        let Some(api) = self.catalog.find(name) else { return };
+        let request = ListRequest { path: api.path(None), selector: String::new() };
+        let listed = list(self.caller, &request, async |json: Vec<u8>| {
+            add(&json).map_err(|error| CallError::Unusable(error.to_string()))
+        });
+        if let Err(error) = listed.await {
+            self.report.error(About::Run, format!("cannot list {name}: {error}"));
+        }
+    }
+
+    async fn lists(&self) -> Result<(), Stopped> {
         let lists = self
             .selection
             .visit(self.catalog)
             .into_iter()
             .filter(|api| !is_namespaces(api))
             .flat_map(|api| self.selection.lists(api).into_iter().map(move |listing| (api, listing)));
-        let mut lists =
-            futures::stream::iter(lists).map(|(api, listing)| self.list(api, listing)).buffer_unordered(LISTS);
+        let mut lists = futures::stream::iter(lists)
+            .map(|(api, listing)| self.list(api, listing))
+            .buffer_unordered(LISTS);
         while let Some(listed) = lists.next().await {
             listed?;
         }
-        drop(lists);
-        self.namespaces().await?;
-        self.definitions().await
+        Ok(())
     }
 
     async fn list(&self, api: &ApiType, listing: Listing) -> Result<(), Stopped> {
@@ -144,7 +201,12 @@ impl<'a> Gather<'a> {
             }
         };
         let kind = TypeOf::from(&head);
-        self.note(api, namespace);
+        if let Some(namespace) = namespace {
+            let mut taken = self.taken();
+            if !taken.namespaces.contains(namespace) {
+                taken.namespaces.insert(namespace.to_owned());
+            }
+        }
         self.take(api, path, kind, json).await
     }
 
@@ -153,6 +215,7 @@ impl<'a> Gather<'a> {
         if !self.taken().seen.insert(self.hashes.hash_one(&path)) {
             return Ok(());
         }
+        let json = self.note(api, &path, json);
         if !self.packer.put(api, path, with_type(json, kind, api)).await {
             return Err(Stopped);
         }
@@ -165,19 +228,54 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// What follows from an object of a list: its namespace and the definition of its type are taken too.
-    fn note(&self, api: &ApiType, namespace: Option<&str>) {
-        let mut taken = self.taken();
-        if let Some(namespace) = namespace
-            && !taken.namespaces.contains(namespace)
-        {
-            taken.namespaces.insert(namespace.to_owned());
+    /// Remembers what an object brings in; the object as it is stored.
+    fn note(&self, api: &ApiType, path: &ItemPath, json: Vec<u8>) -> Vec<u8> {
+        let (mut brought, mut json) = (Vec::new(), json);
+        let noted = match (api.group.as_str(), api.resource.as_str()) {
+            ("", "pods") => related::of_pod(&json).map(|of_pod| brought = of_pod),
+            ("", "persistentvolumeclaims") => related::of_claim(&json, self.backup).map(|claim| {
+                let Some(mut claim) = claim else { return };
+                if let Some(changed) = claim.changed.take() {
+                    json = changed;
+                }
+                brought = self.around.claims.with(&claim);
+                self.taken().left_out.push(LeftOut::from(&claim));
+                brought.push(claim.volume);
+            }),
+            ("", "serviceaccounts") => {
+                let namespace = path.namespace().unwrap_or_default();
+                brought = self.around.bindings.of(namespace, path.name()).cloned().collect();
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = noted {
+            self.report.error(About::from(path.namespace()), format!("cannot read {path}: {error}"));
         }
-        // No definition has the name of a type that is built in; those are never asked for.
-        if api.group.contains('.') && !api.group.ends_with(".k8s.io") {
-            let name = api.group_resource();
-            if !taken.custom.contains(&name) {
-                taken.custom.insert(name);
+        if self.selection.adds_definitions() {
+            brought.extend(related::definition(api));
+        }
+        if !brought.is_empty() {
+            self.taken().wanted.extend(brought);
+        }
+        json
+    }
+
+    /// What others bring in, and what that brings in.
+    async fn related(&self) -> Result<(), Stopped> {
+        let mut looked = HashSet::new();
+        loop {
+            let wanted = std::mem::take(&mut self.taken().wanted);
+            let wanted: Vec<_> =
+                wanted.into_iter().filter(|reference| looked.insert(reference.clone())).collect();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            let mut looks = futures::stream::iter(wanted)
+                .map(|reference| async move { self.look(&reference).await })
+                .buffer_unordered(LOOKS);
+            while let Some(look) = looks.next().await {
+                look?;
             }
         }
     }
@@ -212,27 +310,13 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// The definitions of the custom types of what was taken.
-    async fn definitions(&self) -> Result<(), Stopped> {
-        if !self.selection.adds_definitions() {
-            return Ok(());
-        }
-        let Some(api) = self.catalog.find("customresourcedefinitions.apiextensions.k8s.io") else {
-            return Ok(());
-        };
-        let names = std::mem::take(&mut self.taken().custom);
-        let mut looks =
-            futures::stream::iter(names).map(|name| self.look(api, None, name)).buffer_unordered(LOOKS);
-        while let Some(looked) = looks.next().await {
-            looked?;
-        }
-        Ok(())
-    }
-
     /// Takes an object that another brings in, if it exists and nothing bars it.
-    async fn look(&self, api: &ApiType, namespace: Option<String>, name: String) -> Result<(), Stopped> {
+    async fn look(&self, reference: &Reference) -> Result<(), Stopped> {
+        let Reference { group, resource, namespace, name } = reference;
+        let served = |api: &&ApiType| api.group == *group && api.resource == *resource;
+        let Some(api) = self.catalog.types.iter().find(served) else { return Ok(()) };
         let namespace = namespace.as_deref();
-        let path = match path(api, namespace, &name) {
+        let path = match path(api, namespace, name) {
             Ok(path) => path,
             Err(problem) => {
                 self.report.warning(About::from(namespace), problem);
@@ -242,7 +326,7 @@ impl<'a> Gather<'a> {
         if self.taken().seen.contains(&self.hashes.hash_one(&path)) {
             return Ok(());
         }
-        let json = match self.caller.get(&api.object_path(namespace, &name)).await {
+        let json = match self.caller.get(&api.object_path(namespace, name)).await {
             Ok(Some(json)) => json.to_vec(),
             Ok(None) => return Ok(()),
             Err(error) => {
@@ -256,7 +340,7 @@ impl<'a> Gather<'a> {
         };
         let item = Item {
             namespace,
-            name: &name,
+            name,
             labels: &head.metadata.labels,
             deleting: head.metadata.deletion_timestamp.is_some(),
         };
@@ -277,6 +361,7 @@ fn is_namespaces(api: &ApiType) -> bool {
 }
 
 fn path(api: &ApiType, namespace: Option<&str>, name: &str) -> Result<ItemPath, String> {
-    let made = GroupResource::new(&api.resource, &api.group).and_then(|of| ItemPath::new(of, namespace, name));
+    let made =
+        GroupResource::new(&api.resource, &api.group).and_then(|of| ItemPath::new(of, namespace, name));
     made.map_err(|error| format!("{} cannot be stored: {error}", api.group_resource()))
 }

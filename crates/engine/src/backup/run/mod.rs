@@ -6,6 +6,7 @@
 mod gather;
 mod pack;
 mod store;
+mod volumes;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 use self::gather::Gather;
 use self::store::Files;
+use self::volumes::LeftOut;
 use crate::backup::prepare::Prepared;
 use crate::backup::select::{NamespaceFact, Selection};
 use crate::call::Caller;
@@ -98,25 +100,39 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
         report.warning(About::Run, warning);
     }
 
-    let began = backup.status.as_ref().and_then(|status| status.start_timestamp).unwrap_or_else(|| tools.clock.now());
-    let packer = Packer::start(tools.folder, tools.threads, u64::try_from(began.as_second()).unwrap_or_default());
-    let gather = Gather::new(tools.caller, tools.catalog, &selection, &packer, &report, tools.progress);
+    let began =
+        backup.status.as_ref().and_then(|status| status.start_timestamp).unwrap_or_else(|| tools.clock.now());
+    let packer =
+        Packer::start(tools.folder, tools.threads, u64::try_from(began.as_second()).unwrap_or_default());
+    let mut gather =
+        Gather::new(tools.caller, tools.catalog, &selection, &packer, &report, tools.progress, &name);
     // What stopped it is what the packer says at its end.
     let _stopped = gather.all().await;
+    let left_out = gather.left_out();
     let packed = packer.finish().await?;
     let items = packed.written.items;
+    // Who wants no data need not be told that there is none.
+    if backup.spec.snapshot_volumes != Some(false) {
+        for claim in &left_out {
+            report.warning(About::Namespace(claim.namespace()), claim.warning());
+        }
+    }
     report.info(format!("{items} objects, {} bytes compressed", packed.written.stored));
 
     let Reported { log, results, warnings, errors } = report.close();
     backup.status = Some(last_status(&backup, items, warnings, errors, tools.clock.now()));
-    let files = Files { packed, log, results, volumes: Vec::new() };
+    let files = Files { packed, log, results, volumes: left_out.into_iter().map(LeftOut::info).collect() };
     store::keep(&*tools.store, &at, files).await?;
     store::seal(&*tools.store, &at, &backup).await?;
     Ok(backup)
 }
 
 /// The backup that is in the store already, if it is this one: the process ended before it could say so.
-async fn ended_before(store: &dyn Store, at: &BackupFiles, backup: &Backup) -> Result<Option<Backup>, RunError> {
+async fn ended_before(
+    store: &dyn Store,
+    at: &BackupFiles,
+    backup: &Backup,
+) -> Result<Option<Backup>, RunError> {
     let Some(found) = store.get(&at.metadata()).await? else { return Ok(None) };
     match serde_json::from_slice::<Backup>(&found) {
         Ok(found) if found.uid().is_some() && found.uid() == backup.uid() => Ok(Some(found)),
