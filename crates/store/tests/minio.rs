@@ -2,37 +2,49 @@
 
 use std::{
     error::Error,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
-use futures::future::join_all;
-use kurator_store::{
-    Creation, Listing, Replacement, Store,
-    s3::{S3, S3Settings},
-};
+use futures::{StreamExt, TryStreamExt, future::join_all};
+use kurator_store::{Creation, Fault, Listing, Location, Replacement, Store};
 use kurator_testkit::{Lab, LabSpec, S3 as Minio};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-fn settings() -> S3Settings {
-    S3Settings {
-        endpoint: Minio::ENDPOINT.to_owned(),
-        region: Some(Minio::REGION.to_owned()),
+fn location() -> Location {
+    let config = [("s3Url", Minio::ENDPOINT), ("region", Minio::REGION), ("s3ForcePathStyle", "true")];
+    Location {
+        provider: "aws".to_owned(),
         bucket: Minio::BUCKET.to_owned(),
-        access_key: Minio::ACCESS_KEY.to_owned(),
-        secret_key: Minio::SECRET_KEY.to_owned(),
-        session_token: None,
-        path_style: true,
+        config: config.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        credential: Some(credential(Minio::ACCESS_KEY, Minio::SECRET_KEY)),
+        ..Location::default()
     }
 }
 
+fn credential(access_key: &str, secret_key: &str) -> Vec<u8> {
+    format!("[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n").into_bytes()
+}
+
 /// One test at a time: some stop the server.
-fn in_turn(test: impl AsyncFnOnce(&'static Lab, S3) -> Outcome) -> Outcome {
+fn in_turn(test: impl AsyncFnOnce(&'static Lab, Arc<dyn Store>) -> Outcome) -> Outcome {
     static TURN: Mutex<()> = Mutex::new(());
     let _mine = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let lab = Lab::shared(LabSpec { members: 0, velero: false, s3: true })?;
-    lab.run(test(lab, S3::new(&settings())?))
+    lab.run(async { test(lab, location().open(None).await?).await })
+}
+
+/// Bytes that differ from one another.
+fn noise(length: usize) -> Bytes {
+    let mut state = 0x9e37_79b9_u32;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
 }
 
 /// All that an error says, sources included.
@@ -111,7 +123,8 @@ fn a_listing_shows_one_level() -> Outcome {
 fn refused_keys_are_told_without_the_secret() -> Outcome {
     in_turn(async |_, _| {
         let secret_key = "not-the-secret-of-this-server".to_owned();
-        let store = S3::new(&S3Settings { secret_key: secret_key.clone(), ..settings() })?;
+        let credential = Some(credential(Minio::ACCESS_KEY, &secret_key));
+        let store = Location { credential, ..location() }.open(None).await?;
         let said = chain(&store.get("refused").await.unwrap_err());
         assert!(said.starts_with("cannot read `refused` in bucket `velero`\n"), "{said}");
         assert!(!said.contains(&secret_key), "{said}");
@@ -122,7 +135,7 @@ fn refused_keys_are_told_without_the_secret() -> Outcome {
 #[test]
 fn a_missing_bucket_is_an_error_and_not_an_empty_one() -> Outcome {
     in_turn(async |_, _| {
-        let store = S3::new(&S3Settings { bucket: "missing".to_owned(), ..settings() })?;
+        let store = Location { bucket: "missing".to_owned(), ..location() }.open(None).await?;
         assert!(store.list("").await.is_err());
         assert!(store.create("marker", Bytes::new()).await.is_err());
         Ok(())
@@ -139,6 +152,37 @@ fn a_stopped_server_is_an_error_that_names_it_and_the_same_store_works_when_it_i
         let said = chain(&failed.unwrap_err());
         assert!(said.contains(Minio::ENDPOINT), "{said}");
         assert_eq!(store.get("kept").await?, Some(Bytes::from_static(b"bytes")));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_large_object_comes_back_as_it_was_written() -> Outcome {
+    in_turn(async |_, store| {
+        let content = noise(20 << 20);
+        let pieces: Vec<_> = content.chunks(1 << 20).map(|piece| Ok(content.slice_ref(piece))).collect();
+        let written = store.write("large/object", futures::stream::iter(pieces).boxed()).await?;
+        assert_eq!(written, 20 << 20);
+        assert_eq!(store.head("large/object").await?, Some(20 << 20));
+        let object = store.read("large/object").await?.ok_or("gone")?;
+        assert_eq!(object.size, 20 << 20);
+        let pieces: Vec<Bytes> = object.content.try_collect().await?;
+        assert!(pieces.concat() == content, "it came back changed");
+        let Err(large) = store.get("large/object").await else { return Err("20 MiB are small".into()) };
+        assert!(matches!(large.fault(), Some(Fault::TooLarge { .. })), "{large:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_deleted_is_gone_and_may_be_deleted_again() -> Outcome {
+    in_turn(async |_, store| {
+        store.put("deleted/empty", Bytes::new()).await?;
+        assert_eq!(store.head("deleted/empty").await?, Some(0));
+        store.delete("deleted/empty").await?;
+        assert_eq!(store.head("deleted/empty").await?, None);
+        assert_eq!(store.get("deleted/empty").await?, None);
+        store.delete("deleted/empty").await?;
         Ok(())
     })
 }

@@ -1,0 +1,379 @@
+//! The one way to a server: reqwest under `object_store`'s clients.
+//!
+//! A request ends when nothing has moved in either direction for a while, however long it takes as long as bytes
+//! flow. Redirects are not followed: a store does not send its caller elsewhere. What an error answer says is cut
+//! down to its code and message before anybody sees it, and answers that must be held in memory are bounded.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use http::{Method, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
+    HttpResponseBody, HttpService,
+};
+use reqwest::redirect;
+use tokio::time::{Instant, Sleep};
+
+use crate::StoreError;
+use crate::location::Patience;
+use crate::words::{Secrets, code_and_message};
+
+/// Longest answer that is held in memory: a page of a list with the longest keys fits.
+const LONGEST_ANSWER: u64 = 32 << 20;
+/// Longest error answer that is looked at.
+const LONGEST_REFUSAL: u64 = 64 << 10;
+/// How much of a body is handed on at once: what is slower than this per silence counts as silent.
+const SLICE: usize = 16 << 10;
+
+/// Why there is no answer that `object_store` could use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    #[error("{said}")]
+    Refused {
+        status: StatusCode,
+        /// The server's own name of the error; empty where it gives none.
+        code: String,
+        said: String,
+    },
+    #[error("silent for {} s", .0.as_secs_f32())]
+    Silent(Duration),
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(u64),
+}
+
+/// What differs between servers.
+pub(crate) struct TransportSettings<'a> {
+    /// Whether every request must go over TLS.
+    pub(crate) tls_only: bool,
+    /// Certificates in PEM to trust besides the machine's.
+    pub(crate) ca: Option<&'a [u8]>,
+    /// Whether any certificate will do.
+    pub(crate) insecure: bool,
+    pub(crate) patience: Patience,
+    pub(crate) secrets: Secrets,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    client: reqwest::Client,
+    silence: Duration,
+    secrets: Arc<Secrets>,
+    /// Whether multipart uploads end only where there is no object.
+    if_absent: bool,
+}
+
+impl Transport {
+    pub(crate) fn new(settings: TransportSettings<'_>) -> Result<Self, StoreError> {
+        let TransportSettings { tls_only, ca, insecure, patience, secrets } = settings;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("kurator/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(patience.connect)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .http1_only()
+            .https_only(tls_only)
+            .tls_danger_accept_invalid_certs(insecure);
+        if let Some(pem) = ca {
+            let none = || StoreError::settings("caCert", "holds no certificate; give one or more in PEM");
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| none())?;
+            if certificates.is_empty() {
+                return Err(none());
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder.build().map_err(|error| {
+            StoreError::settings("caCert", format!("cannot be used: {}", last_words(&error)))
+        })?;
+        Ok(Self { client, silence: patience.silence, secrets: Arc::new(secrets), if_absent: false })
+    }
+
+    /// The same connections, with multipart uploads that end only where there is no object.
+    pub(crate) fn if_absent(&self) -> Self {
+        Self { if_absent: true, ..self.clone() }
+    }
+
+    /// Headers of the answer to an unsigned HEAD, whatever its status.
+    pub(crate) async fn head(&self, url: &str) -> Result<HeaderMap, NoAnswer> {
+        let request = self.client.head(url).send();
+        match tokio::time::timeout(self.silence, request).await {
+            Err(_) => Err(NoAnswer::Silent(self.silence)),
+            Ok(Err(error)) => Err(NoAnswer::Unreachable(self.secrets.clean(&last_words(&error)))),
+            Ok(Ok(response)) => Ok(response.headers().clone()),
+        }
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let asked = Asked::of(&request, &self.secrets);
+        let (mut parts, body) = request.into_parts();
+        let ends_upload = parts.method == Method::POST && has_query(&parts.uri, "uploadId");
+        if self.if_absent && ends_upload {
+            // Not among the signed headers: only those of Amazon's own must be.
+            parts.headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        }
+        let holds_object = parts.method == Method::GET && parts.uri.query().is_none();
+        let url = parts.uri.to_string().parse().map_err(|_| {
+            HttpError::new(HttpErrorKind::Unknown, NoAnswer::Unreachable("the URL cannot be used".to_owned()))
+        })?;
+        let progress = Progress::default();
+        let mut request = reqwest::Request::new(parts.method, url);
+        *request.headers_mut() = parts.headers;
+        if body.content_length() > 0 {
+            *request.body_mut() = Some(reqwest::Body::wrap(Sliced::new(body, progress.clone())));
+        }
+        let response = progress.unless_silent(self.silence, self.client.execute(request)).await??;
+        let response: http::Response<reqwest::Body> = response.into();
+        let (parts, body) = response.into_parts();
+        let body = |left| Watched { inner: body, left, limit: left, silence: self.silence, timer: None };
+        if !parts.status.is_success() {
+            let text = collect(body(LONGEST_REFUSAL)).await;
+            return Err(asked.refused(parts.status, &parts.headers, &text));
+        }
+        if ends_upload {
+            // Amazon answers 200 before it knows, and tells an error in the body.
+            let text = collect(body(LONGEST_REFUSAL)).await;
+            if String::from_utf8_lossy(&text).contains("<Error>") {
+                return Err(asked.refused(StatusCode::INTERNAL_SERVER_ERROR, &parts.headers, &text));
+            }
+            return Ok(HttpResponse::from_parts(parts, text.into()));
+        }
+        let left = if holds_object { u64::MAX } else { LONGEST_ANSWER };
+        Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body(left))))
+    }
+}
+
+impl HttpConnector for Transport {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Transport {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.send(request).await
+    }
+}
+
+/// What of a request matters for the reading of its answer.
+struct Asked {
+    /// Only where the object is still the same.
+    if_match: bool,
+    secrets: Secrets,
+}
+
+impl Asked {
+    fn of(request: &HttpRequest, secrets: &Secrets) -> Self {
+        let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let authorization = text(AUTHORIZATION.as_str()).unwrap_or_default();
+        let after = |mark: &str| authorization.split_once(mark).map(|(_, rest)| rest);
+        let of_request = [text("x-amz-security-token"), after("Signature="), after(" "), Some(authorization)];
+        Self {
+            if_match: request.headers().contains_key(IF_MATCH),
+            secrets: secrets.and(of_request.into_iter().flatten()),
+        }
+    }
+
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> HttpError {
+        let body = String::from_utf8_lossy(body);
+        let (code, message) = code_and_message(&body);
+        let code = code.unwrap_or_default();
+        let mut said = match message {
+            Some(message) if !code.is_empty() => format!("{code}: {message}"),
+            Some(message) => message.to_owned(),
+            None if !code.is_empty() => code.to_owned(),
+            None => status.to_string(),
+        };
+        if let Some(region) = headers.get("x-amz-bucket-region").and_then(|region| region.to_str().ok()) {
+            said.push_str(&format!(", the bucket is in `{region}`"));
+        }
+        let again = match status {
+            StatusCode::NOT_IMPLEMENTED | StatusCode::INSUFFICIENT_STORAGE => false,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
+            // Two conditional writes met; the server could not tell whose was first.
+            StatusCode::CONFLICT => self.if_match || code == "ConditionalRequestConflict",
+            status => status.is_server_error() && !crate::fault::is_final(code),
+        };
+        let kind = if again { HttpErrorKind::Request } else { HttpErrorKind::Unknown };
+        let (code, said) = (self.secrets.clean(code), self.secrets.clean(&said));
+        HttpError::new(kind, NoAnswer::Refused { status, code, said })
+    }
+}
+
+fn has_query(uri: &http::Uri, name: &str) -> bool {
+    let query = uri.query().unwrap_or_default();
+    query.split('&').any(|pair| pair.split('=').next() == Some(name))
+}
+
+/// The body as far as it comes; of an error answer, what is there is good enough.
+async fn collect(mut body: Watched) -> Bytes {
+    let mut all = Vec::new();
+    while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        if let Ok(data) = frame.into_data() {
+            all.extend_from_slice(&data);
+        }
+    }
+    all.into()
+}
+
+/// When a request last moved.
+#[derive(Clone)]
+struct Progress(Arc<Mutex<Instant>>);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Progress {
+    fn made(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn deadline(&self, silence: Duration) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) + silence
+    }
+
+    /// The outcome of the work, or an error once nothing has moved for this long.
+    async fn unless_silent<T>(
+        &self,
+        silence: Duration,
+        work: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<Result<T, HttpError>, HttpError> {
+        tokio::pin!(work);
+        loop {
+            let deadline = self.deadline(silence);
+            tokio::select! {
+                done = &mut work => return Ok(done.map_err(|error| unreachable(&error))),
+                () = tokio::time::sleep_until(deadline) => {
+                    if self.deadline(silence) <= Instant::now() {
+                        return Err(silent(silence));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn silent(silence: Duration) -> HttpError {
+    HttpError::new(HttpErrorKind::Timeout, NoAnswer::Silent(silence))
+}
+
+fn unreachable(error: &reqwest::Error) -> HttpError {
+    // A request whose connection broke may have been carried out: only those that may be repeated are.
+    let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Interrupted };
+    HttpError::new(kind, NoAnswer::Unreachable(last_words(error)))
+}
+
+/// The innermost reason, which says most.
+fn last_words(error: &dyn Error) -> String {
+    let mut last: &dyn Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+/// A body handed on in slices, so that progress shows.
+struct Sliced {
+    inner: HttpRequestBody,
+    rest: Bytes,
+    progress: Progress,
+}
+
+impl Sliced {
+    fn new(inner: HttpRequestBody, progress: Progress) -> Self {
+        Self { inner, rest: Bytes::new(), progress }
+    }
+}
+
+impl Body for Sliced {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        while self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
+            }
+        }
+        self.progress.made();
+        let length = self.rest.len().min(SLICE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = self.inner.size_hint().exact().unwrap_or_default();
+        SizeHint::with_exact(left.saturating_add(self.rest.len() as u64))
+    }
+}
+
+/// An answer that ends in an error once it is silent or too long.
+struct Watched {
+    inner: reqwest::Body,
+    left: u64,
+    limit: u64,
+    silence: Duration,
+    /// Runs while the reader waits; a slow reader is no silence.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.timer = None;
+                let Some(frame) = frame else { return Poll::Ready(None) };
+                let frame = frame.map_err(|error| unreachable(&error))?;
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                let Some(left) = self.left.checked_sub(length) else {
+                    let long = NoAnswer::TooLong(self.limit);
+                    return Poll::Ready(Some(Err(HttpError::new(HttpErrorKind::Unknown, long))));
+                };
+                self.left = left;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Pending => {
+                let silence = self.silence;
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+                ready!(timer.as_mut().poll(cx));
+                self.timer = None;
+                Poll::Ready(Some(Err(silent(silence))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
