@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::types::Catalog;
 
 use super::hooks::SpecHook;
+use super::modifiers::Modifiers;
 use super::object;
 use super::patterns::Patterns;
 use super::selector::Selector;
@@ -92,6 +93,7 @@ pub struct Plan {
     pub(crate) keep_node_ports: bool,
     pub(crate) restore_volumes: bool,
     pub(crate) hooks: Vec<SpecHook>,
+    pub(crate) modifiers: Option<Modifiers>,
 }
 
 impl Plan {

@@ -6,10 +6,12 @@ use kurator_api::names;
 use kurator_api::velero::{
     Backup, BackupPhase, BackupStorageLocation, BackupStorageLocationPhase, Restore, RestoreSpec,
 };
+use serde_json::Value;
 
 use crate::types::Catalog;
 
 use super::hooks::{self, SpecHook};
+use super::modifiers::{self, Modifiers};
 use super::patterns::{Patterns, contradictions};
 use super::plan::{Plan, Policy};
 use super::selector::Selector;
@@ -70,7 +72,7 @@ pub fn modifiers_named(restore: &Restore) -> Option<&str> {
 pub fn prepare(restore: &Restore, facts: &Facts<'_>) -> Result<Prepared, Vec<String>> {
     let mut faults = Vec::new();
     let filters = filters(&restore.spec, facts.catalog, &mut faults);
-    let rest = rest(restore, &mut faults);
+    let rest = rest(restore, facts, &mut faults);
     let source = source(restore, facts, &mut faults);
     let (Some(filters), Some(rest), Some((backup, location))) = (filters, rest, source) else {
         return Err(faults);
@@ -92,6 +94,7 @@ pub fn prepare(restore: &Restore, facts: &Facts<'_>) -> Result<Prepared, Vec<Str
         keep_node_ports: restore.spec.preserve_node_ports == Some(true),
         restore_volumes: restore.spec.restore_pvs != Some(false),
         hooks: rest.hooks,
+        modifiers: rest.modifiers,
     };
     Ok(Prepared {
         restore: complete(restore, backup),
@@ -189,9 +192,10 @@ fn kept<T>(value: Result<T, String>, faults: &mut Vec<String>) -> Option<T> {
 struct Rest {
     policy: Option<Policy>,
     hooks: Vec<SpecHook>,
+    modifiers: Option<Modifiers>,
 }
 
-fn rest(restore: &Restore, faults: &mut Vec<String>) -> Option<Rest> {
+fn rest(restore: &Restore, facts: &Facts<'_>, faults: &mut Vec<String>) -> Option<Rest> {
     let spec = &restore.spec;
     let policy = match spec.existing_resource_policy.as_deref() {
         None | Some("") => None,
@@ -216,13 +220,30 @@ fn rest(restore: &Restore, faults: &mut Vec<String>) -> Option<Rest> {
             "Invalid namespaceMapping: {from:?} is mapped to {to:?}, which is not the name of a namespace"
         )
     }));
-    match hooks::parse(spec.hooks.as_ref()) {
-        Ok(hooks) => Some(Rest { policy, hooks }),
-        Err(mut more) => {
-            faults.append(&mut more);
-            None
-        }
+    let hooks = all(hooks::parse(spec.hooks.as_ref()), faults);
+    let modifiers = all(modifiers(restore, facts), faults);
+    Some(Rest { policy, hooks: hooks?, modifiers: modifiers? })
+}
+
+/// The value, or its faults among the others.
+fn all<T>(value: Result<T, Vec<String>>, faults: &mut Vec<String>) -> Option<T> {
+    value.map_err(|mut more| faults.append(&mut more)).ok()
+}
+
+fn modifiers(restore: &Restore, facts: &Facts<'_>) -> Result<Option<Modifiers>, Vec<String>> {
+    let Some(reference) = restore.spec.other.get("resourceModifier").filter(|own| !own.is_null()) else {
+        return Ok(None);
+    };
+    let kind = reference.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if !kind.eq_ignore_ascii_case("configmap") {
+        return Err(vec![format!("spec.resourceModifier.kind is {kind:?}; the only kind is ConfigMap")]);
     }
+    let missing = || {
+        let namespace = restore.metadata.namespace.as_deref().unwrap_or_default();
+        let name = modifiers_named(restore).unwrap_or_default();
+        vec![format!("failed to get resource modifiers configmap {namespace}/{name}")]
+    };
+    modifiers::parse(facts.modifiers.ok_or_else(missing)?).map(Some)
 }
 
 /// Whether a text is a DNS-1123 label.

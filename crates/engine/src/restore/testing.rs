@@ -1,5 +1,6 @@
 //! What the tests of a restore start from.
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -21,6 +22,11 @@ pub(crate) fn restore(spec: Value) -> kurator_api::velero::Restore {
 
 /// What comes of it where a Completed Backup `b` is in an Available location.
 pub(crate) fn prepared(spec: Value) -> Result<Prepared, Vec<String>> {
+    prepared_with(spec, None)
+}
+
+/// The same with a ConfigMap of resource modifiers.
+pub(crate) fn prepared_with(spec: Value, modifiers: Option<&ConfigMap>) -> Result<Prepared, Vec<String>> {
     let backup = json!({
         "metadata": {"name": "b", "namespace": "velero"},
         "spec": {"storageLocation": "default"}, "status": {"phase": "Completed"},
@@ -32,7 +38,7 @@ pub(crate) fn prepared(spec: Value) -> Result<Prepared, Vec<String>> {
         &Facts {
             backups: &[serde_json::from_value(backup).unwrap()],
             locations: &[serde_json::from_value(location).unwrap()],
-            modifiers: None,
+            modifiers,
             catalog: &Catalog::default(),
         },
     )

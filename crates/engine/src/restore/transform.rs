@@ -1,6 +1,6 @@
 //! What becomes of one object of a backup.
 //!
-//! reset, the actions of its type in Velero's order, the claim's binding, the target namespace, the labels of
+//! reset, the actions of its type in Velero's order, the resource modifiers, the target namespace, the labels of
 //! origin. Needs no order among objects: what becomes of volumes is decided before ([`Volumes::decide`]).
 
 use serde_json::{Map, Value};
@@ -163,6 +163,9 @@ pub fn transform(object: Value, resource: &str, context: &Context) -> Result<Mad
         return Err(TransformError::Action { item, source });
     }
     let mut made = work.made;
+    if let Some(modifiers) = &plan.modifiers {
+        made.errors = modifiers.apply(&mut made.object, resource);
+    }
     if let Some(namespace) = &target
         && let Some(metadata) = object::map_mut(&mut made.object, &["metadata"])
     {
