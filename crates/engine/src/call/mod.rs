@@ -17,12 +17,12 @@ use kube::client::Body;
 use serde::Deserialize;
 
 use crate::list::cut::ListMeta;
-pub use pace::Pace;
+pub use pace::{Pace, Turn};
 
 /// Requests side by side, at most. Real API servers are saturated by fewer.
 const SIDE_BY_SIDE: usize = 48;
 /// How often a request is sent, at most.
-const ATTEMPTS: u32 = 6;
+const ATTEMPTS: u32 = 8;
 /// Wait before the second attempt; doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// Longest pause that a server is granted.
@@ -140,6 +140,17 @@ impl Caller {
     /// [`CallError`]
     pub async fn replace(&self, path: &str, body: Bytes) -> Result<Answer, CallError> {
         self.send(Method::PUT, path, Some(Content { kind: "application/json", body })).await
+    }
+
+    /// Deletes what is at `path`; it may be gone already.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn delete(&self, path: &str) -> Result<(), CallError> {
+        match self.send(Method::DELETE, path, None).await {
+            Err(error) if !error.is(StatusCode::NOT_FOUND) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn send(&self, method: Method, path: &str, content: Option<Content>) -> Result<Answer, CallError> {

@@ -4,14 +4,15 @@ pub mod cut;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use http::Method;
 use http_body_util::BodyExt as _;
+use kube::client::Body;
 use serde::Deserialize;
 
-use crate::call::{Attempt, CallError, Caller, Failed};
-use cut::{CutError, Cutter, ListMeta};
+use crate::call::{Attempt, CallError, Caller, Failed, Turn};
+use cut::{CutError, Cutter};
 
 /// Objects per page. The server holds a page in memory; we don't.
 const PAGE: usize = 500;
@@ -53,99 +54,108 @@ struct Name {
     name: String,
 }
 
-/// Every object that `request` selects, once; `take` gets each as it arrives and returns whether to go on.
+/// Every object that a request selects, once, as it arrives.
 ///
 /// A page that is cut off is asked for again, and what has been handed out of it is left out. If the list
 /// grows too old between two pages the server continues it from where it stands, as kubectl's chunked lists do.
-///
-/// # Errors
-/// [`CallError`], after what may be repeated was.
-pub async fn list<F>(caller: &Caller, request: &ListRequest, mut take: F) -> Result<(), CallError>
-where
-    F: AsyncFnMut(Vec<u8>) -> Result<(), CallError>,
-{
-    let mut next = String::new();
-    loop {
-        let meta = page(caller, request, next, &mut take).await?;
-        if meta.next.is_empty() {
+pub struct Lister<'a> {
+    caller: &'a Caller,
+    request: ListRequest,
+    /// Where the page that is being read begins.
+    from: String,
+    page: Option<Page<'a>>,
+    /// Cut out and not handed out yet.
+    items: VecDeque<Vec<u8>>,
+    /// Of this page.
+    handed_out: HashSet<Name>,
+    attempt: Attempt,
+    ended: bool,
+}
+
+/// A page on its way.
+struct Page<'a> {
+    body: Body,
+    cutter: Cutter,
+    _turn: Turn<'a>,
+}
+
+impl<'a> Lister<'a> {
+    /// A list of which nothing has been asked yet.
+    #[must_use]
+    pub fn new(caller: &'a Caller, request: ListRequest) -> Self {
+        Self {
+            caller,
+            request,
+            from: String::new(),
+            page: None,
+            items: VecDeque::new(),
+            handed_out: HashSet::new(),
+            attempt: Attempt::default(),
+            ended: false,
+        }
+    }
+
+    /// The next object; none at the end of a list that is complete.
+    ///
+    /// # Errors
+    /// [`CallError`], after what may be repeated was. What follows then is not defined.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, CallError> {
+        loop {
+            if let Some(item) = self.items.pop_front() {
+                return Ok(Some(item));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let Err(failed) = self.read().await else { continue };
+            self.page = None;
+            match failed.goes_on_at() {
+                Some(place) if place != self.from => place.clone_into(&mut self.from),
+                _ => self.attempt.after(failed, self.caller.pace()).await?,
+            }
+        }
+    }
+
+    /// Opens a page, or reads a piece of it.
+    async fn read(&mut self) -> Result<(), Failed> {
+        let Some(page) = &mut self.page else {
+            let turn = self.caller.pace().turn().await;
+            let answer = self.caller.head(&Method::GET, &self.request.page(&self.from), None).await?;
+            self.page = Some(Page { body: answer.into_body(), cutter: Cutter::default(), _turn: turn });
             return Ok(());
-        }
-        next = meta.next;
-    }
-}
-
-async fn page<F>(
-    caller: &Caller,
-    request: &ListRequest,
-    mut next: String,
-    take: &mut F,
-) -> Result<ListMeta, CallError>
-where
-    F: AsyncFnMut(Vec<u8>) -> Result<(), CallError>,
-{
-    let mut handed_out = HashSet::new();
-    let mut attempt = Attempt::default();
-    loop {
-        let turn = caller.pace().turn().await;
-        let read = read_page(caller, &request.page(&next), &mut handed_out, take).await;
-        drop(turn);
-        match read {
-            Ok(meta) => {
-                caller.pace().went_through();
-                return Ok(meta);
-            }
-            Err(Stop::Taker(error)) => return Err(error),
-            Err(Stop::Failed(failed)) => match failed.goes_on_at() {
-                Some(place) if place != next => place.clone_into(&mut next),
-                _ => attempt.after(failed, caller.pace()).await?,
-            },
-        }
-    }
-}
-
-enum Stop {
-    Failed(Failed),
-    /// Whoever takes the objects wants no more.
-    Taker(CallError),
-}
-
-impl From<CutError> for Stop {
-    fn from(error: CutError) -> Self {
-        Self::Failed(Failed::last(CallError::Unusable(error.to_string())))
-    }
-}
-
-async fn read_page<F>(
-    caller: &Caller,
-    path: &str,
-    handed_out: &mut HashSet<Name>,
-    take: &mut F,
-) -> Result<ListMeta, Stop>
-where
-    F: AsyncFnMut(Vec<u8>) -> Result<(), CallError>,
-{
-    let answer = caller.head(&Method::GET, path, None).await.map_err(Stop::Failed)?;
-    let mut body = answer.into_body();
-    let mut cutter = Cutter::default();
-    let mut items = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Stop::Failed(Failed::unanswered(&error)))?;
-        let Ok(piece) = frame.into_data() else { continue };
-        cutter.feed(&piece, |item| {
-            items.push(item.to_vec());
-            Ok::<_, CutError>(())
-        })?;
-        for item in items.drain(..) {
-            let named: Named = serde_json::from_slice(&item)
-                .map_err(|error| Stop::Failed(Failed::last(CallError::Unusable(error.to_string()))))?;
+        };
+        let Some(frame) = page.body.frame().await else { return self.turn_page() };
+        let frame = frame.map_err(|error| Failed::unanswered(&error))?;
+        let Ok(piece) = frame.into_data() else { return Ok(()) };
+        let (items, handed_out) = (&mut self.items, &mut self.handed_out);
+        page.cutter.feed(&piece, |item| {
+            let named: Named = serde_json::from_slice(item)
+                .map_err(|error| Failed::last(CallError::Unusable(error.to_string())))?;
             if handed_out.insert(named.metadata) {
-                take(item).await.map_err(Stop::Taker)?;
+                items.push_back(item.to_vec());
             }
+            Ok(())
+        })
+    }
+
+    fn turn_page(&mut self) -> Result<(), Failed> {
+        let Some(page) = self.page.take() else { return Ok(()) };
+        let meta = page.cutter.finish()?;
+        self.caller.pace().went_through();
+        self.ended = meta.next.is_empty();
+        self.from = meta.next;
+        self.handed_out.clear();
+        self.attempt = Attempt::default();
+        Ok(())
+    }
+}
+
+impl From<CutError> for Failed {
+    fn from(error: CutError) -> Self {
+        match error {
+            // An answer that ends early is a connection that was cut.
+            CutError::Truncated => Self::unanswered(&error),
+            error => Self::last(CallError::Unusable(error.to_string())),
         }
     }
-    // An answer that ends early is a connection that was cut.
-    cutter.finish().map_err(|error| match error {
-        CutError::Truncated => Stop::Failed(Failed::unanswered(&error)),
-        error => Stop::from(error),
-    })
 }

@@ -15,12 +15,11 @@ fn answer(names: &[&str], next: &str) -> String {
 async fn names(caller: &Caller) -> Result<Vec<String>, CallError> {
     let mut names = Vec::new();
     let request = ListRequest { path: "/api/v1/pods".into(), selector: "a in (b,c)".into() };
-    let listed = list(caller, &request, async |item: Vec<u8>| {
+    let mut list = Lister::new(caller, request);
+    while let Some(item) = list.next().await? {
         let named: Named = serde_json::from_slice(&item).unwrap();
         names.push(named.metadata.name);
-        Ok(())
-    });
-    listed.await?;
+    }
     Ok(names)
 }
 

@@ -17,6 +17,7 @@ mod plan;
 mod prepare;
 mod reset;
 mod results;
+pub mod run;
 mod selector;
 mod transform;
 mod volumes;

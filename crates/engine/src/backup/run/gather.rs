@@ -12,8 +12,8 @@ use super::pack::Packer;
 use super::volumes::LeftOut;
 use crate::backup::related::{self, Bindings, Claims, Reference};
 use crate::backup::select::{Item, Listing, Selection};
-use crate::call::{CallError, Caller};
-use crate::list::{ListRequest, list};
+use crate::call::Caller;
+use crate::list::{ListRequest, Lister};
 use crate::object::{Head, TypeOf, with_type};
 use crate::report::{About, Report};
 use crate::types::{ApiType, Catalog};
@@ -125,24 +125,30 @@ impl<'a> Gather<'a> {
     async fn every(&self, name: &str, mut add: impl FnMut(&[u8]) -> Result<(), serde_json::Error>) {
         let Some(api) = self.catalog.find(name) else { return };
         let request = ListRequest { path: api.path(None), selector: String::new() };
-        let listed = list(self.caller, &request, async |json: Vec<u8>| {
-            add(&json).map_err(|error| CallError::Unusable(error.to_string()))
-        });
-        if let Err(error) = listed.await {
-            self.report.error(About::Run, format!("cannot list {name}: {error}"));
+        let mut objects = Lister::new(self.caller, request);
+        loop {
+            let problem = match objects.next().await {
+                Ok(Some(json)) => match add(&json) {
+                    Ok(()) => continue,
+                    Err(error) => error.to_string(),
+                },
+                Ok(None) => return,
+                Err(error) => error.to_string(),
+            };
+            self.report.error(About::Run, format!("cannot list {name}: {problem}"));
+            return;
         }
     }
 
     async fn lists(&self) -> Result<(), Stopped> {
-        let lists = self
-            .selection
-            .visit(self.catalog)
-            .into_iter()
-            .filter(|api| !is_namespaces(api))
-            .flat_map(|api| self.selection.lists(api).into_iter().map(move |listing| (api, listing)));
-        let mut lists = futures::stream::iter(lists)
-            .map(|(api, listing)| self.list(api, listing))
-            .buffer_unordered(LISTS);
+        let mut lists = Vec::new();
+        for api in self.selection.visit(self.catalog) {
+            if !is_namespaces(api) {
+                lists.extend(self.selection.lists(api).into_iter().map(|listing| (api, listing)));
+            }
+        }
+        let lists = lists.into_iter().map(|(api, listing)| self.list(api, listing));
+        let mut lists = futures::stream::iter(lists).buffer_unordered(LISTS);
         while let Some(listed) = lists.next().await {
             listed?;
         }
@@ -154,22 +160,18 @@ impl<'a> Gather<'a> {
             path: api.path(listing.namespace.as_deref()),
             selector: listing.label_selector.unwrap_or_default(),
         };
-        let mut stopped = false;
-        let listed = list(self.caller, &request, async |json: Vec<u8>| {
-            if self.consider(api, json).await.is_err() {
-                stopped = true;
-                return Err(CallError::Unusable("the tarball cannot be written".to_owned()));
+        let at = request.path.clone();
+        let mut objects = Lister::new(self.caller, request);
+        loop {
+            match objects.next().await {
+                Ok(Some(json)) => self.consider(api, json).await?,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    let of = api.group_resource();
+                    self.report.error(About::Run, format!("cannot list {of} at {at}: {error}"));
+                    return Ok(());
+                }
             }
-            Ok(())
-        });
-        match listed.await {
-            Err(_) if stopped => Err(Stopped),
-            Err(error) => {
-                let of = api.group_resource();
-                self.report.error(About::Run, format!("cannot list {of} at {}: {error}", request.path));
-                Ok(())
-            }
-            Ok(()) => Ok(()),
         }
     }
 
@@ -184,13 +186,7 @@ impl<'a> Gather<'a> {
             }
         };
         let namespace = head.metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty());
-        let item = Item {
-            namespace,
-            name: &head.metadata.name,
-            labels: &head.metadata.labels,
-            deleting: head.metadata.deletion_timestamp.is_some(),
-        };
-        if !self.selection.takes_item(api, &item) {
+        if !self.selection.takes_item(api, &item(&head, namespace)) {
             return Ok(());
         }
         let path = match path(api, namespace, &head.metadata.name) {
@@ -271,9 +267,8 @@ impl<'a> Gather<'a> {
             if wanted.is_empty() {
                 return Ok(());
             }
-            let mut looks = futures::stream::iter(wanted)
-                .map(|reference| async move { self.look(&reference).await })
-                .buffer_unordered(LOOKS);
+            let looks = wanted.iter().map(|reference| self.look(reference));
+            let mut looks = futures::stream::iter(looks).buffer_unordered(LOOKS);
             while let Some(look) = looks.next().await {
                 look?;
             }
@@ -287,26 +282,24 @@ impl<'a> Gather<'a> {
             return Ok(());
         }
         let request = ListRequest { path: api.path(None), selector: String::new() };
-        let mut stopped = false;
-        let listed = list(self.caller, &request, async |json: Vec<u8>| {
-            let Ok(head) = serde_json::from_slice::<Head<'_>>(&json) else { return Ok(()) };
-            let name = &*head.metadata.name;
-            if !self.taken().namespaces.contains(name) && !self.selection.tracks_namespace(name) {
-                return Ok(());
+        let mut objects = Lister::new(self.caller, request);
+        loop {
+            match objects.next().await {
+                Ok(Some(json)) => {
+                    let tracked = serde_json::from_slice::<Head<'_>>(&json).is_ok_and(|head| {
+                        let name = &*head.metadata.name;
+                        self.taken().namespaces.contains(name) || self.selection.tracks_namespace(name)
+                    });
+                    if tracked {
+                        self.consider(api, json).await?;
+                    }
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.report.error(About::Run, format!("cannot list namespaces: {error}"));
+                    return Ok(());
+                }
             }
-            if self.consider(api, json).await.is_err() {
-                stopped = true;
-                return Err(CallError::Unusable("the tarball cannot be written".to_owned()));
-            }
-            Ok(())
-        });
-        match listed.await {
-            Err(_) if stopped => Err(Stopped),
-            Err(error) => {
-                self.report.error(About::Run, format!("cannot list namespaces: {error}"));
-                Ok(())
-            }
-            Ok(()) => Ok(()),
         }
     }
 
@@ -338,13 +331,7 @@ impl<'a> Gather<'a> {
             self.report.error(About::from(namespace), format!("cannot read {path}"));
             return Ok(());
         };
-        let item = Item {
-            namespace,
-            name,
-            labels: &head.metadata.labels,
-            deleting: head.metadata.deletion_timestamp.is_some(),
-        };
-        if !self.selection.related(api, &item) {
+        if !self.selection.related(api, &item(&head, namespace)) {
             return Ok(());
         }
         let kind = TypeOf::from(&head);
@@ -358,6 +345,16 @@ impl<'a> Gather<'a> {
 
 fn is_namespaces(api: &ApiType) -> bool {
     api.group.is_empty() && api.resource == "namespaces"
+}
+
+/// What the selection looks at.
+fn item<'a>(head: &'a Head<'a>, namespace: Option<&'a str>) -> Item<'a> {
+    Item {
+        namespace,
+        name: &head.metadata.name,
+        labels: &head.metadata.labels,
+        deleting: head.metadata.deletion_timestamp.is_some(),
+    }
 }
 
 fn path(api: &ApiType, namespace: Option<&str>, name: &str) -> Result<ItemPath, String> {

@@ -57,12 +57,8 @@ pub(super) async fn keep(store: &dyn Store, at: &BackupFiles, files: Files) -> R
         (at.volume_snapshots(), nothing()?),
         (at.item_operations(), nothing()?),
     ];
-    let mut puts = futures::stream::iter(small)
-        .map(|(key, content)| async move { store.put(&key, Bytes::from(content)).await })
-        .buffer_unordered(4);
-    while let Some(put) = puts.next().await {
-        put?;
-    }
+    let puts = small.iter().map(|(key, content)| store.put(key, Bytes::copy_from_slice(content)));
+    futures::future::try_join_all(puts).await?;
     Ok(())
 }
 

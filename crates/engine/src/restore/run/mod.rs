@@ -11,12 +11,14 @@ mod related;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use kube::ResourceExt as _;
 use kurator_api::velero::{Restore, RestorePhase, RestoreProgress, RestoreStatus};
+use kurator_archive::layout::LayoutError;
+use kurator_archive::metadata::resource_list::ResourceListWriter;
 use kurator_archive::metadata::{self, MetadataError};
 use kurator_archive::{GroupResource, RestoreFiles, Spool, SpooledItem};
 use kurator_member::clock::Clock;
@@ -25,7 +27,7 @@ use tokio::sync::watch;
 
 use self::item::Maker;
 use self::namespaces::Namespaces;
-use super::{CRDS, Context, Images, ItemRef, Plan, Prepared, StorageClasses};
+use super::{CRDS, Images, ItemRef, Prepared, StorageClasses};
 use crate::call::Caller;
 use crate::discover::discover;
 use crate::report::{About, Report, Reported};
@@ -90,12 +92,20 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
     let context = download::context(&source, plan, &mut tools, &report).await?;
 
     let spool = &source.spool;
-    let related = related::related(spool, &context, &report);
+    let related = related::related(spool, &context);
     let total = spool.resources().filter(|of| of.is_wanted()).map(|of| of.count()).sum();
     tools.progress.send_replace(Progress { total, done: 0 });
     let namespaces = Namespaces::new(tools.caller, spool, &report);
-    let maker = Maker { caller: tools.caller, context: &context, namespaces: &namespaces, report: &report };
-    let run = Run { spool, related: &related, maker: &maker, report: &report, done: AtomicU64::new(0), total };
+    let list = ResourceListWriter::new(tools.folder).map_err(MetadataError::from)?;
+    let maker = Maker {
+        caller: tools.caller,
+        context: &context,
+        namespaces: &namespaces,
+        report: &report,
+        list: Mutex::new(list),
+    };
+    let run =
+        Run { spool, related: &related, maker: &maker, report: &report, done: AtomicU64::new(0), total };
 
     let mut restored = HashSet::new();
     let first = GroupResource::new("customresourcedefinitions", "apiextensions.k8s.io").ok();
@@ -119,12 +129,72 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         }
     }
 
-    let list = namespaces_of(&maker);
     let done = run.done.load(Relaxed);
+    let list = maker.list.into_inner().unwrap_or_else(PoisonError::into_inner).finish(Vec::new())?;
     let Reported { log, results, warnings, errors } = report.close();
-    restore.status = Some(last_status(&restore, total, done, warnings, errors, tools.clock));
-    keep(&*tools.store, &restore, log, metadata::write(&results, Vec::new())?, list).await;
+    restore.status = Some(last_status(&restore, Progress { total, done }, warnings, errors, tools.clock));
+    let results = metadata::write(&results, Vec::new())?;
+    if let Err(error) = keep(&*tools.store, &restore.name_any(), log, results, list).await {
+        // As Velero 1.18: the objects are there, so the files are not worth a failure.
+        tracing::warn!(restore = restore.name_any(), error = %error, "the files of the restore are not stored");
+    }
     Ok(restore)
+}
+
+async fn keep(
+    store: &dyn Store,
+    name: &str,
+    log: Vec<u8>,
+    results: Vec<u8>,
+    list: Vec<u8>,
+) -> Result<(), KeepError> {
+    let at = RestoreFiles::new("", name)?;
+    let none: [(); 0] = [];
+    let nothing = || metadata::write(&none, Vec::new());
+    for (key, content) in [
+        (at.log(), log),
+        (at.results(), results),
+        (at.resource_list(), list),
+        (at.item_operations(), nothing()?),
+        (at.volume_info(), nothing()?),
+    ] {
+        store.put(&key, content.into()).await?;
+    }
+    Ok(())
+}
+
+/// Why the files of a restore are not in the store.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error(transparent)]
+    Name(#[from] LayoutError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    File(#[from] MetadataError),
+}
+
+fn last_status(
+    restore: &Restore,
+    Progress { total, done }: Progress,
+    warnings: u64,
+    errors: u64,
+    clock: &dyn Clock,
+) -> RestoreStatus {
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let some = |number: u64| (number > 0).then(|| count(number));
+    RestoreStatus {
+        phase: Some(if errors > 0 { RestorePhase::PartiallyFailed } else { RestorePhase::Completed }),
+        completion_timestamp: Some(clock.now()),
+        warnings: some(warnings),
+        errors: some(errors),
+        progress: Some(RestoreProgress {
+            total_items: Some(count(total)),
+            items_restored: Some(count(done)),
+            ..RestoreProgress::default()
+        }),
+        ..restore.status.clone().unwrap_or_default()
+    }
 }
 
 /// The types of one restore.
@@ -142,17 +212,20 @@ impl Run<'_> {
     async fn all_of(&self, resource: &GroupResource, tools: &Tools<'_>) -> Vec<String> {
         let name = resource.as_str();
         let Some(api) = tools.catalog.types.iter().find(|api| api.group_resource() == name) else {
-            let count = self.spool.resources().find(|of| of.resource() == resource).map_or(0, |of| of.count());
+            let count =
+                self.spool.resources().find(|of| of.resource() == resource).map_or(0, |of| of.count());
             if count > 0 {
-                let lacks = format!("{count} objects of {name} are not restored: the cluster has no such type");
+                let lacks =
+                    format!("{count} objects of {name} are not restored: the cluster has no such type");
                 self.report.warning(About::Run, lacks);
             }
             return Vec::new();
         };
-        let wanted = self.spool.items(resource).filter_map(|item| self.wanted(name, item));
-        let mut made = futures::stream::iter(wanted)
-            .map(|item| self.one(api, name, item, tools.progress))
-            .buffer_unordered(SIDE_BY_SIDE);
+        let made = self.spool.items(resource).filter_map(|item| {
+            let item = self.wanted(name, item)?;
+            Some(self.one(api, name, item, tools.progress))
+        });
+        let mut made = futures::stream::iter(made).buffer_unordered(SIDE_BY_SIDE);
         let mut created = Vec::new();
         while let Some(name) = made.next().await {
             created.extend(name);
@@ -161,7 +234,11 @@ impl Run<'_> {
     }
 
     /// What the plan takes by type and namespace; labels are asked of later.
-    fn wanted(&self, resource: &str, item: Result<SpooledItem, kurator_archive::SpoolError>) -> Option<SpooledItem> {
+    fn wanted(
+        &self,
+        resource: &str,
+        item: Result<SpooledItem, kurator_archive::SpoolError>,
+    ) -> Option<SpooledItem> {
         match item {
             Ok(item) => {
                 let namespace = item.namespace.as_deref();
