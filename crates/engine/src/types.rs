@@ -65,7 +65,8 @@ impl ApiType {
 
 /// A name as a segment of a path: those of RBAC objects have blanks, colons and more.
 fn segment(name: &str) -> impl fmt::Display {
-    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+    const PLAIN: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
     utf8_percent_encode(name, PLAIN)
 }
 
@@ -144,6 +145,9 @@ mod tests {
         );
         let pods = ApiType { version: "v1".into(), resource: "pods".into(), ..ApiType::default() };
         assert_eq!(pods.path(Some("a")), "/api/v1/namespaces/a/pods");
+    }
+
+    #[test]
     fn full_names_count_before_short_ones() {
         let mut catalog = catalog();
         let other = ApiType {
@@ -159,6 +163,7 @@ mod tests {
 
     #[test]
     fn a_group_may_be_begun() {
+        let catalog = catalog();
         assert!(catalog.find("deployments.ap").is_some() && catalog.find("deploy.ap").is_some());
         assert!(catalog.find("deployments.pps").is_none());
     }

@@ -7,7 +7,6 @@
 
 mod actions;
 mod conflict;
-mod glob;
 mod hooks;
 mod mapping;
 mod modifiers;
@@ -17,7 +16,6 @@ mod plan;
 mod prepare;
 mod reset;
 mod results;
-mod selector;
 mod transform;
 mod volumes;
 
