@@ -292,3 +292,6 @@ fn words(command: &str) -> Vec<String> {
     let list = command.starts_with('[').then(|| serde_json::from_str(command).ok()).flatten();
     list.unwrap_or_else(|| vec![command.to_owned()])
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,7 +131,8 @@ pub struct Transformed {
     pub data_left_out: Option<DataLeftOut>,
 }
 
-/// What becomes of an object of the backup of this type (`deployments.apps`).
+/// What becomes of an object of the backup of this type (`deployments.apps`). Namespaces don't come here: what is
+/// created of them is [`namespace`](super::namespace), on demand.
 ///
 /// # Errors
 ///
