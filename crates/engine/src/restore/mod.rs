@@ -2,7 +2,7 @@
 //!
 //! Everything here but `run` is pure: the clock and what is known of the cluster are parameters, objects are
 //! JSON. An archive is untrusted, so a field of the wrong type reads as absent and nothing panics. Start
-//! reading at [`prepare`] (spec to [`Plan`]) and [`transform`] (object of a backup to what is created);
+//! reading at [`prepare()`] (spec to [`Plan`]) and [`transform()`] (object of a backup to what is created);
 //! [`resolve`] decides where the object is there already.
 
 mod actions;
@@ -15,7 +15,6 @@ mod patterns;
 mod plan;
 mod prepare;
 mod reset;
-mod results;
 mod transform;
 mod volumes;
 
@@ -31,6 +30,5 @@ pub use mapping::{
 pub use plan::{CRDS, Excluded, Plan, Policy};
 pub use prepare::{Facts, NEVER_RESTORED, Prepared, modifiers_named, prepare};
 pub use reset::namespace;
-pub use results::{Messages, Outcome, Place, Results};
 pub use transform::{Context, ItemRef, Made, Skip, TransformError, Transformed, transform};
 pub use volumes::{BackupMethod, DataLeftOut, NoData, VolumeFacts, Volumes};
