@@ -7,12 +7,13 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kurator_api::duration::GoDuration;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::object;
+use crate::labels::Selector;
+
+use super::object::{self, LabelsOf};
 use super::patterns::Patterns;
-use super::selector::Selector;
 
 /// The name of a hook that a pod's annotations ask for, as in Velero.
 const FROM_ANNOTATIONS: &str = "<from-annotation>";
@@ -46,7 +47,7 @@ pub(crate) struct SpecHook {
 }
 
 impl SpecHook {
-    fn applies(&self, namespace: &str, labels: Option<&Map<String, Value>>) -> bool {
+    fn applies(&self, namespace: &str, labels: &LabelsOf<'_>) -> bool {
         self.namespaces.takes(namespace) && self.selector.matches(labels)
     }
 }
@@ -118,7 +119,7 @@ fn spec_hook(raw: RawResource) -> Result<SpecHook, Vec<String>> {
     let includes = included_namespaces.iter().flatten().map(String::as_str);
     let excludes = excluded_namespaces.iter().flatten().map(String::as_str);
     let namespaces = Patterns::new(includes, excludes).map_err(|why| keep(&why)).unwrap_or_default();
-    let selector = label_selector.as_ref().map(Selector::new).transpose();
+    let selector = label_selector.as_ref().map(Selector::parse).transpose();
     let selector = selector.map_err(|why| keep(&why)).ok().flatten().unwrap_or_default();
     let (mut init_containers, mut exec) = (Vec::new(), Vec::new());
     let mut bad_containers = 0;
@@ -189,7 +190,7 @@ pub(crate) fn init_containers(pod: &Value, namespace: &str, hooks: &[SpecHook], 
         return vec![container];
     }
     let labels = object::labels(pod);
-    let applicable = hooks.iter().filter(|hook| hook.applies(namespace, labels));
+    let applicable = hooks.iter().filter(|hook| hook.applies(namespace, &labels));
     applicable.flat_map(|hook| hook.init_containers.iter().cloned()).collect()
 }
 
@@ -221,7 +222,7 @@ pub(crate) fn exec_hooks(pod: &Value, hooks: &[SpecHook]) -> (Vec<ExecHook>, Vec
         None => {
             let namespace = object::namespace(pod).unwrap_or_default();
             let labels = object::labels(pod);
-            let applicable = hooks.iter().filter(|hook| hook.applies(namespace, labels));
+            let applicable = hooks.iter().filter(|hook| hook.applies(namespace, &labels));
             applicable.flat_map(|hook| hook.exec.iter().cloned()).collect()
         }
     };
@@ -291,3 +292,6 @@ fn words(command: &str) -> Vec<String> {
     let list = command.starts_with('[').then(|| serde_json::from_str(command).ok()).flatten();
     list.unwrap_or_else(|| vec![command.to_owned()])
 }
+
+#[cfg(test)]
+mod tests;

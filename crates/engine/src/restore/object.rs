@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::labels::Labels;
+
 /// The value at a path of keys.
 pub(crate) fn at<'a>(object: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, key| value.get(key))
@@ -61,8 +63,17 @@ pub(crate) fn kind(object: &Value) -> &str {
 }
 
 /// Labels of the object.
-pub(crate) fn labels(object: &Value) -> Option<&Map<String, Value>> {
-    at(object, &["metadata", "labels"])?.as_object()
+pub(crate) fn labels(object: &Value) -> LabelsOf<'_> {
+    LabelsOf(at(object, &["metadata", "labels"]))
+}
+
+/// The labels of an object; a value that is no text reads as absent.
+pub(crate) struct LabelsOf<'a>(Option<&'a Value>);
+
+impl Labels for LabelsOf<'_> {
+    fn value(&self, key: &str) -> Option<&str> {
+        self.0?.get(key)?.as_str()
+    }
 }
 
 /// An annotation of the object.

@@ -1,13 +1,13 @@
 //! Two lists of patterns: what is taken, and what is left out of that.
 
-use super::glob::{Glob, GlobError};
+use crate::glob::{Glob, GlobError, Globs};
 
 /// What is taken and what is not, as Velero 1.18's includes and excludes: empty or `*` takes everything, and
 /// the list of what is left out wins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Patterns {
-    includes: Vec<Glob>,
-    excludes: Vec<Glob>,
+    includes: Globs,
+    excludes: Globs,
     everything: bool,
 }
 
@@ -17,29 +17,25 @@ impl Patterns {
         includes: impl IntoIterator<Item = &'a str>,
         excludes: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, GlobError> {
-        let includes: Vec<&str> = includes.into_iter().collect();
-        let everything = includes.is_empty() || includes.contains(&"*");
-        let compile = |pattern: &str| Glob::new(pattern, None);
-        Ok(Self {
-            includes: includes.into_iter().map(compile).collect::<Result<_, _>>()?,
-            excludes: excludes
-                .into_iter()
-                .filter(|name| *name != "*")
-                .map(compile)
-                .collect::<Result<_, _>>()?,
-            everything,
-        })
+        let mut own = Self::default();
+        for pattern in includes {
+            own.includes.insert(Glob::parse(pattern)?);
+        }
+        for pattern in excludes.into_iter().filter(|name| *name != "*") {
+            own.excludes.insert(Glob::parse(pattern)?);
+        }
+        own.everything = own.includes.is_empty() || own.includes.has_any();
+        Ok(own)
     }
 
     /// Whether `name` is taken.
     pub(crate) fn takes(&self, name: &str) -> bool {
-        !self.excludes.iter().any(|glob| glob.matches(name))
-            && (self.everything || self.includes.iter().any(|glob| glob.matches(name)))
+        !self.excludes.matches(name) && (self.everything || self.includes.matches(name))
     }
 
-    /// Whether nothing at all is left out.
+    /// Whether nothing at all is left out: no list, or `*` alone.
     pub(crate) fn takes_everything(&self) -> bool {
-        self.excludes.is_empty() && self.everything
+        self.excludes.is_empty() && (self.includes.is_empty() || self.includes.is_any())
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::labels::Selector;
 use crate::types::Catalog;
 
 use super::hooks::SpecHook;
 use super::modifiers::Modifiers;
 use super::object;
 use super::patterns::Patterns;
-use super::selector::Selector;
 
 /// Types that come first, in this order (`--restore-resource-priorities` of Velero 1.18).
 const FIRST: [&str; 23] = [
@@ -173,8 +173,8 @@ impl Plan {
     #[must_use]
     pub fn selects(&self, object: &Value) -> bool {
         let labels = object::labels(object);
-        self.selector.matches(labels)
-            && (self.one_of.is_empty() || self.one_of.iter().any(|selector| selector.matches(labels)))
+        self.selector.matches(&labels)
+            && (self.one_of.is_empty() || self.one_of.iter().any(|selector| selector.matches(&labels)))
     }
 
     /// The namespace that the content of `namespace` goes to.

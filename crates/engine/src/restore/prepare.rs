@@ -8,13 +8,13 @@ use kurator_api::velero::{
 };
 use serde_json::Value;
 
+use crate::labels::Selector;
 use crate::types::Catalog;
 
 use super::hooks::{self, SpecHook};
 use super::modifiers::{self, Modifiers};
 use super::patterns::{Patterns, contradictions};
 use super::plan::{Plan, Policy};
-use super::selector::Selector;
 
 /// Types that are never restored, appended to `excludedResources` as Velero 1.18 does.
 pub const NEVER_RESTORED: [&str; 9] = [
@@ -180,7 +180,7 @@ fn types<'a>(
 }
 
 fn selector(field: &str, selector: &LabelSelector) -> Result<Selector, String> {
-    Selector::new(selector).map_err(|why| format!("Invalid {field}: {why}"))
+    Selector::parse(selector).map_err(|why| format!("Invalid {field}: {why}"))
 }
 
 /// The value, or its fault among the others.

@@ -72,7 +72,7 @@ pub(crate) fn unmark(object: &mut Value) {
 }
 
 /// The Namespace to create for content that goes to `name`: labels, annotations and spec of the one in the
-/// backup, without the labels of [`mark`], as Velero; a bare one if the backup holds none.
+/// backup, without labels of its origin, as Velero; a bare one if the backup holds none.
 #[must_use]
 pub fn namespace(in_backup: Option<&Value>, name: &str) -> Value {
     let mut metadata = Map::new();

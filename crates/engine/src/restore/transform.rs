@@ -3,7 +3,9 @@
 //! reset, the actions of its type in Velero's order, the resource modifiers, the target namespace, the labels of
 //! origin. Needs no order among objects: what becomes of volumes is decided before ([`Volumes::decide`]).
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::labels::Labels as _;
 
 use super::actions;
 use super::hooks::{self, ExecHook};
@@ -129,7 +131,8 @@ pub struct Transformed {
     pub data_left_out: Option<DataLeftOut>,
 }
 
-/// What becomes of an object of the backup of this type (`deployments.apps`).
+/// What becomes of an object of the backup of this type (`deployments.apps`). Namespaces don't come here: what is
+/// created of them is [`namespace`](super::namespace), on demand.
 ///
 /// # Errors
 ///
@@ -193,10 +196,8 @@ fn skipped(object: &Value, resource: &str, context: &Context) -> Option<Skip> {
         }
         "jobs.batch" if !text(&["status", "completionTime"]).is_empty() => Some(Skip::Completed),
         "apiservices.apiregistration.k8s.io" => {
-            let managed = |labels: &Map<String, Value>| {
-                labels.contains_key("kube-aggregator.kubernetes.io/automanaged")
-            };
-            object::labels(object).is_some_and(managed).then_some(Skip::Managed)
+            let managed = object::labels(object).value("kube-aggregator.kubernetes.io/automanaged").is_some();
+            managed.then_some(Skip::Managed)
         }
         "secrets" => actions::is_account_token(object).then_some(Skip::AccountToken),
         "persistentvolumes" => {

@@ -141,13 +141,12 @@ impl<'a> Gather<'a> {
     }
 
     async fn lists(&self) -> Result<(), Stopped> {
+        let types = self.selection.visit(self.catalog);
         let mut lists = Vec::new();
-        for api in self.selection.visit(self.catalog) {
-            if !is_namespaces(api) {
-                lists.extend(self.selection.lists(api).into_iter().map(|listing| (api, listing)));
-            }
+        for (at, api) in types.iter().enumerate().filter(|(_, api)| !is_namespaces(api)) {
+            lists.extend(self.selection.lists(api).into_iter().map(|listing| (at, listing)));
         }
-        let lists = lists.into_iter().map(|(api, listing)| self.list(api, listing));
+        let lists = lists.into_iter().map(|(at, listing)| self.list(types[at], listing));
         let mut lists = futures::stream::iter(lists).buffer_unordered(LISTS);
         while let Some(listed) = lists.next().await {
             listed?;
@@ -267,7 +266,7 @@ impl<'a> Gather<'a> {
             if wanted.is_empty() {
                 return Ok(());
             }
-            let looks = wanted.iter().map(|reference| self.look(reference));
+            let looks = wanted.into_iter().map(|reference| self.look(reference));
             let mut looks = futures::stream::iter(looks).buffer_unordered(LOOKS);
             while let Some(look) = looks.next().await {
                 look?;
@@ -304,12 +303,12 @@ impl<'a> Gather<'a> {
     }
 
     /// Takes an object that another brings in, if it exists and nothing bars it.
-    async fn look(&self, reference: &Reference) -> Result<(), Stopped> {
+    async fn look(&self, reference: Reference) -> Result<(), Stopped> {
         let Reference { group, resource, namespace, name } = reference;
-        let served = |api: &&ApiType| api.group == *group && api.resource == *resource;
+        let served = |api: &&ApiType| api.group == group && api.resource == resource;
         let Some(api) = self.catalog.types.iter().find(served) else { return Ok(()) };
         let namespace = namespace.as_deref();
-        let path = match path(api, namespace, name) {
+        let path = match path(api, namespace, &name) {
             Ok(path) => path,
             Err(problem) => {
                 self.report.warning(About::from(namespace), problem);
@@ -319,7 +318,7 @@ impl<'a> Gather<'a> {
         if self.taken().seen.contains(&self.hashes.hash_one(&path)) {
             return Ok(());
         }
-        let json = match self.caller.get(&api.object_path(namespace, name)).await {
+        let json = match self.caller.get(&api.object_path(namespace, &name)).await {
             Ok(Some(json)) => json.to_vec(),
             Ok(None) => return Ok(()),
             Err(error) => {

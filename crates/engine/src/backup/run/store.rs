@@ -57,8 +57,9 @@ pub(super) async fn keep(store: &dyn Store, at: &BackupFiles, files: Files) -> R
         (at.volume_snapshots(), nothing()?),
         (at.item_operations(), nothing()?),
     ];
-    let puts = small.iter().map(|(key, content)| store.put(key, Bytes::copy_from_slice(content)));
-    futures::future::try_join_all(puts).await?;
+    for (key, content) in small {
+        store.put(&key, Bytes::from(content)).await?;
+    }
     Ok(())
 }
 

@@ -3,18 +3,20 @@
 //! What Velero would find wrong object by object (a bad expression, a patch that is no YAML, a rule without
 //! patches) is found when the Restore is looked at: [`parse`].
 
+mod glob;
 mod json_patch;
 mod parse;
 mod strategic;
 
 use serde_json::Value;
 
+use crate::labels::Selector;
+
 use super::conflict::merge;
-use super::glob::Glob;
 use super::object;
 use super::patterns::Patterns;
-use super::selector::Selector;
 
+use glob::Glob;
 use json_patch::{Operation, PatchError};
 
 pub(crate) use parse::parse;
@@ -70,7 +72,7 @@ impl Rule {
         object::namespace(object).is_none_or(|namespace| self.namespaces.takes(namespace))
             && self.resource.matches(resource)
             && self.name.as_ref().is_none_or(|name| name.is_match(object::name(object)))
-            && self.selector.as_ref().is_none_or(|selector| selector.matches(object::labels(object)))
+            && self.selector.as_ref().is_none_or(|selector| selector.matches(&object::labels(object)))
             && self.matches.iter().all(|test| test.holds(object))
     }
 

@@ -8,9 +8,10 @@ use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::super::glob::Glob;
+use crate::labels::Selector;
+
 use super::super::patterns::Patterns;
-use super::super::selector::Selector;
+use super::glob::Glob;
 use super::json_patch::{Operation, Pointer};
 use super::strategic::SET_ORDER;
 use super::{Modifiers, Patches, Rule};
@@ -166,10 +167,10 @@ fn rule(raw: RawRule) -> Result<Rule, String> {
     let namespaces = Patterns::new(namespaces.iter().map(|text| text.0.as_str()), []);
     let name = Some(resource_name_regex.0).filter(|text| !text.is_empty());
     let name = name.map(|text| expression(&text)).transpose()?;
-    let label_selector = label_selector.as_ref().map(Selector::new).transpose();
+    let label_selector = label_selector.as_ref().map(Selector::parse).transpose();
     Ok(Rule {
         namespaces: namespaces.map_err(|why| format!("namespaces: {why}"))?,
-        resource: Glob::new(&group_resource.0, Some('.')).map_err(|why| format!("groupResource: {why}"))?,
+        resource: Glob::parse(&group_resource.0).map_err(|why| format!("groupResource: {why}"))?,
         name,
         selector: label_selector.map_err(|why| format!("labelSelector: {why}"))?,
         matches: matches.iter().flatten().map(condition).collect::<Result<_, _>>()?,

@@ -51,7 +51,7 @@ fn each_fault_of_a_spec_has_its_sentence() {
         ),
         (
             json!({"includedNamespaces": ["a["]}),
-            "Invalid included/excluded namespace lists: the pattern `a[` opens a bracket `[` that nothing closes",
+            "Invalid included/excluded namespace lists: `a[` is not a pattern: a bracket is not closed",
         ),
         (
             json!({"labelSelector": {}, "orLabelSelectors": [{}]}),
@@ -59,8 +59,8 @@ fn each_fault_of_a_spec_has_its_sentence() {
         ),
         (
             json!({"labelSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}),
-            "Invalid labelSelector: \"Is\" is not a valid label selector operator; use In, NotIn, Exists or \
-             DoesNotExist",
+            "Invalid labelSelector: matchExpressions[0].operator `Is` is none of `In`, `NotIn`, `Exists` and \
+             `DoesNotExist`",
         ),
         (
             json!({"backupName": "b", "scheduleName": "s"}),

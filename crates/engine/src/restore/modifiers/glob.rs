@@ -1,14 +1,13 @@
-//! Patterns of names: `*`, `?`, `[abc]`, `[a-z]`, `[!a]`, `{a,b}` and `\` before a character that stands for
-//! itself, as Velero 1.18 reads them.
+//! Patterns of types, such as `*.apps`: as [`crate::glob`], but `*` and `?` stop at dots and `**` doesn't.
 
 use regex::{Regex, RegexBuilder};
 
 /// What one pattern may cost when compiled, in bytes.
 const MAX_COMPILED: usize = 1 << 20;
 
-/// A pattern of names.
+/// A pattern of types.
 #[derive(Clone, Debug)]
-pub(crate) enum Glob {
+pub(super) enum Glob {
     /// Nothing in it is special.
     Name(String),
     /// Something is.
@@ -18,19 +17,19 @@ pub(crate) enum Glob {
 /// A pattern that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pattern `{pattern}` {fault}")]
-pub(crate) struct GlobError {
+pub(super) struct GlobError {
     pattern: String,
     fault: &'static str,
 }
 
 impl Glob {
-    /// Reads a pattern. With a `separator`, `*` and `?` stop at it and `**` doesn't.
-    pub(crate) fn new(pattern: &str, separator: Option<char>) -> Result<Self, GlobError> {
+    /// Reads a pattern.
+    pub(super) fn parse(pattern: &str) -> Result<Self, GlobError> {
         if !pattern.contains(['*', '?', '[', ']', '{', '}', '\\']) {
             return Ok(Self::Name(pattern.to_owned()));
         }
         let fault = |fault| GlobError { pattern: pattern.to_owned(), fault };
-        let expression = expression(pattern, separator).map_err(fault)?;
+        let expression = expression(pattern).map_err(fault)?;
         RegexBuilder::new(&expression)
             .size_limit(MAX_COMPILED)
             .build()
@@ -39,7 +38,7 @@ impl Glob {
     }
 
     /// Whether it stands for `name`.
-    pub(crate) fn matches(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         match self {
             Self::Name(own) => own == name,
             Self::Pattern(pattern) => pattern.is_match(name),
@@ -48,16 +47,16 @@ impl Glob {
 }
 
 /// The regular expression that says the same.
-fn expression(pattern: &str, separator: Option<char>) -> Result<String, &'static str> {
-    let one = separator.map_or_else(|| ".".to_owned(), |c| format!("[^{}]", regex::escape(&c.to_string())));
+fn expression(pattern: &str) -> Result<String, &'static str> {
+    const ONE: &str = "[^.]";
     let mut out = String::from("(?s)^(?:");
     let mut open = 0_usize;
     let mut rest = pattern.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
             '*' if rest.next_if_eq(&'*').is_some() => out.push_str(".*"),
-            '*' => out.extend([one.as_str(), "*"]),
-            '?' => out.push_str(&one),
+            '*' => out.extend([ONE, "*"]),
+            '?' => out.push_str(ONE),
             '[' => out.push_str(&class(&mut rest)?),
             ']' => return Err("closes a bracket `]` that nothing opened"),
             '{' => {
@@ -116,33 +115,34 @@ mod tests {
 
     use super::*;
 
-    fn matches(pattern: &str, separator: Option<char>, name: &str) -> bool {
-        Glob::new(pattern, separator).unwrap().matches(name)
+    fn matches(pattern: &str, name: &str) -> bool {
+        Glob::parse(pattern).unwrap().matches(name)
     }
 
     #[test]
     fn each_special_character_stands_for_what_velero_reads_in_it() {
-        // As gobwas/glob 0.2.3.
-        for (pattern, separator, name, yes) in [
-            ("app", None, "app", true),
-            ("app", None, "apps", false),
-            ("app*", None, "app-1.a", true),
-            ("*.apps", Some('.'), "deployments.apps", true),
-            ("*", Some('.'), "deployments.apps", false),
-            ("**", Some('.'), "deployments.apps", true),
-            ("a?", None, "ab", true),
-            ("a?", None, "a", false),
-            ("[ab]c", None, "bc", true),
-            ("[!ab]c", None, "bc", false),
-            ("[a-c]1", None, "b1", true),
-            ("[a.]1", None, "-1", false),
-            ("{pods,*.apps}", Some('.'), "daemonsets.apps", true),
-            ("{pods,*.apps}", Some('.'), "services", false),
-            ("a\\*", None, "a*", true),
-            ("a\\*", None, "ab", false),
-            ("a.c", None, "abc", false),
+        // As gobwas/glob 0.2.3 with the separator `.`.
+        for (pattern, name, yes) in [
+            ("pods", "pods", true),
+            ("pods", "pod", false),
+            ("*.apps", "deployments.apps", true),
+            ("*.apps", "a.b.apps", false),
+            ("*", "deployments.apps", false),
+            ("**", "deployments.apps", true),
+            ("a?", "ab", true),
+            ("a?", "a.", false),
+            ("a?", "a", false),
+            ("[ab]c", "bc", true),
+            ("[!ab]c", "bc", false),
+            ("[a-c]1", "b1", true),
+            ("[a.]1", "-1", false),
+            ("{pods,*.apps}", "daemonsets.apps", true),
+            ("{pods,*.apps}", "services", false),
+            ("a\\*", "a*", true),
+            ("a\\*", "ab", false),
+            ("a.c", "abc", false),
         ] {
-            assert_eq!(matches(pattern, separator, name), yes, "{pattern} {name}");
+            assert_eq!(matches(pattern, name), yes, "{pattern} {name}");
         }
     }
 
@@ -157,21 +157,16 @@ mod tests {
             ("a\\", "the pattern `a\\` ends with a backslash"),
             ("[z-a]", "the pattern `[z-a]` is too long or has a range that runs backwards"),
         ] {
-            assert_eq!(Glob::new(pattern, None).unwrap_err().to_string(), sentence);
+            assert_eq!(Glob::parse(pattern).unwrap_err().to_string(), sentence);
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_a_pattern_or_an_error(pattern in ".{0,40}", name in ".{0,40}") {
-            if let Ok(glob) = Glob::new(&pattern, Some('.')) {
+            if let Ok(glob) = Glob::parse(&pattern) {
                 glob.matches(&name);
             }
-        }
-
-        #[test]
-        fn a_pattern_without_special_characters_is_a_name(pattern in "[a-z0-9.-]{0,20}", name in "[a-z0-9.-]{0,20}") {
-            prop_assert_eq!(matches(&pattern, None, &name), pattern == name);
         }
     }
 }
