@@ -1,6 +1,5 @@
 //! `kurator engine`: the built-in engine for one cluster, without a hub.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use kurator_api::cluster::{ClusterKey, ClusterKind};
@@ -23,23 +22,26 @@ pub(crate) fn engine(flags: EngineFlags) -> Result<(), Failure> {
 async fn run(flags: EngineFlags) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let _signals = tokio::spawn(process::end_on_signal(shutdown.clone())?);
-    let config = process::config(flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
+    let config = process::config("cluster", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
     let server = config.cluster_url.to_string();
     let client = hub_client(config, &WriteGate::open())?;
-    process::reach(&client, &server).await?;
+    process::reach("cluster", &client, &server).await?;
 
     let folder = flags.spool.unwrap_or_else(std::env::temp_dir);
     if !folder.is_dir() {
-        return Err(anyhow::anyhow!("--spool: `{}` is no folder; make it or name another", folder.display()).into());
+        return Err(
+            anyhow::anyhow!("--spool: `{}` is no folder; make it or name another", folder.display()).into()
+        );
     }
     let wake = Arc::new(Notify::new());
     let told = Arc::clone(&wake);
-    let options = MemberOptions {
-        namespace: flags.namespace.clone(),
-        everything: true,
-        ..MemberOptions::default()
+    let options =
+        MemberOptions { namespace: flags.namespace.clone(), everything: true, ..MemberOptions::default() };
+    let key = ClusterKey {
+        kind: ClusterKind::AttachedCluster,
+        namespace: String::new(),
+        name: "engine".to_owned(),
     };
-    let key = ClusterKey { kind: ClusterKind::AttachedCluster, namespace: String::new(), name: "engine".to_owned() };
     let member = Member::spawn(key, client.clone(), options, Arc::new(move |_| told.notify_one()));
     let stores = AsTheClusterSays {
         client,
@@ -55,9 +57,9 @@ async fn run(flags: EngineFlags) -> Result<(), Failure> {
         clock: Arc::new(SystemClock),
     };
     serve(setup, shutdown).await.map_err(|error| {
-        Failure::with_hint(error, "only one server may work on a cluster; scale the Velero deployment to 0 first")
+        Failure::with_hint(
+            error,
+            "only one server may work on a cluster; scale the Velero deployment to 0 first",
+        )
     })
 }
-
-#[expect(dead_code, reason = "named in the flags")]
-type Folder = PathBuf;
