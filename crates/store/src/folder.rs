@@ -79,7 +79,7 @@ impl Act {
         self.fault(match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::Full { endpoint, said },
             io::ErrorKind::NotFound if self.folder.root.is_gone() => Fault::BucketMissing { endpoint },
-            io::ErrorKind::NotFound => Fault::NotFound { endpoint },
+            io::ErrorKind::NotFound => Fault::NotFound { endpoint, said },
             _ => Fault::Answer { endpoint, said },
         })
     }

@@ -5,6 +5,7 @@
 //! down to its code and message before anybody sees it, and answers that must be held in memory are bounded.
 
 use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -20,6 +21,7 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
     HttpResponseBody, HttpService,
 };
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use tokio::time::{Instant, Sleep};
 
@@ -33,6 +35,8 @@ const LONGEST_ANSWER: u64 = 32 << 20;
 const LONGEST_REFUSAL: u64 = 64 << 10;
 /// How much of a body is handed on at once: what is slower than this per silence counts as silent.
 const SLICE: usize = 16 << 10;
+/// Most that Linux keeps of what is sent and not yet acknowledged, unless told otherwise.
+const LARGEST_BUFFER: usize = 4 << 20;
 
 /// Why there is no answer that `object_store` could use.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +84,7 @@ impl Transport {
             .user_agent(concat!("kurator/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(patience.connect)
             .redirect(redirect::Policy::none())
+            .dns_resolver(Resolver)
             .referer(false)
             .http1_only()
             .https_only(tls_only)
@@ -149,6 +154,26 @@ impl Transport {
         }
         let left = if holds_object { u64::MAX } else { LONGEST_ANSWER };
         Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body(left))))
+    }
+}
+
+/// Names below `localhost` mean this machine, whatever a name server says (RFC 6761): so a bucket can stand in the
+/// host of a local server.
+struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let name = name.as_str();
+            let local = name.trim_end_matches('.').to_ascii_lowercase();
+            if local == "localhost" || local.ends_with(".localhost") {
+                let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+                let addresses = addresses.map(|address| SocketAddr::new(address, 0));
+                return Ok(Box::new(addresses.into_iter()) as Addrs);
+            }
+            let found: Vec<_> = tokio::net::lookup_host((name, 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
     }
 }
 
@@ -226,23 +251,29 @@ async fn collect(mut body: Watched) -> Bytes {
     all.into()
 }
 
-/// When a request last moved.
+/// When a request last moved, and how much of it has been handed to the system by then.
 #[derive(Clone)]
-struct Progress(Arc<Mutex<Instant>>);
+struct Progress(Arc<Mutex<(Instant, usize)>>);
 
 impl Default for Progress {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new((Instant::now(), 0))))
     }
 }
 
 impl Progress {
-    fn made(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    fn made(&self, length: usize) {
+        let mut progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *progress = (Instant::now(), progress.1.saturating_add(length));
     }
 
-    fn deadline(&self, silence: Duration) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) + silence
+    /// When it will have been silent, and for how long then. What this machine's own buffers hold moves unseen, so
+    /// every MiB that may be there is given a silence of its own.
+    fn deadline(&self, silence: Duration) -> (Instant, Duration) {
+        let (at, handed_over) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffered = u32::try_from(handed_over.min(LARGEST_BUFFER).div_ceil(1 << 20)).unwrap_or_default();
+        let after = silence.saturating_mul(buffered.max(1));
+        (at + after, after)
     }
 
     /// The outcome of the work, or an error once nothing has moved for this long.
@@ -253,12 +284,13 @@ impl Progress {
     ) -> Result<Result<T, HttpError>, HttpError> {
         tokio::pin!(work);
         loop {
-            let deadline = self.deadline(silence);
+            let (deadline, _) = self.deadline(silence);
             tokio::select! {
                 done = &mut work => return Ok(done.map_err(|error| unreachable(&error))),
                 () = tokio::time::sleep_until(deadline) => {
-                    if self.deadline(silence) <= Instant::now() {
-                        return Err(silent(silence));
+                    let (deadline, after) = self.deadline(silence);
+                    if deadline <= Instant::now() {
+                        return Err(silent(after));
                     }
                 }
             }
@@ -313,8 +345,8 @@ impl Body for Sliced {
                 Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
             }
         }
-        self.progress.made();
         let length = self.rest.len().min(SLICE);
+        self.progress.made(length);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 

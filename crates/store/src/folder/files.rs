@@ -153,8 +153,10 @@ impl Root {
 
     /// Puts a file in its place, over what is there, and says how long it is.
     pub(super) fn publish(&self, staged: Staged, key: &str) -> io::Result<u64> {
-        self.place(&staged, key, |from, to| fs::rename(from, to))?;
-        Ok(staged.length)
+        let placed = self.place(&staged, key, |from, to| fs::rename(from, to));
+        let length = staged.length;
+        drop(staged);
+        placed.map(|()| length)
     }
 
     /// Puts a file in its place if that is free; whether it was.
