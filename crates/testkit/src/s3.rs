@@ -176,20 +176,20 @@ impl S3 {
         self.server()?.resume()
     }
 
-    /// How many multipart uploads were begun and neither completed nor aborted. For a server without TLS. Call it
+    /// How many multipart uploads of this key were begun and neither completed nor aborted. For a server without TLS. Call it
     /// inside the lab's network.
     ///
     /// # Errors
     /// This lab has no object store, or it does not answer.
-    pub async fn unfinished_uploads(&self) -> Result<usize, LabError> {
+    pub async fn unfinished_uploads(&self, key: &str) -> Result<usize, LabError> {
         let failed = |source| LabError::List { prefix: "?uploads".to_owned(), source };
         let other = |why: String| failed(object_store::Error::Generic { store: "S3", source: why.into() });
-        let query = SignedUrlOptions::default().with_query([("uploads", "")]);
+        let query = SignedUrlOptions::default().with_query([("uploads", ""), ("prefix", key)]);
         let (store, life) = (self.store().map_err(failed)?, Duration::from_secs(60));
         let url = store.signed_url_opts(Method::GET, &Path::default(), life, &query).await.map_err(failed)?;
         let path = format!("{}?{}", url.path(), url.query().unwrap_or_default());
         match plain_http::get(&format!("{ADDRESS}:{PORT}"), &path).await {
-            Ok((200, body)) => Ok(body.matches("<UploadId>").count()),
+            Ok((200, body)) => Ok(body.matches(&format!("<Key>{key}</Key>")).count()),
             Ok((status, body)) => Err(other(format!("{status}: {body}"))),
             Err(error) => Err(other(error.to_string())),
         }
