@@ -131,7 +131,11 @@ async fn bucket_region(transport: &Transport, service: &str, bucket: &str) -> Re
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::Patience;
 
     #[test]
     fn virtual_hosted_style_puts_the_bucket_into_the_host() {
@@ -142,5 +146,41 @@ mod tests {
     fn amazon_has_one_service_per_region() {
         assert_eq!(amazon("eu-west-1"), "https://s3.eu-west-1.amazonaws.com");
         assert_eq!(amazon("cn-north-1"), "https://s3.cn-north-1.amazonaws.com.cn");
+    }
+
+    /// What is said of the region by a service that answers with these headers.
+    async fn region_by(headers: &'static str) -> Result<String, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let service = format!("http://{}", listener.local_addr().unwrap());
+        let transport = Transport::new(TransportSettings {
+            tls_only: false,
+            ca: None,
+            insecure: false,
+            patience: Patience::default(),
+            secrets: Secrets::default(),
+        })
+        .unwrap();
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            assert!(request[..length].starts_with(b"HEAD /velero HTTP/1.1\r\n"));
+            let answer = format!("HTTP/1.1 403 Forbidden\r\n{headers}content-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let (region, ()) = tokio::join!(bucket_region(&transport, &service, "velero"), answer);
+        region.map_err(|error| error.to_string().replace(&service, "http://s3"))
+    }
+
+    #[tokio::test]
+    async fn the_region_of_a_bucket_is_what_amazon_says_even_in_a_refusal() {
+        assert_eq!(region_by("x-amz-bucket-region: eu-west-1\r\n").await.unwrap(), "eu-west-1");
+        for headers in ["", "x-amz-bucket-region: evil.example/\r\n"] {
+            assert_eq!(
+                region_by(headers).await.unwrap_err(),
+                "config.region: is not given, and `http://s3` does not tell where bucket `velero` is (there is no \
+                 such bucket); set it"
+            );
+        }
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::location::Patience;
 use crate::{
     Content, Creation, Entry, Fault, Listing, Location, Object, Replacement, SMALL_OBJECT, Store, StoreError,
-    fault,
+    fault, key,
 };
 
 /// More names in one level are an error.
@@ -97,8 +97,8 @@ impl Inner {
     pub(crate) fn act(&self, action: &'static str, key: &str) -> Result<Act, StoreError> {
         let whole = self.key(key);
         match Path::parse(&whole) {
-            Ok(path) if path.as_ref() == whole && !key.is_empty() => Ok(Act { action, path }),
-            _ => Err(self.fault(action, &whole, Fault::Unsupported(crate::NO_KEY))),
+            Ok(path) if key::is_key(key) => Ok(Act { action, path }),
+            _ => Err(self.fault(action, &whole, Fault::Unsupported(key::NO_KEY))),
         }
     }
 
@@ -156,6 +156,10 @@ impl Inner {
     ) -> BoxStream<'static, Result<ListResult, StoreError>> {
         let folder = folder.trim_matches('/').to_owned();
         let below = self.key(&folder);
+        if !below.is_empty() && !key::is_key(&below) {
+            let refused = self.fault("list", &below, Fault::Unsupported(key::NO_KEY));
+            return futures::stream::once(async { Err(refused) }).boxed();
+        }
         let prefix = (!below.is_empty()).then(|| format!("{below}/"));
         let first = (self, Some(None::<String>));
         futures::stream::try_unfold(first, move |(inner, next)| {

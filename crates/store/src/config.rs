@@ -238,3 +238,114 @@ pub(crate) fn service_url(name: &str, given: &str) -> Result<String, StoreError>
     }
     Ok(given.trim_end_matches('/').to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(provider: &str, config: &[(&str, &str)]) -> Location {
+        let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Location { provider: provider.to_owned(), bucket: "velero".to_owned(), config, ..Location::default() }
+    }
+
+    fn refusal(location: &Location) -> String {
+        match Settings::of(location) {
+            Ok(_) => panic!("accepted: {location:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_known_ones() {
+        assert_eq!(
+            refusal(&location("velero.io/gcp", &[("region", "x")])),
+            "config.region: is not known for provider `velero.io/gcp`; remove it, or use one of storeEndpoint, \
+             universeDomain"
+        );
+    }
+
+    #[test]
+    fn a_refused_key_is_named_with_what_to_do_instead() {
+        for provider in PROVIDERS {
+            for key in provider.keys {
+                let location = location(provider.names[0], &[(key.name, "x")]);
+                match key.support {
+                    Support::Refused(instead) => {
+                        let said = format!("config.{}: is not supported here: {instead}", key.name);
+                        assert_eq!(refusal(&location), said);
+                    }
+                    Support::Honoured | Support::NoEffect => {
+                        assert!(Settings::of(&location).is_ok(), "{key:?}")
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_provider_is_named_with_the_known_ones() {
+        assert_eq!(
+            refusal(&location("oss", &[])),
+            "provider: `oss` is not supported; use one of aws, gcp, azure, kurator.dev/local"
+        );
+    }
+
+    #[test]
+    fn a_bucket_has_a_name_of_its_own() {
+        for bucket in ["", "a/b", "arn:aws:s3:eu:1:accesspoint", "..", "."] {
+            let location = Location { bucket: bucket.to_owned(), ..location("aws", &[]) };
+            assert_eq!(
+                refusal(&location),
+                format!(
+                    "objectStorage.bucket: `{bucket}` is no name of a bucket; give the name alone, a folder goes \
+                     into prefix"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn truth_is_read_as_go_reads_it() {
+        for (given, expected) in
+            [("", false), ("0", false), ("False", false), ("1", true), ("T", true), ("true", true)]
+        {
+            let location = location("aws", &[("s3ForcePathStyle", given)]);
+            assert_eq!(
+                Settings::of(&location).unwrap().flag("s3ForcePathStyle").unwrap(),
+                expected,
+                "{given}"
+            );
+        }
+        let location = location("aws", &[("s3ForcePathStyle", "yes")]);
+        assert_eq!(
+            Settings::of(&location).unwrap().flag("s3ForcePathStyle").unwrap_err().to_string(),
+            "config.s3ForcePathStyle: `yes` is not possible; write \"true\" or \"false\""
+        );
+    }
+
+    #[test]
+    fn a_url_is_that_of_a_service_and_holds_no_password() {
+        let read = |given: &str| {
+            let location = location("aws", &[("s3Url", given)]);
+            let read = Settings::of(&location).unwrap().url("s3Url");
+            read.map_err(|error| error.to_string())
+        };
+        assert_eq!(read("https://obs.example:443/").unwrap().as_deref(), Some("https://obs.example:443"));
+        assert_eq!(read("").unwrap(), None);
+        for (given, shown) in [
+            ("s3.example", "s3.example"),
+            ("ftp://s3", "ftp://s3"),
+            ("http://user:hunter22@s3", "s3"),
+            ("http://user:hunter22@", ""),
+            ("http://s3?a=b", "http://s3?a=b"),
+        ] {
+            assert_eq!(
+                read(given).unwrap_err(),
+                format!(
+                    "config.s3Url: `{shown}` is not possible; write http:// or https://, a host, and a port if it \
+                     needs one"
+                )
+            );
+        }
+    }
+}

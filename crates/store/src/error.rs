@@ -80,10 +80,12 @@ pub enum Fault {
         endpoint: String,
     },
     /// The object is not, or no longer, there.
-    #[error("`{endpoint}` has no such object")]
+    #[error("`{endpoint}` does not find it ({said})")]
     NotFound {
         /// The service.
         endpoint: String,
+        /// Its words.
+        said: String,
     },
     /// No connection, or one that broke.
     #[error("`{endpoint}` is out of reach: {why}")]

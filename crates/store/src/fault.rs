@@ -9,7 +9,7 @@ use crate::transport::NoAnswer;
 use crate::words::Secrets;
 
 /// Codes with which stores refuse who asks; each as its own documentation spells it.
-const CREDENTIAL: [&str; 12] = [
+const CREDENTIAL: [&str; 13] = [
     // S3
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -18,6 +18,8 @@ const CREDENTIAL: [&str; 12] = [
     "InvalidClientTokenId",
     "RequestTimeTooSkewed",
     "InvalidSecurity",
+    // versitygw with a single user
+    "XAdminUserNotFound",
     // Azure
     "AuthenticationFailed",
     "InvalidAuthenticationInfo",
@@ -94,7 +96,7 @@ pub(crate) fn of(endpoint: &str, error: &object_store::Error) -> Fault {
                 _ if REGION.contains(&code) => Fault::WrongRegion { endpoint, said },
                 _ if FULL.contains(&code) => Fault::Full { endpoint, said },
                 StatusCode::NOT_FOUND if NO_BUCKET.contains(&code) => Fault::BucketMissing { endpoint },
-                StatusCode::NOT_FOUND => Fault::NotFound { endpoint },
+                StatusCode::NOT_FOUND => Fault::NotFound { endpoint, said },
                 StatusCode::UNAUTHORIZED => Fault::CredentialRefused { endpoint, said },
                 StatusCode::FORBIDDEN => Fault::Denied { endpoint, said },
                 StatusCode::MOVED_PERMANENTLY => Fault::WrongRegion { endpoint, said },
@@ -132,7 +134,7 @@ mod tests {
             (401, "", "`http://s3` refuses the credential (words); check its keys, and this machine's clock"),
             (403, "AccessDenied", "`http://s3` denies this (words); grant it to the credential"),
             (404, "NoSuchBucket", "`http://s3` has no such bucket; create it or correct its name"),
-            (404, "NoSuchUpload", "`http://s3` has no such object"),
+            (404, "NoSuchUpload", "`http://s3` does not find it (words)"),
             (
                 400,
                 "AuthorizationHeaderMalformed",

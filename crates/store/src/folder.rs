@@ -79,7 +79,7 @@ impl Act {
         self.fault(match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::Full { endpoint, said },
             io::ErrorKind::NotFound if self.folder.root.is_gone() => Fault::BucketMissing { endpoint },
-            io::ErrorKind::NotFound => Fault::NotFound { endpoint },
+            io::ErrorKind::NotFound => Fault::NotFound { endpoint, said },
             _ => Fault::Answer { endpoint, said },
         })
     }
@@ -125,9 +125,17 @@ impl Folder {
     fn object(&self, action: &'static str, key: &str) -> Result<Act, StoreError> {
         let act = self.act(action, key);
         if key.is_empty() || !files::is_key(&act.key) {
-            return Err(act.fault(Fault::Unsupported(crate::NO_KEY)));
+            return Err(act.fault(Fault::Unsupported(crate::key::NO_KEY)));
         }
         Ok(act)
+    }
+
+    fn folder(&self, folder: &str) -> Result<Act, StoreError> {
+        let act = self.act("list", folder.trim_matches('/'));
+        if act.key.is_empty() || files::is_key(&act.key) {
+            return Ok(act);
+        }
+        Err(act.fault(Fault::Unsupported(crate::key::NO_KEY)))
     }
 
     /// Everything that is to be written, in a file that nobody sees yet.
@@ -180,7 +188,7 @@ impl Store for Folder {
     }
 
     async fn list(&self, folder: &str) -> Result<Listing, StoreError> {
-        let act = self.act("list", folder.trim_matches('/'));
+        let act = self.folder(folder)?;
         let level = act.find(|root, folder| root.level(folder)).await?.unwrap_or_default();
         let mut listing = Listing::default();
         for found in level {
@@ -190,7 +198,10 @@ impl Store for Folder {
     }
 
     fn list_all(&self, folder: &str) -> BoxStream<'_, Result<Entry, StoreError>> {
-        let act = self.act("list", folder.trim_matches('/'));
+        let act = match self.folder(folder) {
+            Ok(act) => act,
+            Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
+        };
         let walk = Walk::of(&act.key);
         let strip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
         let levels = futures::stream::try_unfold((act, walk), move |(act, mut walk)| async move {

@@ -12,6 +12,7 @@ mod error;
 mod fault;
 mod folder;
 mod gcp;
+mod key;
 mod location;
 mod memory;
 mod multipart;
@@ -33,10 +34,6 @@ use futures::stream::BoxStream;
 
 /// Largest object that [`Store::get`] returns, in bytes.
 pub const SMALL_OBJECT: u64 = 16 << 20;
-
-/// What a key that can't be one is answered with.
-const NO_KEY: &str =
-    "this is no key; use parts of visible characters with one slash between two, and neither `.` nor `..`";
 
 /// How long a signed URL is good for, as Velero 1.18 gives it out.
 pub const SIGNED_URL_LIFETIME: Duration = Duration::from_secs(600);
@@ -87,8 +84,8 @@ pub trait Store: Send + Sync {
     /// behind unseen until a lifecycle rule of the bucket removes them.
     ///
     /// # Errors
-    /// The store does not answer, or the content itself failed. After [`Fault::TimedOut`] and
-    /// [`Fault::OutOfReach`] the object may be there all the same, and is then complete.
+    /// The store does not answer, or the content itself failed. Unless it was the content, the object may be there
+    /// all the same, and is then complete: an answer can be lost.
     async fn write(&self, key: &str, content: Content<'_>) -> Result<u64, StoreError>;
 
     /// Writes `key` only if it does not exist.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 
-use crate::{Content, Creation, Entry, Fault, Listing, Object, Replacement, Store, StoreError};
+use crate::{Content, Creation, Entry, Fault, Listing, Object, Replacement, Store, StoreError, key};
 
 /// A store that ends with the process: for trying out, simulation and tests. Writes appear whole, as everywhere.
 #[derive(Default)]
@@ -25,7 +25,13 @@ fn failed(action: &'static str, key: &str, fault: Fault) -> StoreError {
     StoreError::Request { action, key: key.to_owned(), bucket: "memory".to_owned(), fault }
 }
 
+/// As every store: what could not be kept elsewhere is not kept here.
+fn check(action: &'static str, key: &str) -> Result<(), StoreError> {
+    if key::is_key(key) { Ok(()) } else { Err(failed(action, key, Fault::Unsupported(key::NO_KEY))) }
+}
+
 async fn gather(action: &'static str, key: &str, mut content: Content<'_>) -> Result<Bytes, StoreError> {
+    check(action, key)?;
     let mut all = BytesMut::new();
     let fault = |error| failed(action, key, Fault::Content(error));
     while let Some(piece) = content.try_next().await.map_err(fault)? {
@@ -45,10 +51,12 @@ fn prefix(folder: &str) -> String {
 #[async_trait]
 impl Store for Memory {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        check("read", key)?;
         Ok(self.objects().get(key).cloned())
     }
 
     async fn read(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        check("read", key)?;
         let found = self.objects().get(key).cloned();
         Ok(found.map(|content| Object {
             size: content.len() as u64,
@@ -57,6 +65,7 @@ impl Store for Memory {
     }
 
     async fn head(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        check("read", key)?;
         Ok(self.objects().get(key).map(|content| content.len() as u64))
     }
 
@@ -100,6 +109,7 @@ impl Store for Memory {
     }
 
     async fn replace(&self, key: &str, present: &Bytes, content: Bytes) -> Result<Replacement, StoreError> {
+        check("replace", key)?;
         match self.objects().get_mut(key) {
             Some(held) if held == present => {
                 *held = content;
@@ -110,6 +120,7 @@ impl Store for Memory {
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        check("delete", key)?;
         self.objects().remove(key);
         Ok(())
     }

@@ -4,25 +4,25 @@
 //! flow. Redirects are not followed: a store does not send its caller elsewhere. What an error answer says is cut
 //! down to its code and message before anybody sees it, and answers that must be held in memory are bounded.
 
+mod body;
+
 use std::error::Error;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, StatusCode};
-use http_body::{Body, Frame, SizeHint};
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
-    HttpResponseBody, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
+    HttpService,
 };
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
-use tokio::time::{Instant, Sleep};
 
+use self::body::{Progress, Sliced, Watched, collect};
 use crate::StoreError;
 use crate::location::Patience;
 use crate::words::{Secrets, code_and_message};
@@ -31,9 +31,6 @@ use crate::words::{Secrets, code_and_message};
 const LONGEST_ANSWER: u64 = 32 << 20;
 /// Longest error answer that is looked at.
 const LONGEST_REFUSAL: u64 = 64 << 10;
-/// How much of a body is handed on at once: what is slower than this per silence counts as silent.
-const SLICE: usize = 16 << 10;
-
 /// Why there is no answer that `object_store` could use.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoAnswer {
@@ -80,6 +77,7 @@ impl Transport {
             .user_agent(concat!("kurator/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(patience.connect)
             .redirect(redirect::Policy::none())
+            .dns_resolver(Resolver)
             .referer(false)
             .http1_only()
             .https_only(tls_only)
@@ -134,7 +132,7 @@ impl Transport {
         let response = progress.unless_silent(self.silence, self.client.execute(request)).await??;
         let response: http::Response<reqwest::Body> = response.into();
         let (parts, body) = response.into_parts();
-        let body = |left| Watched { inner: body, left, limit: left, silence: self.silence, timer: None };
+        let body = |limit| Watched::new(body, limit, self.silence);
         if !parts.status.is_success() {
             let text = collect(body(LONGEST_REFUSAL)).await;
             return Err(asked.refused(parts.status, &parts.headers, &text));
@@ -147,8 +145,28 @@ impl Transport {
             }
             return Ok(HttpResponse::from_parts(parts, text.into()));
         }
-        let left = if holds_object { u64::MAX } else { LONGEST_ANSWER };
-        Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body(left))))
+        let limit = if holds_object { u64::MAX } else { LONGEST_ANSWER };
+        Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body(limit))))
+    }
+}
+
+/// Names below `localhost` mean this machine, whatever a name server says (RFC 6761): so a bucket can stand in the
+/// host of a local server.
+struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let name = name.as_str();
+            let local = name.trim_end_matches('.').to_ascii_lowercase();
+            if local == "localhost" || local.ends_with(".localhost") {
+                let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+                let addresses = addresses.map(|address| SocketAddr::new(address, 0));
+                return Ok(Box::new(addresses.into_iter()) as Addrs);
+            }
+            let found: Vec<_> = tokio::net::lookup_host((name, 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
     }
 }
 
@@ -215,57 +233,6 @@ fn has_query(uri: &http::Uri, name: &str) -> bool {
     query.split('&').any(|pair| pair.split('=').next() == Some(name))
 }
 
-/// The body as far as it comes; of an error answer, what is there is good enough.
-async fn collect(mut body: Watched) -> Bytes {
-    let mut all = Vec::new();
-    while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        if let Ok(data) = frame.into_data() {
-            all.extend_from_slice(&data);
-        }
-    }
-    all.into()
-}
-
-/// When a request last moved.
-#[derive(Clone)]
-struct Progress(Arc<Mutex<Instant>>);
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-}
-
-impl Progress {
-    fn made(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn deadline(&self, silence: Duration) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) + silence
-    }
-
-    /// The outcome of the work, or an error once nothing has moved for this long.
-    async fn unless_silent<T>(
-        &self,
-        silence: Duration,
-        work: impl Future<Output = Result<T, reqwest::Error>>,
-    ) -> Result<Result<T, HttpError>, HttpError> {
-        tokio::pin!(work);
-        loop {
-            let deadline = self.deadline(silence);
-            tokio::select! {
-                done = &mut work => return Ok(done.map_err(|error| unreachable(&error))),
-                () = tokio::time::sleep_until(deadline) => {
-                    if self.deadline(silence) <= Instant::now() {
-                        return Err(silent(silence));
-                    }
-                }
-            }
-        }
-    }
-}
-
 fn silent(silence: Duration) -> HttpError {
     HttpError::new(HttpErrorKind::Timeout, NoAnswer::Silent(silence))
 }
@@ -283,97 +250,4 @@ fn last_words(error: &dyn Error) -> String {
         last = source;
     }
     last.to_string()
-}
-
-/// A body handed on in slices, so that progress shows.
-struct Sliced {
-    inner: HttpRequestBody,
-    rest: Bytes,
-    progress: Progress,
-}
-
-impl Sliced {
-    fn new(inner: HttpRequestBody, progress: Progress) -> Self {
-        Self { inner, rest: Bytes::new(), progress }
-    }
-}
-
-impl Body for Sliced {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        while self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
-            }
-        }
-        self.progress.made();
-        let length = self.rest.len().min(SLICE);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let left = self.inner.size_hint().exact().unwrap_or_default();
-        SizeHint::with_exact(left.saturating_add(self.rest.len() as u64))
-    }
-}
-
-/// An answer that ends in an error once it is silent or too long.
-struct Watched {
-    inner: reqwest::Body,
-    left: u64,
-    limit: u64,
-    silence: Duration,
-    /// Runs while the reader waits; a slow reader is no silence.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Body for Watched {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Ready(frame) => {
-                self.timer = None;
-                let Some(frame) = frame else { return Poll::Ready(None) };
-                let frame = frame.map_err(|error| unreachable(&error))?;
-                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-                let Some(left) = self.left.checked_sub(length) else {
-                    let long = NoAnswer::TooLong(self.limit);
-                    return Poll::Ready(Some(Err(HttpError::new(HttpErrorKind::Unknown, long))));
-                };
-                self.left = left;
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Pending => {
-                let silence = self.silence;
-                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
-                ready!(timer.as_mut().poll(cx));
-                self.timer = None;
-                Poll::Ready(Some(Err(silent(silence))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
 }

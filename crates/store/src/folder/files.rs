@@ -9,6 +9,8 @@ use bytes::Bytes;
 
 /// Where files are until they are whole; no key can name it.
 const STAGING: &str = ".kurator-staging";
+/// Longest name of a file, in bytes.
+const LONGEST_NAME: usize = 255;
 /// Held while a file is compared and replaced.
 const LOCK: &str = "lock";
 /// How often the folders of a key are made anew where a deletion takes them away.
@@ -16,10 +18,9 @@ const ATTEMPTS: usize = 16;
 
 /// Whether a key can name a file below the root.
 pub(super) fn is_key(key: &str) -> bool {
-    let plain = |part: &str| {
-        !matches!(part, "" | "." | "..") && part.len() <= 255 && !part.chars().any(char::is_control)
-    };
-    key.split('/').all(plain) && key.split('/').next() != Some(STAGING)
+    crate::key::is_key(key)
+        && key.split('/').all(|part| part.len() <= LONGEST_NAME)
+        && key.split('/').next() != Some(STAGING)
 }
 
 /// The folder that holds all objects.
@@ -153,8 +154,10 @@ impl Root {
 
     /// Puts a file in its place, over what is there, and says how long it is.
     pub(super) fn publish(&self, staged: Staged, key: &str) -> io::Result<u64> {
-        self.place(&staged, key, |from, to| fs::rename(from, to))?;
-        Ok(staged.length)
+        let placed = self.place(&staged, key, |from, to| fs::rename(from, to));
+        let length = staged.length;
+        drop(staged);
+        placed.map(|()| length)
     }
 
     /// Puts a file in its place if that is free; whether it was.

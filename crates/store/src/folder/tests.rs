@@ -172,6 +172,22 @@ async fn keys_that_lead_elsewhere_are_refused() {
 }
 
 #[tokio::test]
+async fn folders_and_prefixes_that_lead_elsewhere_are_refused() {
+    let ground = Ground::new();
+    let (store, out) = (ground.store().await, Location { prefix: "../..".to_owned(), ..ground.location() });
+    let out = out.open(Some(&ground.allowed())).await.unwrap();
+    for (store, folder) in [(&store, ".."), (&store, "a/../../.."), (&out, ""), (&out, "a")] {
+        for failed in [
+            store.list(folder).await.unwrap_err(),
+            store.list_all(folder).try_collect::<Vec<_>>().await.unwrap_err(),
+        ] {
+            assert!(matches!(failed.fault(), Some(Fault::Unsupported(_))), "{folder:?}: {failed:?}");
+        }
+    }
+    assert!(out.get("a").await.is_err());
+}
+
+#[tokio::test]
 async fn a_folder_is_opened_only_where_it_is_allowed() {
     let ground = Ground::new();
     let (location, allowed) = (ground.location(), ground.allowed());
