@@ -5,12 +5,12 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use jiff::Timestamp;
 use kurator_archive::metadata::results::{Messages, Results};
+use kurator_member::clock::Clock;
 
 /// Messages that are kept word by word; more of them only count.
 const KEPT: usize = 5_000;
@@ -68,6 +68,7 @@ impl Level {
 pub struct Report {
     /// `backup=velero/name`
     subject: String,
+    clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
 }
 
@@ -93,13 +94,13 @@ pub struct Reported {
 impl Report {
     /// Of the `kind` (`backup`, `restore`) called `name` in `namespace`.
     #[must_use]
-    pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
+    pub fn new(kind: &str, namespace: &str, name: &str, clock: Arc<dyn Clock>) -> Self {
         let inner = Inner {
             log: GzEncoder::new(Vec::new(), Compression::default()),
             warnings: Level::default(),
             errors: Level::default(),
         };
-        Self { subject: format!("{kind}={namespace}/{name}"), inner: Mutex::new(inner) }
+        Self { subject: format!("{kind}={namespace}/{name}"), clock, inner: Mutex::new(inner) }
     }
 
     /// A step that was taken.
@@ -142,7 +143,7 @@ impl Report {
     }
 
     fn line(&self, inner: &mut Inner, level: &str, message: &str) {
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        let now = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ");
         // Writing into memory does not fail.
         let _ = writeln!(inner.log, "time=\"{now}\" level={level} msg={message:?} {}", self.subject);
     }
@@ -165,11 +166,13 @@ fn cut(mut message: String) -> String {
 mod tests {
     use std::io::Read as _;
 
+    use kurator_member::clock::SystemClock;
+
     use super::*;
 
     #[test]
     fn a_message_stands_in_the_log_and_below_what_it_concerns() {
-        let report = Report::new("backup", "velero", "daily");
+        let report = Report::new("backup", "velero", "daily", Arc::new(SystemClock));
         report.info("began");
         report.warning(About::Cluster, "w");
         report.error(About::Namespace("shop"), "said \"no\"");
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_million_messages_are_counted_and_not_kept() {
-        let report = Report::new("backup", "velero", "daily");
+        let report = Report::new("backup", "velero", "daily", Arc::new(SystemClock));
         for n in 0..KEPT + 7 {
             report.warning(About::Namespace("a"), n);
         }

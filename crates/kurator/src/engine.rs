@@ -10,6 +10,7 @@ use kurator_member::gate::WriteGate;
 use kurator_member::member::{Member, MemberOptions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::cli::EngineFlags;
 use crate::failure::Failure;
@@ -21,7 +22,8 @@ pub(crate) fn engine(flags: EngineFlags) -> Result<(), Failure> {
 
 async fn run(flags: EngineFlags) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
-    let _signals = tokio::spawn(process::end_on_signal(shutdown.clone())?);
+    let signals = TaskTracker::new();
+    signals.spawn(process::end_on_signal(shutdown.clone())?);
     let config = process::config("cluster", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
     let server = config.cluster_url.to_string();
     let client = hub_client(config, &WriteGate::open())?;

@@ -68,7 +68,7 @@ async fn attempt(server: &Server, backup: &Backup, path: &str) -> Result<Backup,
         store,
         folder: &server.folder,
         threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        clock: &*server.clock,
+        clock: Arc::clone(&server.clock),
         progress: &progress,
     };
     let running = run(prepared, &tools);

@@ -90,7 +90,7 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
         folder: &server.folder,
         storage_classes,
         images,
-        clock: &*server.clock,
+        clock: Arc::clone(&server.clock),
         progress: &progress,
     };
     tokio::select! {

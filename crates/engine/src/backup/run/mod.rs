@@ -49,7 +49,7 @@ pub struct Tools<'a> {
     /// Threads that compress.
     pub threads: NonZeroUsize,
     /// For the times that are shown.
-    pub clock: &'a dyn Clock,
+    pub clock: Arc<dyn Clock>,
     /// Told how far it is.
     pub progress: &'a watch::Sender<Progress>,
 }
@@ -88,7 +88,7 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
     if let Some(ended) = ended_before(&*tools.store, &at, &backup).await? {
         return Ok(ended);
     }
-    let report = Report::new("backup", &namespace, &name);
+    let report = Report::new("backup", &namespace, &name, Arc::clone(&tools.clock));
     for warning in warnings {
         report.warning(About::Run, warning);
     }

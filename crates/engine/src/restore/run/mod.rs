@@ -62,7 +62,7 @@ pub struct Tools<'a> {
     /// Names of images that are changed.
     pub images: Images,
     /// For the times that are shown.
-    pub clock: &'a dyn Clock,
+    pub clock: Arc<dyn Clock>,
     /// Told how far it is.
     pub progress: &'a watch::Sender<Progress>,
 }
@@ -87,7 +87,8 @@ pub enum RunError {
 /// [`RunError`]; some objects may have been restored then.
 pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, RunError> {
     let Prepared { mut restore, backup, plan, .. } = prepared;
-    let report = Report::new("restore", &restore.namespace().unwrap_or_default(), &restore.name_any());
+    let namespace = restore.namespace().unwrap_or_default();
+    let report = Report::new("restore", &namespace, &restore.name_any(), Arc::clone(&tools.clock));
     let source = download::download(&*tools.store, &backup, &plan, tools.folder, &report).await?;
     let context = download::context(&source, plan, &mut tools, &report).await?;
 
@@ -132,7 +133,7 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
     let done = run.done.load(Relaxed);
     let list = maker.list.into_inner().unwrap_or_else(PoisonError::into_inner).finish(Vec::new())?;
     let Reported { log, results, warnings, errors } = report.close();
-    restore.status = Some(last_status(&restore, Progress { total, done }, warnings, errors, tools.clock));
+    restore.status = Some(last_status(&restore, Progress { total, done }, warnings, errors, &*tools.clock));
     let results = metadata::write(&results, Vec::new())?;
     if let Err(error) = keep(&*tools.store, &restore.name_any(), log, results, list).await {
         // As Velero 1.18: the objects are there, so the files are not worth a failure.

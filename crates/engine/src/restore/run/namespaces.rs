@@ -20,6 +20,9 @@ const GOING: Duration = Duration::from_secs(600);
 const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 const PATH: &str = "/api/v1/namespaces";
 
+/// Whether a namespace is there, or why not; asked once.
+type Ready = Arc<OnceCell<Result<(), String>>>;
+
 /// The namespaces of one restore.
 pub(super) struct Namespaces<'a> {
     caller: &'a Caller,
@@ -27,7 +30,7 @@ pub(super) struct Namespaces<'a> {
     stored: HashMap<String, Value>,
     report: &'a Report,
     /// By target: whether it is there.
-    ready: Mutex<HashMap<String, Arc<OnceCell<Result<(), String>>>>>,
+    ready: Mutex<HashMap<String, Ready>>,
 }
 
 impl<'a> Namespaces<'a> {
