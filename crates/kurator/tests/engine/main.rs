@@ -1,14 +1,17 @@
 //! The built-in engine beside real Velero, on one bucket: what either stores the other restores.
 
-use std::{fs::File, path::Path, process::Command, process::Stdio, time::Duration};
+mod scene;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, ResourceExt, api::PostParams};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, ResourceExt};
 use kurator_api::velero::{Backup, BackupStorageLocation, Restore};
 use kurator_testkit::{
-    Cluster, Guest, Lab, LabSpec, S3,
+    Cluster, Guest, Lab, LabSpec,
     fixtures::{FixtureError, json_of, object, sow, velero as in_member},
 };
+use scene::{LOCATION, location, of, start};
 use serde_json::{Value, json};
 
 type Outcome = anyhow::Result<()>;
@@ -16,7 +19,6 @@ type Outcome = anyhow::Result<()>;
 /// The member that the engine serves; the other one has Velero.
 const OURS: usize = 1;
 const VELEROS: usize = 2;
-const LOCATION: &str = "shared";
 
 /// The lab, with the engine in the first member.
 fn in_lab(test: impl AsyncFnOnce(&'static Lab) -> Outcome) -> Outcome {
@@ -44,36 +46,6 @@ fn in_lab(test: impl AsyncFnOnce(&'static Lab) -> Outcome) -> Outcome {
         }
         test(lab).await
     })
-}
-
-fn start(lab: &Lab, cluster: &Cluster) -> anyhow::Result<Guest> {
-    let log = File::create(lab.dir().join(format!("engine-{}.log", cluster.name())))?;
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_kurator")));
-    command.args(["engine", "--kubeconfig"]).arg(cluster.kubeconfig_path());
-    command.stdin(Stdio::null()).stderr(log);
-    Ok(lab.spawn(&mut command)?)
-}
-
-/// One location for both: the same prefix of the same bucket.
-async fn location(member: &Cluster) -> Outcome {
-    let keys = format!(
-        "[default]\naws_access_key_id={}\naws_secret_access_key={}\n",
-        S3::ACCESS_KEY,
-        S3::SECRET_KEY
-    );
-    let secret: Secret = serde_json::from_value(json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"cloud": keys},
-    }))?;
-    Api::<Secret>::namespaced(member.client()?, "velero").create(&PostParams::default(), &secret).await?;
-    let spec = json!({
-        "provider": "aws",
-        "objectStorage": {"bucket": S3::BUCKET, "prefix": "both"},
-        "credential": {"name": "keys", "key": "cloud"},
-        "config": {"region": S3::REGION, "s3Url": S3::ENDPOINT, "s3ForcePathStyle": "true"},
-        "backupSyncPeriod": "0s",
-    });
-    in_member::<BackupStorageLocation>(member)?.create(&object(LOCATION, spec)?).await?;
-    Ok(())
 }
 
 /// Backs up `namespace` of a member as `name`.
@@ -104,10 +76,6 @@ async fn restore(member: &Cluster, name: &str, spec: Value) -> Result<Restore, F
 async fn prices(member: &Cluster, namespace: &str) -> anyhow::Result<Value> {
     let map = Api::<ConfigMap>::namespaced(member.client()?, namespace).get("prices").await?;
     Ok(json_of(&map)["data"].clone())
-}
-
-fn of(namespace: &str) -> Value {
-    json!({"includedNamespaces": [namespace], "storageLocation": LOCATION})
 }
 
 #[test]
