@@ -43,14 +43,10 @@ mod tests {
     async fn bytes_are_lent_until_they_come_back() {
         let budget = Budget::new(4 * UNIT);
         let held = budget.hold(3 * UNIT).await;
-        let waiting = tokio::spawn({
-            let budget = budget.clone();
-            async move { budget.hold(2 * UNIT).await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!waiting.is_finished());
+        let mut waiting = std::pin::pin!(budget.hold(2 * UNIT));
+        assert!(futures::poll!(&mut waiting).is_pending());
         drop(held);
-        waiting.await.unwrap();
+        waiting.await;
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::pack::Packer;
 use super::volumes::LeftOut;
+use crate::backup::hooks::{Hooks, Phase, Pod, Step};
 use crate::backup::related::{self, Bindings, Claims, Reference};
 use crate::backup::select::{Item, Listing, Selection};
 use crate::call::Caller;
@@ -34,6 +35,13 @@ pub struct Progress {
     pub done: u64,
 }
 
+/// What the Backup says beside its filters.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) name: &'a str,
+    pub(super) hooks: &'a Hooks,
+}
+
 /// Where the objects come from and go to.
 pub(super) struct Gather<'a> {
     caller: &'a Caller,
@@ -42,8 +50,7 @@ pub(super) struct Gather<'a> {
     packer: &'a Packer,
     report: &'a Report,
     progress: &'a watch::Sender<Progress>,
-    /// Name of the Backup.
-    backup: &'a str,
+    backup: Asked<'a>,
     hashes: RandomState,
     around: Surroundings,
     taken: Mutex<Taken>,
@@ -82,7 +89,7 @@ impl<'a> Gather<'a> {
         packer: &'a Packer,
         report: &'a Report,
         progress: &'a watch::Sender<Progress>,
-        backup: &'a str,
+        backup: Asked<'a>,
     ) -> Self {
         let (hashes, around, taken) = (RandomState::new(), Surroundings::default(), Mutex::default());
         Self { caller, catalog, selection, packer, report, progress, backup, hashes, around, taken }
@@ -227,8 +234,11 @@ impl<'a> Gather<'a> {
     fn note(&self, api: &ApiType, path: &ItemPath, json: Vec<u8>) -> Vec<u8> {
         let (mut brought, mut json) = (Vec::new(), json);
         let noted = match (api.group.as_str(), api.resource.as_str()) {
-            ("", "pods") => related::of_pod(&json).map(|of_pod| brought = of_pod),
-            ("", "persistentvolumeclaims") => related::of_claim(&json, self.backup).map(|claim| {
+            ("", "pods") => related::of_pod(&json).map(|of_pod| {
+                self.tell_hooks(path, &json);
+                brought = of_pod;
+            }),
+            ("", "persistentvolumeclaims") => related::of_claim(&json, self.backup.name).map(|claim| {
                 let Some(mut claim) = claim else { return };
                 if let Some(changed) = claim.changed.take() {
                     json = changed;
@@ -254,6 +264,22 @@ impl<'a> Gather<'a> {
             self.taken().wanted.extend(brought);
         }
         json
+    }
+
+    /// A command that was to make a pod's data consistent did not run: that must not pass for a complete backup.
+    fn tell_hooks(&self, path: &ItemPath, json: &[u8]) {
+        let Ok(pod) = serde_json::from_slice::<Pod<'_>>(json) else { return };
+        for phase in [Phase::Pre, Phase::Post] {
+            for hook in self.backup.hooks.of(&pod, phase).hooks {
+                if !matches!(hook.step, Step::Ended) {
+                    let name = hook.name;
+                    let told = format!(
+                        "{path}: hook {name} was not run, this engine runs no hooks; use Velero for them"
+                    );
+                    self.report.error(About::from(path.namespace()), told);
+                }
+            }
+        }
     }
 
     /// What others bring in, and what that brings in.

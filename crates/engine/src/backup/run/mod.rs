@@ -21,7 +21,7 @@ use kurator_member::clock::Clock;
 use kurator_store::{Store, StoreError};
 use tokio::sync::watch;
 
-use self::gather::Gather;
+use self::gather::{Asked, Gather};
 use self::store::Files;
 use self::volumes::LeftOut;
 use crate::backup::prepare::Prepared;
@@ -82,7 +82,7 @@ impl From<StoreError> for RunError {
 /// # Errors
 /// [`RunError`]; there is no backup then.
 pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunError> {
-    let Prepared { mut backup, filters, warnings, .. } = prepared;
+    let Prepared { mut backup, filters, hooks, warnings } = prepared;
     let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
     let at = BackupFiles::new("", &name)?;
     if let Some(ended) = ended_before(&*tools.store, &at, &backup).await? {
@@ -95,17 +95,26 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
     for (group, why) in &tools.catalog.failed {
         report.warning(About::Run, format!("the API {group} cannot be backed up: {why}"));
     }
+    let hooks = hooks.for_pods(tools.catalog);
     let selection = Selection::new(&filters, tools.catalog, tools.namespaces);
     for warning in selection.warnings() {
         report.warning(About::Run, warning);
+    }
+
+    if !backup.spec.ordered_resources.is_empty() {
+        report.warning(
+            About::Run,
+            "spec.orderedResources has no effect: this engine reads all objects side by side",
+        );
     }
 
     let began =
         backup.status.as_ref().and_then(|status| status.start_timestamp).unwrap_or_else(|| tools.clock.now());
     let packer =
         Packer::start(tools.folder, tools.threads, u64::try_from(began.as_second()).unwrap_or_default());
+    let asked = Asked { name: &name, hooks: &hooks };
     let mut gather =
-        Gather::new(tools.caller, tools.catalog, &selection, &packer, &report, tools.progress, &name);
+        Gather::new(tools.caller, tools.catalog, &selection, &packer, &report, tools.progress, asked);
     // What stopped it is what the packer says at its end.
     let _stopped = gather.all().await;
     let left_out = gather.left_out();

@@ -84,6 +84,16 @@ impl Maker<'_> {
         for error in &made.errors {
             self.report.error(about, error);
         }
+        for hook in &made.hooks {
+            let name = &hook.name;
+            self.report.error(
+                about,
+                format!(
+                    "{resource}/{}: hook {name} is not run, this engine runs no hooks; use Velero",
+                    item.name
+                ),
+            );
+        }
         let action = self.put(api, resource, target, &item.name, *made).await;
         self.listed(api, &kind, target, &item.name, action);
         action == Action::Created
