@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use kurator_api::fleet::Installer;
 
 use crate::failure::Failure;
-use crate::serve;
+use crate::{engine, serve};
 
 /// Back up and restore Kubernetes workloads over a fleet of clusters.
 #[derive(Parser)]
@@ -25,6 +25,13 @@ enum Command {
     /// clusters, until it is ended. Several processes may run; one leads. In this version Velero has to be in the
     /// members already: serve with --default-installer none, or say so in each Fleet.
     Serve(ServeFlags),
+
+    /// Run the built-in engine for one cluster
+    ///
+    /// Executes the cluster's velero.io Backups, Restores and Schedules in Velero's place: nothing has to run in the
+    /// cluster but its API server. The velero.io CRDs and a BackupStorageLocation must be there, a Velero server must
+    /// not. What it stores Velero restores, and the other way round; data of volumes is not stored.
+    Engine(EngineFlags),
 }
 
 /// Options of `serve`.
@@ -63,6 +70,34 @@ pub(crate) struct ServeFlags {
     pub(crate) log_format: LogFormat,
 }
 
+/// Options of `engine`.
+#[derive(clap::Args)]
+pub(crate) struct EngineFlags {
+    /// Kubeconfig of the cluster; in a pod, its service account is used instead
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig, instead of its current one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+
+    /// Namespace of the velero.io objects
+    #[arg(long, default_value = "velero", value_name = "NAMESPACE")]
+    pub(crate) namespace: String,
+
+    /// Folder for temporary files: room for the largest backup, compressed, and what is restored of it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
+
+    /// Allow locations of provider kurator.dev/local below this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow_local_store: Option<PathBuf>,
+
+    /// Format of the log on stderr; RUST_LOG filters it
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum InstallerFlag {
     Helm,
@@ -89,6 +124,7 @@ pub(crate) enum LogFormat {
 pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
     match flags.command {
         Command::Serve(flags) => serve::serve(flags),
+        Command::Engine(flags) => engine::engine(flags),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The `kurator` binary: backs up, restores and migrates workloads over a fleet of clusters.
 
 mod cli;
+mod engine;
 mod failure;
+mod process;
 mod serve;
 
 use std::process::ExitCode;

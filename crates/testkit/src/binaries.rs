@@ -35,6 +35,8 @@ pub enum Module {
     Velero,
     /// MinIO.
     Minio,
+    /// versitygw, an S3 server of another make.
+    Versitygw,
 }
 
 /// A program of the lab.
@@ -93,10 +95,15 @@ const VELERO: Pin = pin!(
     ]
 );
 const MINIO: Pin = pin!("minio", "", &[Binary { name: "minio", package: "github.com/minio/minio" }]);
+const VERSITYGW: Pin = pin!(
+    "versitygw",
+    "",
+    &[Binary { name: "versitygw", package: "github.com/versity/versitygw/cmd/versitygw" }]
+);
 
 impl Module {
     /// All modules, for a complete lab.
-    pub const ALL: [Self; 4] = [Self::Etcd, Self::Kubernetes, Self::Velero, Self::Minio];
+    pub const ALL: [Self; 5] = [Self::Etcd, Self::Kubernetes, Self::Velero, Self::Minio, Self::Versitygw];
 
     fn pin(self) -> &'static Pin {
         match self {
@@ -104,6 +111,7 @@ impl Module {
             Self::Etcd => &ETCD,
             Self::Velero => &VELERO,
             Self::Minio => &MINIO,
+            Self::Versitygw => &VERSITYGW,
         }
     }
 

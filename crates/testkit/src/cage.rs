@@ -21,7 +21,7 @@ use std::{
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use crate::LabError;
+use crate::{LabError, component::Component};
 
 /// Address of the lab's own end of the network, where tests and hub processes run.
 pub(crate) const LAN: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 1);
@@ -215,6 +215,32 @@ impl Cage {
         Ok(Entered { home })
     }
 
+    /// Runs a future in the LAN, on a runtime of its own with several threads, to its end.
+    ///
+    /// # Panics
+    /// Inside another runtime, and where the kernel refuses to change the network namespace.
+    #[expect(
+        clippy::expect_used,
+        reason = "a test has no other way on, and a Result here would burden every one"
+    )]
+    pub(crate) fn run<F: Future>(&self, work: F) -> F::Output {
+        // The runtime is dropped, and its threads with it, before this thread goes home.
+        let _inside = self.enter().expect("cannot enter the lab's network");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("cannot start a runtime in the lab's network");
+        runtime.block_on(work)
+    }
+
+    /// Kills everything inside and waits for it. The components are the owner's own children: process 1 can only end
+    /// when all others are waited for.
+    pub(crate) fn end<'a>(&self, components: impl Iterator<Item = &'a Component>) {
+        self.close();
+        components.for_each(Component::reap);
+        self.wait(Duration::from_secs(10));
+    }
+
     /// Runs a future in the LAN to its end, also where the caller is itself inside a runtime.
     pub(crate) fn block_on<T: Send, F: Future<Output = T>>(
         &self,
@@ -228,12 +254,12 @@ impl Cage {
     }
 
     /// Kills everything inside. The owner's own children become zombies that it has to wait for.
-    pub(crate) fn close(&self) {
+    fn close(&self) {
         drop(lock(&self.pipe).take());
     }
 
     /// Waits until process 1 is gone, which is after all others are.
-    pub(crate) fn wait(&self, bound: Duration) {
+    fn wait(&self, bound: Duration) {
         let deadline = Instant::now() + bound;
         let mut init = lock(&self.init);
         while matches!(init.try_wait(), Ok(None)) && Instant::now() < deadline {

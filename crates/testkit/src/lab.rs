@@ -6,11 +6,10 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use crate::{
-    Cluster, ClusterState, ComponentState, Guest, LabError, LabState, S3,
+    Cluster, ClusterState, ComponentState, Guest, LabError, LabState, S3, S3Spec,
     binaries::{self, Binaries, Module, Progress},
     cage::{Cage, DATA, Host},
     cluster::Blueprint,
@@ -106,7 +105,8 @@ impl Lab {
         let members = (1..=spec.members)
             .map(|i| cluster(&format!("member-{i}"), member_address(i)?, spec.velero))
             .collect::<Result<_, _>>()?;
-        let s3 = if spec.s3 { S3::new(&cage, &slot, &binaries)? } else { S3::absent(&cage) };
+        let s3 =
+            if spec.s3 { S3::new(&cage, &slot, &binaries, S3Spec::default())? } else { S3::absent(&cage) };
         Ok(Self { spec, etcd, hub, members, s3, binaries, cage, slot, ready: false })
     }
 
@@ -143,18 +143,8 @@ impl Lab {
     ///
     /// # Panics
     /// Inside another runtime, and where the kernel refuses to change the network namespace.
-    #[expect(
-        clippy::expect_used,
-        reason = "a test has no other way on, and a Result here would burden every one"
-    )]
     pub fn run<F: Future>(&self, work: F) -> F::Output {
-        // The runtime is dropped, and its threads with it, before this thread goes home.
-        let _inside = self.cage.enter().expect("cannot enter the lab's network");
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .expect("cannot start a runtime in the lab's network");
-        runtime.block_on(work)
+        self.cage.run(work)
     }
 
     /// Cuts a host (`hub`, `member-N`, `s3`) off from all others: packets vanish. A cluster still reaches its etcd.
@@ -285,17 +275,8 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        self.cage.close();
-        // Process 1 can only end when all others are waited for, and these are this process's own children.
-        self.components().for_each(Component::reap);
-        self.cage.wait(Duration::from_secs(10));
-        // After a failure the logs are what is wanted; the next lab sweeps them away.
-        if self.ready
-            && !std::thread::panicking()
-            && let Err(error) = std::fs::remove_dir_all(self.dir())
-        {
-            tracing::warn!(%error, "cannot remove the lab's folder");
-        }
+        self.cage.end(self.components());
+        self.slot.leave(self.ready);
     }
 }
 

@@ -17,6 +17,8 @@
 //! # }
 //! ```
 //!
+//! An [`S3Lab`] is an object store alone, of either make and with or without TLS.
+//!
 //! What the lab needs from the machine is said by [`requirements`], in sentences a test runner can print.
 
 pub mod binaries;
@@ -35,6 +37,7 @@ mod pki;
 mod plain_http;
 mod requirements;
 mod s3;
+mod s3_lab;
 mod serving;
 mod slot;
 mod state;
@@ -45,6 +48,7 @@ pub use error::LabError;
 pub use guest::Guest;
 pub use lab::{Lab, LabSpec};
 pub use requirements::{Missing, requirements};
-pub use s3::S3;
+pub use s3::{S3, S3Server, S3Spec};
+pub use s3_lab::S3Lab;
 pub use serving::Serving;
 pub use state::{ClusterState, ComponentState, LabState};

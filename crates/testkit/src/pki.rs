@@ -14,8 +14,8 @@ const KUBERNETES_SERVICE: &str = "10.96.0.1";
 pub(crate) struct Pki {
     /// Certificate of the cluster's own authority.
     pub(crate) ca: String,
-    server: String,
-    server_key: String,
+    pub(crate) server: String,
+    pub(crate) server_key: String,
     tokens_key: String,
     tokens_public: String,
 }

@@ -4,13 +4,13 @@ use std::io;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, ToSocketAddrs},
+    net::TcpStream,
 };
 
-/// Status and body of the answer. For servers that send the body in one piece.
-pub(crate) async fn get(address: impl ToSocketAddrs, path: &str) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n");
+/// Status and body of the answer of `host`, an address with a port. For servers that send the body in one piece.
+pub(crate) async fn get(host: &str, path: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(host).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;

@@ -82,7 +82,7 @@ impl Serving {
     /// # Errors
     /// Nobody answers.
     pub async fn get(&self, path: &str) -> io::Result<(u16, String)> {
-        plain_http::get(("127.0.0.1", self.port), path).await
+        plain_http::get(&format!("127.0.0.1:{}", self.port), path).await
     }
 
     /// Process id as the outside sees it.

@@ -54,6 +54,17 @@ impl Slot {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Removes the folder at the end of what was in it. After a failure its logs are what is wanted; the next lab
+    /// sweeps them away.
+    pub(crate) fn leave(&self, good: bool) {
+        if good
+            && !std::thread::panicking()
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(%error, "cannot remove the lab's folder");
+        }
+    }
 }
 
 /// Whether a living process owns the lab in this folder. Asking takes no lock that another asker could mistake.

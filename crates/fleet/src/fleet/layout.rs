@@ -11,7 +11,6 @@ use kube::runtime::reflector::ObjectRef;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Fleet, Layout, MemberBackupStatus};
 use kurator_api::names;
-use kurator_store::s3::S3;
 use kurator_store::{Creation, Replacement, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -124,9 +123,9 @@ fn below(root: &str, path: &str) -> String {
 
 pub(super) fn probe_root(ctx: &Arc<Ctx>, fleet: &Fleet, plugin: &ValidPlugin) -> Probe<RootFinding> {
     let uid = fleet.uid().unwrap_or_default();
-    let (settings, root) = (plugin.store.clone(), plugin.root.clone());
+    let (location, root) = (plugin.store.clone(), plugin.root.clone());
     let ask = || async move {
-        let store = S3::new(&settings).map_err(|error| chain(&error))?;
+        let store = location.open(None).await.map_err(|error| chain(&error))?;
         let found = store.list(&root).await.map_err(|error| chain(&error))?;
         Ok(RootFinding {
             shared: found.folders.iter().any(|folder| VELERO_FOLDERS.contains(&folder.as_str())),
@@ -145,7 +144,7 @@ pub(super) fn probe_owner(
     cluster_uid: &str,
 ) -> Probe<Owner> {
     let subject = format!("{} {key}", fleet.uid().unwrap_or_default());
-    let settings = plugin.store.clone();
+    let location = plugin.store.clone();
     let at = marker_key(plugin, layout, key);
     let mine = Marker {
         cluster: key.to_string(),
@@ -155,8 +154,8 @@ pub(super) fn probe_owner(
     let heir_of = ctx.hub.annotation(key, names::TAKE_OVER_PREFIX_ANNOTATION);
     let question = format!("{} {at} {cluster_uid} {heir_of:?}", question(plugin));
     let ask = || async move {
-        let store = S3::new(&settings).map_err(|error| chain(&error))?;
-        owner(&store, &at, &mine, heir_of.as_deref()).await.map_err(|error| chain(&error))
+        let store = location.open(None).await.map_err(|error| chain(&error))?;
+        owner(&*store, &at, &mine, heir_of.as_deref()).await.map_err(|error| chain(&error))
     };
     ctx.probes.owners.ask(&subject, question, ask, wake(ctx, fleet))
 }
@@ -209,42 +208,7 @@ fn wake(ctx: &Arc<Ctx>, fleet: &Fleet) -> impl FnOnce() + Send + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-    use std::sync::Mutex;
-
-    #[derive(Default)]
-    struct MapStore(Mutex<BTreeMap<String, Bytes>>);
-
-    #[async_trait::async_trait]
-    impl Store for MapStore {
-        async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
-            Ok(self.0.lock().unwrap().get(key).cloned())
-        }
-        async fn list(&self, _: &str) -> Result<kurator_store::Listing, StoreError> {
-            Ok(kurator_store::Listing::default())
-        }
-        async fn create(&self, key: &str, content: Bytes) -> Result<Creation, StoreError> {
-            let mut objects = self.0.lock().unwrap();
-            if objects.contains_key(key) {
-                return Ok(Creation::AlreadyExists);
-            }
-            objects.insert(key.to_owned(), content);
-            Ok(Creation::Created)
-        }
-        async fn replace(
-            &self,
-            key: &str,
-            present: &Bytes,
-            content: Bytes,
-        ) -> Result<Replacement, StoreError> {
-            let mut objects = self.0.lock().unwrap();
-            match objects.get_mut(key) {
-                Some(held) if held == present => *held = content,
-                _ => return Ok(Replacement::Changed),
-            }
-            Ok(Replacement::Replaced)
-        }
-    }
+    use kurator_store::Memory;
 
     fn marker(uid: &str) -> Marker {
         Marker { cluster: "AttachedCluster default/m".into(), cluster_uid: uid.into(), hub_uid: "hub".into() }
@@ -252,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn k07_a_place_belongs_to_the_first_cluster_that_took_it() {
-        let store = MapStore::default();
+        let store = Memory::default();
         assert_eq!(owner(&store, "owners/a.json", &marker("one"), None).await.unwrap(), Owner::Ours);
         assert_eq!(owner(&store, "owners/a.json", &marker("one"), None).await.unwrap(), Owner::Ours);
         let foreign = Owner::Foreign { cluster_uid: "one".into() };
@@ -261,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn k07_a_place_is_inherited_only_from_the_cluster_that_is_named() {
-        let store = MapStore::default();
+        let store = Memory::default();
         let ask =
             async |uid: &str, heir_of| owner(&store, "owners/a.json", &marker(uid), heir_of).await.unwrap();
         let foreign = |uid: &str| Owner::Foreign { cluster_uid: uid.into() };
@@ -274,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn k07_a_marker_that_cannot_be_read_is_somebody_elses() {
-        let store = MapStore::default();
+        let store = Memory::default();
         store.create("owners/a.json", Bytes::from_static(b"{")).await.unwrap();
         assert!(matches!(
             owner(&store, "owners/a.json", &marker("one"), None).await.unwrap(),

@@ -41,7 +41,7 @@ pub(crate) async fn of(ctx: &Ctx, fleet: &Fleet) -> Result<Result<Store, NoStore
 
 impl Store {
     pub(crate) fn endpoint(&self) -> &str {
-        &self.plugin.store.endpoint
+        &self.plugin.endpoint
     }
 
     /// A location that reads this place and that Velero neither syncs nor cleans up.

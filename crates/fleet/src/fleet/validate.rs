@@ -7,10 +7,13 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{BackupPlugin, Fleet, Installer, Layout, Plugins};
 use kurator_api::names;
 use kurator_api::reason::Reason;
-use kurator_store::s3::S3Settings;
+use kurator_store::Location;
 
 use super::observe::Credential;
 use crate::destination::clusters_of;
+
+/// Options that say how a bucket is reached. What else Velero's plugin is told is not for the hub's few small objects.
+const REACH: [&str; 4] = ["region", "s3Url", "s3ForcePathStyle", "insecureSkipTLSVerify"];
 
 /// A Fleet whose members can be planned, whatever is wrong with its plugin.
 pub(super) struct ValidFleet {
@@ -51,8 +54,10 @@ pub(super) struct ValidPlugin {
     pub(super) secret: String,
     /// The credentials file that goes into the members.
     pub(super) cloud: String,
+    /// URL of the service.
+    pub(super) endpoint: String,
     /// How the hub itself reaches the bucket.
-    pub(super) store: S3Settings,
+    pub(super) store: Location,
 }
 
 impl std::fmt::Debug for ValidPlugin {
@@ -221,14 +226,16 @@ fn valid_plugin(
         bucket: location.bucket.clone(),
         root: location.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned(),
         layout: plugin.storage.layout,
-        store: S3Settings {
-            endpoint,
-            region: config.get("region").cloned(),
+        endpoint,
+        store: Location {
+            provider: "aws".to_owned(),
             bucket: location.bucket.clone(),
-            access_key,
-            secret_key,
-            session_token,
-            path_style: config.get("s3ForcePathStyle").is_some_and(|value| value == "true"),
+            config: REACH
+                .iter()
+                .filter_map(|key| Some(((*key).to_owned(), config.get(*key)?.clone())))
+                .collect(),
+            credential: Some(cloud.clone().into_bytes()),
+            ..Location::default()
         },
         config,
         secret: names::label_value(&format!("{}-velero-{suffix}", fleet.name_any())),

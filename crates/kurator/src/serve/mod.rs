@@ -6,13 +6,10 @@
 mod crds;
 mod http;
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kurator_fleet::{Metrics, Options, Setup};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
@@ -23,56 +20,32 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing_subscriber::EnvFilter;
 
-use crate::cli::{LogFormat, ServeFlags};
+use crate::cli::ServeFlags;
 use crate::failure::Failure;
+use crate::process;
 use http::Health;
 
 const LEASE: &str = "kurator";
-/// What kube says of a broken watch is said by whoever watches, in one line; which object a line is about stands in it.
-const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=off,kube_runtime::controller=warn";
 /// Longest time that answers under way are given when the process ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 pub(crate) fn serve(flags: ServeFlags) -> Result<(), Failure> {
-    log(flags.log_format);
-    // Only the first caller in a process can set it; nobody else does.
-    let _first = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(run(flags));
-    // A name look-up that hangs must not keep the process.
-    runtime.shutdown_background();
-    outcome
-}
-
-fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let log = if std::io::stderr().is_terminal() { log } else { log.with_ansi(false) };
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+    process::run(flags.log_format, run(flags))
 }
 
 async fn run(flags: ServeFlags) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     let ended = CancellationToken::new();
-    tasks.spawn(ended.clone().run_until_cancelled_owned(end_on_signal(shutdown.clone())?));
+    tasks.spawn(ended.clone().run_until_cancelled_owned(process::end_on_signal(shutdown.clone())?));
 
-    let config = hub_config(&flags).await.map_err(|error| {
-        Failure::with_hint(
-            error,
-            "name the hub with --kubeconfig FILE, or run in a pod with a service account",
-        )
-    })?;
+    let config = process::config("hub", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
     let server = config.cluster_url.to_string();
     let namespace = flags.lease_namespace.clone().unwrap_or_else(|| lease_namespace(&flags, &config));
     // The elector has to write before it leads, so its client has no gate.
     let elector = hub_client(config.clone(), &WriteGate::open())?;
-    reach(&elector, &server).await?;
+    process::reach("hub", &elector, &server).await?;
 
     let mut registry = Registry::with_prefix("kurator");
     let metrics = Metrics::register(&mut registry);
@@ -155,21 +128,6 @@ async fn released(mut claim: watch::Receiver<Claim>) {
     while claim.changed().await.is_ok() {}
 }
 
-async fn hub_config(flags: &ServeFlags) -> anyhow::Result<kube::Config> {
-    let options = KubeConfigOptions { context: flags.context.clone(), ..KubeConfigOptions::default() };
-    match &flags.kubeconfig {
-        Some(path) => {
-            let read = || format!("cannot read kubeconfig {}", path.display());
-            let kubeconfig = Kubeconfig::read_from(path).with_context(read)?;
-            Ok(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(read)?)
-        }
-        None if flags.context.is_some() => {
-            Ok(kube::Config::from_kubeconfig(&options).await.context("cannot read the kubeconfig")?)
-        }
-        None => Ok(kube::Config::infer().await.context("cannot find out where the hub is")?),
-    }
-}
-
 /// In a pod the pod's own; else the same for everybody, whatever the namespace of their kubeconfig's context:
 /// two processes that look at different Leases would both lead.
 fn lease_namespace(flags: &ServeFlags, config: &kube::Config) -> String {
@@ -177,37 +135,8 @@ fn lease_namespace(flags: &ServeFlags, config: &kube::Config) -> String {
     if in_a_pod { config.default_namespace.clone() } else { "default".to_owned() }
 }
 
-async fn reach(client: &Client, server: &str) -> Result<(), Failure> {
-    let reached = client.apiserver_version().await;
-    let version = reached.with_context(|| format!("cannot reach the hub at {server}")).map_err(|error| {
-        Failure::with_hint(error, "try `kubectl get --raw /version` with the same kubeconfig")
-    })?;
-    tracing::info!(server, version = version.git_version, "connected to the hub");
-    Ok(())
-}
-
 /// Differs with every start, so that a process never takes an earlier one for itself.
 fn identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kurator".to_owned());
     format!("{host}_{:016x}", rand::random::<u64>())
-}
-
-/// The first SIGTERM or Ctrl-C ends in order, the second at once.
-fn end_on_signal(shutdown: CancellationToken) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("ending");
-        shutdown.cancel();
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        std::process::exit(130);
-    })
 }

@@ -41,6 +41,8 @@ const OURS: &str = "fleet.kurator.dev/plugin=backup";
 pub struct MemberOptions {
     /// Velero's namespace.
     pub namespace: String,
+    /// Watch DeleteBackupRequests and Secrets of anybody, and not only ours: for who executes them.
+    pub everything: bool,
     /// Time between two looks at a member of which nothing bad is known.
     pub look_every: Duration,
     /// For the times that are shown.
@@ -51,6 +53,7 @@ impl Default for MemberOptions {
     fn default() -> Self {
         Self {
             namespace: "velero".to_owned(),
+            everything: false,
             look_every: Duration::from_secs(30),
             clock: Arc::new(SystemClock),
         }
@@ -136,7 +139,8 @@ impl Member {
         options: MemberOptions,
         on_change: Arc<dyn Fn(Change) + Send + Sync>,
     ) -> Arc<Self> {
-        let MemberOptions { namespace, look_every, clock } = options;
+        let MemberOptions { namespace, everything, look_every, clock } = options;
+        let ours = if everything { "" } else { OURS };
         let shared = Arc::new(Shared::new(client, namespace, clock, on_change));
         let member = Self { id, shared, stop: CancellationToken::new(), tasks: TaskTracker::new() };
         member.start(probe::run(Arc::clone(&member.shared), look_every));
@@ -146,9 +150,9 @@ impl Member {
         member.watch(Kind::Restores, restores, "", Change::Restore);
         member.watch(Kind::Locations, locations, "", Change::Location);
         member.watch(Kind::Schedules, schedules, "", Change::Schedule);
-        member.watch(Kind::DeleteRequests, delete_requests, OURS, Change::DeleteRequest);
+        member.watch(Kind::DeleteRequests, delete_requests, ours, Change::DeleteRequest);
         member.watch(Kind::StatusRequests, status_requests, "", Change::StatusRequest);
-        member.watch(Kind::Secrets, secrets, OURS, |secret| {
+        member.watch(Kind::Secrets, secrets, ours, |secret| {
             Change::Secret(secret.metadata.name.clone().unwrap_or_default())
         });
         member.tasks.close();

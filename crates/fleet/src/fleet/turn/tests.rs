@@ -8,7 +8,7 @@ use super::*;
 use kurator_api::cluster::ClusterKind;
 use kurator_api::fleet::Layout;
 use kurator_api::velero::ServerStatusRequest;
-use kurator_store::s3::S3Settings;
+use kurator_store::Location;
 use serde_json::json;
 
 use super::super::observe::Seen;
@@ -20,15 +20,6 @@ const FLEET: &str = "fleet-uid";
 const CLOUD: &str = "[default]\naws_access_key_id=a\naws_secret_access_key=s\n";
 
 fn plugin() -> ValidPlugin {
-    let settings = S3Settings {
-        endpoint: "http://s3".into(),
-        region: None,
-        bucket: "velero".into(),
-        access_key: "a".into(),
-        secret_key: "s".into(),
-        session_token: None,
-        path_style: true,
-    };
     ValidPlugin {
         provider: "aws",
         bucket: "velero".into(),
@@ -37,7 +28,8 @@ fn plugin() -> ValidPlugin {
         config: BTreeMap::from([("s3Url".into(), "http://s3".into())]),
         secret: "quickstart-velero-s3".into(),
         cloud: CLOUD.into(),
-        store: settings,
+        endpoint: "http://s3".into(),
+        store: Location::default(),
     }
 }
 

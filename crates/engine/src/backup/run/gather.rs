@@ -1,0 +1,389 @@
+//! Brings every object that a Backup takes to the packer: all lists side by side.
+
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures::StreamExt as _;
+use kurator_archive::{GroupResource, ItemPath};
+use tokio::sync::watch;
+
+use super::pack::Packer;
+use super::volumes::LeftOut;
+use crate::backup::hooks::{Hooks, Phase, Pod, Step};
+use crate::backup::related::{self, Bindings, Claims, Reference};
+use crate::backup::select::{Item, Listing, Selection};
+use crate::call::Caller;
+use crate::list::{ListRequest, Lister};
+use crate::object::{Head, TypeOf, with_type};
+use crate::report::{About, Report};
+use crate::types::{ApiType, Catalog};
+
+/// Lists side by side.
+const LISTS: usize = 16;
+/// Objects that are asked for by name, side by side.
+const LOOKS: usize = 16;
+/// Label of claims whose volumes are snapshot together, unless the Backup names another.
+const GROUP_LABEL: &str = "velero.io/volume-group";
+
+/// How far a run is, in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How many there are, as far as is known.
+    pub total: u64,
+    /// How many are done.
+    pub done: u64,
+}
+
+/// What the Backup says beside its filters.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) name: &'a str,
+    pub(super) hooks: &'a Hooks,
+}
+
+/// Where the objects come from and go to.
+pub(super) struct Gather<'a> {
+    caller: &'a Caller,
+    catalog: &'a Catalog,
+    selection: &'a Selection,
+    packer: &'a Packer,
+    report: &'a Report,
+    progress: &'a watch::Sender<Progress>,
+    backup: Asked<'a>,
+    hashes: RandomState,
+    around: Surroundings,
+    taken: Mutex<Taken>,
+}
+
+/// What has been taken so far.
+#[derive(Default)]
+struct Taken {
+    count: u64,
+    /// Hashes of what may come a second time.
+    seen: HashSet<u64>,
+    /// Namespaces that something was taken from.
+    namespaces: HashSet<String>,
+    /// What objects that were taken bring in, as far as it has not been looked for.
+    wanted: BTreeSet<Reference>,
+    /// Claims whose data stays where it is.
+    left_out: Vec<LeftOut>,
+}
+
+/// What is to be known of the whole cluster to tell what an object brings in.
+#[derive(Default)]
+struct Surroundings {
+    bindings: Bindings,
+    claims: Claims,
+}
+
+/// The packer takes nothing any more; it says why itself.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+impl<'a> Gather<'a> {
+    pub(super) fn new(
+        caller: &'a Caller,
+        catalog: &'a Catalog,
+        selection: &'a Selection,
+        packer: &'a Packer,
+        report: &'a Report,
+        progress: &'a watch::Sender<Progress>,
+        backup: Asked<'a>,
+    ) -> Self {
+        let (hashes, around, taken) = (RandomState::new(), Surroundings::default(), Mutex::default());
+        Self { caller, catalog, selection, packer, report, progress, backup, hashes, around, taken }
+    }
+
+    /// The claims that were taken without their data.
+    pub(super) fn left_out(self) -> Vec<LeftOut> {
+        self.taken.into_inner().unwrap_or_else(PoisonError::into_inner).left_out
+    }
+
+    /// Everything that the selection takes. What can't be had is in the report.
+    pub(super) async fn all(&mut self) -> Result<(), Stopped> {
+        for problem in self.selection.missing_namespaces() {
+            self.report.error(About::Run, problem);
+        }
+        self.around = self.look_around().await;
+        let this = &*self;
+        this.lists().await?;
+        this.related().await?;
+        this.namespaces().await
+    }
+
+    /// What the lists alone don't tell of pods, claims and ServiceAccounts.
+    async fn look_around(&self) -> Surroundings {
+        let mut around = Surroundings::default();
+        let takes = |name: &str| self.catalog.find(name).is_some_and(|api| self.selection.takes_type(api));
+        if takes("serviceaccounts") {
+            let bindings = &mut around.bindings;
+            self.every("clusterrolebindings.rbac.authorization.k8s.io", |json| bindings.add(json)).await;
+        }
+        if self.selection.narrows() && takes("persistentvolumeclaims") {
+            let claims = &mut around.claims;
+            self.every("pods", |json| claims.add_pod(json)).await;
+            self.every("persistentvolumeclaims", |json| claims.add_claim(json, GROUP_LABEL)).await;
+        }
+        around
+    }
+
+    /// Every object of a type in the cluster, whatever is taken of it.
+    async fn every(&self, name: &str, mut add: impl FnMut(&[u8]) -> Result<(), serde_json::Error>) {
+        let Some(api) = self.catalog.find(name) else { return };
+        let request = ListRequest { path: api.path(None), selector: String::new() };
+        let mut objects = Lister::new(self.caller, request);
+        loop {
+            let problem = match objects.next().await {
+                Ok(Some(json)) => match add(&json) {
+                    Ok(()) => continue,
+                    Err(error) => error.to_string(),
+                },
+                Ok(None) => return,
+                Err(error) => error.to_string(),
+            };
+            self.report.error(About::Run, format!("cannot list {name}: {problem}"));
+            return;
+        }
+    }
+
+    async fn lists(&self) -> Result<(), Stopped> {
+        let types = self.selection.visit(self.catalog);
+        let mut lists = Vec::new();
+        for (at, api) in types.iter().enumerate().filter(|(_, api)| !is_namespaces(api)) {
+            lists.extend(self.selection.lists(api).into_iter().map(|listing| (at, listing)));
+        }
+        let lists = lists.into_iter().map(|(at, listing)| self.list(types[at], listing));
+        let mut lists = futures::stream::iter(lists).buffer_unordered(LISTS);
+        while let Some(listed) = lists.next().await {
+            listed?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self, api: &ApiType, listing: Listing) -> Result<(), Stopped> {
+        let request = ListRequest {
+            path: api.path(listing.namespace.as_deref()),
+            selector: listing.label_selector.unwrap_or_default(),
+        };
+        let at = request.path.clone();
+        let mut objects = Lister::new(self.caller, request);
+        loop {
+            match objects.next().await {
+                Ok(Some(json)) => self.consider(api, json).await?,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    let of = api.group_resource();
+                    self.report.error(About::Run, format!("cannot list {of} at {at}: {error}"));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Takes an object of a list if the selection wants it.
+    async fn consider(&self, api: &ApiType, json: Vec<u8>) -> Result<(), Stopped> {
+        let head: Head<'_> = match serde_json::from_slice(&json) {
+            Ok(head) => head,
+            Err(error) => {
+                let of = api.group_resource();
+                self.report.error(About::Run, format!("cannot read an object of the list of {of}: {error}"));
+                return Ok(());
+            }
+        };
+        let namespace = head.metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+        if !self.selection.takes_item(api, &item(&head, namespace)) {
+            return Ok(());
+        }
+        let path = match path(api, namespace, &head.metadata.name) {
+            Ok(path) => path,
+            Err(problem) => {
+                self.report.error(About::from(namespace), problem);
+                return Ok(());
+            }
+        };
+        let kind = TypeOf::from(&head);
+        if let Some(namespace) = namespace {
+            let mut taken = self.taken();
+            if !taken.namespaces.contains(namespace) {
+                taken.namespaces.insert(namespace.to_owned());
+            }
+        }
+        self.take(api, path, kind, json).await
+    }
+
+    /// Packs an object, unless it is packed already.
+    async fn take(&self, api: &ApiType, path: ItemPath, kind: TypeOf, json: Vec<u8>) -> Result<(), Stopped> {
+        if !self.taken().seen.insert(self.hashes.hash_one(&path)) {
+            return Ok(());
+        }
+        let json = self.note(api, &path, json);
+        if !self.packer.put(api, path, with_type(json, kind, api)).await {
+            return Err(Stopped);
+        }
+        let count = {
+            let mut taken = self.taken();
+            taken.count += 1;
+            taken.count
+        };
+        self.progress.send_replace(Progress { total: count, done: count });
+        Ok(())
+    }
+
+    /// Remembers what an object brings in; the object as it is stored.
+    fn note(&self, api: &ApiType, path: &ItemPath, json: Vec<u8>) -> Vec<u8> {
+        let (mut brought, mut json) = (Vec::new(), json);
+        let noted = match (api.group.as_str(), api.resource.as_str()) {
+            ("", "pods") => related::of_pod(&json).map(|of_pod| {
+                self.tell_hooks(path, &json);
+                brought = of_pod;
+            }),
+            ("", "persistentvolumeclaims") => related::of_claim(&json, self.backup.name).map(|claim| {
+                let Some(mut claim) = claim else { return };
+                if let Some(changed) = claim.changed.take() {
+                    json = changed;
+                }
+                brought = self.around.claims.with(&claim);
+                self.taken().left_out.push(LeftOut::from(&claim));
+                brought.push(claim.volume);
+            }),
+            ("", "serviceaccounts") => {
+                let namespace = path.namespace().unwrap_or_default();
+                brought = self.around.bindings.of(namespace, path.name()).cloned().collect();
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = noted {
+            self.report.error(About::from(path.namespace()), format!("cannot read {path}: {error}"));
+        }
+        if self.selection.adds_definitions() {
+            brought.extend(related::definition(api));
+        }
+        if !brought.is_empty() {
+            self.taken().wanted.extend(brought);
+        }
+        json
+    }
+
+    /// A command that was to make a pod's data consistent did not run: that must not pass for a complete backup.
+    fn tell_hooks(&self, path: &ItemPath, json: &[u8]) {
+        let Ok(pod) = serde_json::from_slice::<Pod<'_>>(json) else { return };
+        for phase in [Phase::Pre, Phase::Post] {
+            for hook in self.backup.hooks.of(&pod, phase).hooks {
+                if !matches!(hook.step, Step::Ended) {
+                    let name = hook.name;
+                    let told = format!(
+                        "{path}: hook {name} was not run, this engine runs no hooks; use Velero for them"
+                    );
+                    self.report.error(About::from(path.namespace()), told);
+                }
+            }
+        }
+    }
+
+    /// What others bring in, and what that brings in.
+    async fn related(&self) -> Result<(), Stopped> {
+        let mut looked = HashSet::new();
+        loop {
+            let wanted = std::mem::take(&mut self.taken().wanted);
+            let wanted: Vec<_> =
+                wanted.into_iter().filter(|reference| looked.insert(reference.clone())).collect();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            let looks = wanted.into_iter().map(|reference| self.look(reference));
+            let mut looks = futures::stream::iter(looks).buffer_unordered(LOOKS);
+            while let Some(look) = looks.next().await {
+                look?;
+            }
+        }
+    }
+
+    /// The Namespaces of what was taken, and those that the selection wants for themselves.
+    async fn namespaces(&self) -> Result<(), Stopped> {
+        let Some(api) = self.catalog.types.iter().find(|api| is_namespaces(api)) else { return Ok(()) };
+        if !self.selection.takes_type(api) {
+            return Ok(());
+        }
+        let request = ListRequest { path: api.path(None), selector: String::new() };
+        let mut objects = Lister::new(self.caller, request);
+        loop {
+            match objects.next().await {
+                Ok(Some(json)) => {
+                    let tracked = serde_json::from_slice::<Head<'_>>(&json).is_ok_and(|head| {
+                        let name = &*head.metadata.name;
+                        self.taken().namespaces.contains(name) || self.selection.tracks_namespace(name)
+                    });
+                    if tracked {
+                        self.consider(api, json).await?;
+                    }
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.report.error(About::Run, format!("cannot list namespaces: {error}"));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Takes an object that another brings in, if it exists and nothing bars it.
+    async fn look(&self, reference: Reference) -> Result<(), Stopped> {
+        let Reference { group, resource, namespace, name } = reference;
+        let served = |api: &&ApiType| api.group == group && api.resource == resource;
+        let Some(api) = self.catalog.types.iter().find(served) else { return Ok(()) };
+        let namespace = namespace.as_deref();
+        let path = match path(api, namespace, &name) {
+            Ok(path) => path,
+            Err(problem) => {
+                self.report.warning(About::from(namespace), problem);
+                return Ok(());
+            }
+        };
+        if self.taken().seen.contains(&self.hashes.hash_one(&path)) {
+            return Ok(());
+        }
+        let json = match self.caller.get(&api.object_path(namespace, &name)).await {
+            Ok(Some(json)) => json.to_vec(),
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.report.error(About::from(namespace), format!("cannot get {path}: {error}"));
+                return Ok(());
+            }
+        };
+        let Ok(head) = serde_json::from_slice::<Head<'_>>(&json) else {
+            self.report.error(About::from(namespace), format!("cannot read {path}"));
+            return Ok(());
+        };
+        if !self.selection.related(api, &item(&head, namespace)) {
+            return Ok(());
+        }
+        let kind = TypeOf::from(&head);
+        self.take(api, path, kind, json).await
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_namespaces(api: &ApiType) -> bool {
+    api.group.is_empty() && api.resource == "namespaces"
+}
+
+/// What the selection looks at.
+fn item<'a>(head: &'a Head<'a>, namespace: Option<&'a str>) -> Item<'a> {
+    Item {
+        namespace,
+        name: &head.metadata.name,
+        labels: &head.metadata.labels,
+        deleting: head.metadata.deletion_timestamp.is_some(),
+    }
+}
+
+fn path(api: &ApiType, namespace: Option<&str>, name: &str) -> Result<ItemPath, String> {
+    let made =
+        GroupResource::new(&api.resource, &api.group).and_then(|of| ItemPath::new(of, namespace, name));
+    made.map_err(|error| format!("{} cannot be stored: {error}", api.group_resource()))
+}

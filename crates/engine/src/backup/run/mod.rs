@@ -1,0 +1,169 @@
+//! One backup from the first list to the last file.
+//!
+//! The tarball is made in a temporary file, so that neither a slow store holds up the lists nor a store that
+//! fails leaves half a backup. `velero-backup.json` comes last and with a terminal phase: until then nobody sees a backup.
+
+mod gather;
+mod pack;
+mod store;
+mod volumes;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kurator_api::velero::{Backup, BackupPhase, BackupProgress, BackupStatus};
+use kurator_archive::layout::LayoutError;
+use kurator_archive::{BackupFiles, FORMAT_VERSION};
+use kurator_member::clock::Clock;
+use kurator_store::{Store, StoreError};
+use tokio::sync::watch;
+
+use self::gather::{Asked, Gather};
+use self::store::Files;
+use self::volumes::LeftOut;
+use crate::backup::prepare::Prepared;
+use crate::backup::select::{NamespaceFact, Selection};
+use crate::call::Caller;
+use crate::report::{About, Report, Reported};
+use crate::types::Catalog;
+
+pub use self::gather::Progress;
+pub use self::pack::{PackError, Packed, Packer};
+pub use self::store::KeepError;
+
+/// What a run works with.
+pub struct Tools<'a> {
+    /// The way to the cluster.
+    pub caller: &'a Caller,
+    /// What the cluster serves.
+    pub catalog: &'a Catalog,
+    /// The namespaces of the cluster.
+    pub namespaces: &'a [NamespaceFact],
+    /// Where the backup goes.
+    pub store: Arc<dyn Store>,
+    /// Folder for temporary files.
+    pub folder: &'a Path,
+    /// Threads that compress.
+    pub threads: NonZeroUsize,
+    /// For the times that are shown.
+    pub clock: Arc<dyn Clock>,
+    /// Told how far it is.
+    pub progress: &'a watch::Sender<Progress>,
+}
+
+/// Why a run came to nothing. What could not be had of the cluster is no reason: that is in the results.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The name cannot be that of a folder in the store.
+    #[error(transparent)]
+    Name(#[from] LayoutError),
+    /// The tarball cannot be made.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// It cannot be brought into the store.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+}
+
+impl From<StoreError> for RunError {
+    fn from(error: StoreError) -> Self {
+        Self::Keep(KeepError::Store(error))
+    }
+}
+
+/// Runs what was prepared, and returns the Backup with its last status, as it is in the store.
+///
+/// May be run again after it was broken off at any point: whatever is in the store then is written over, unless
+/// the backup is complete.
+///
+/// # Errors
+/// [`RunError`]; there is no backup then.
+pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunError> {
+    let Prepared { mut backup, filters, hooks, warnings } = prepared;
+    let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
+    let at = BackupFiles::new("", &name)?;
+    if let Some(ended) = ended_before(&*tools.store, &at, &backup).await? {
+        return Ok(ended);
+    }
+    let report = Report::new("backup", &namespace, &name, Arc::clone(&tools.clock));
+    for warning in warnings {
+        report.warning(About::Run, warning);
+    }
+    for (group, why) in &tools.catalog.failed {
+        report.warning(About::Run, format!("the API {group} cannot be backed up: {why}"));
+    }
+    let hooks = hooks.for_pods(tools.catalog);
+    let selection = Selection::new(&filters, tools.catalog, tools.namespaces);
+    for warning in selection.warnings() {
+        report.warning(About::Run, warning);
+    }
+
+    if !backup.spec.ordered_resources.is_empty() {
+        report.warning(
+            About::Run,
+            "spec.orderedResources has no effect: this engine reads all objects side by side",
+        );
+    }
+
+    let began =
+        backup.status.as_ref().and_then(|status| status.start_timestamp).unwrap_or_else(|| tools.clock.now());
+    let packer =
+        Packer::start(tools.folder, tools.threads, u64::try_from(began.as_second()).unwrap_or_default());
+    let asked = Asked { name: &name, hooks: &hooks };
+    let mut gather =
+        Gather::new(tools.caller, tools.catalog, &selection, &packer, &report, tools.progress, asked);
+    // What stopped it is what the packer says at its end.
+    let _stopped = gather.all().await;
+    let left_out = gather.left_out();
+    let packed = packer.finish().await?;
+    let items = packed.written.items;
+    // Who wants no data need not be told that there is none.
+    if backup.spec.snapshot_volumes != Some(false) {
+        for claim in &left_out {
+            report.warning(About::Namespace(claim.namespace()), claim.warning());
+        }
+    }
+    report.info(format!("{items} objects, {} bytes compressed", packed.written.stored));
+
+    let Reported { log, results, warnings, errors } = report.close();
+    backup.status = Some(last_status(&backup, items, warnings, errors, tools.clock.now()));
+    let files = Files { packed, log, results, volumes: left_out.into_iter().map(LeftOut::info).collect() };
+    store::keep(&*tools.store, &at, files).await?;
+    store::seal(&*tools.store, &at, &backup).await?;
+    Ok(backup)
+}
+
+/// The backup that is in the store already, if it is this one: the process ended before it could say so.
+async fn ended_before(
+    store: &dyn Store,
+    at: &BackupFiles,
+    backup: &Backup,
+) -> Result<Option<Backup>, RunError> {
+    let Some(found) = store.get(&at.metadata()).await? else { return Ok(None) };
+    match serde_json::from_slice::<Backup>(&found) {
+        Ok(found) if found.uid().is_some() && found.uid() == backup.uid() => Ok(Some(found)),
+        _ => Err(KeepError::Exists.into()),
+    }
+}
+
+fn last_status(backup: &Backup, items: u64, warnings: u64, errors: u64, now: Timestamp) -> BackupStatus {
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let some = |count: u64| (count > 0).then(|| i64::try_from(count).unwrap_or(i64::MAX));
+    BackupStatus {
+        phase: Some(if errors > 0 { BackupPhase::PartiallyFailed } else { BackupPhase::Completed }),
+        version: Some(1),
+        format_version: Some(FORMAT_VERSION.to_owned()),
+        completion_timestamp: Some(now),
+        warnings: some(warnings),
+        errors: some(errors),
+        progress: Some(BackupProgress {
+            total_items: Some(count(items)),
+            items_backed_up: Some(count(items)),
+            ..BackupProgress::default()
+        }),
+        ..backup.status.clone().unwrap_or_default()
+    }
+}

@@ -1,0 +1,132 @@
+//! Packs objects into the tarball, on a thread of its own, beside the lists that bring them.
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use kurator_archive::metadata::MetadataError;
+use kurator_archive::metadata::resource_list::ResourceListWriter;
+use kurator_archive::{ArchiveWriter, DiskError, ItemPath, WriteError, Written};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::budget::{Budget, Held};
+use crate::types::ApiType;
+
+/// Objects that wait to be packed, in bytes.
+const WAITING_BYTES: usize = 8 << 20;
+/// Objects that wait to be packed, in number.
+const WAITING: usize = 1024;
+/// Buffer before the file, in bytes.
+const BUFFER: usize = 256 << 10;
+
+/// Why the tarball cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// The folder for temporary files does not take it.
+    #[error(
+        "cannot keep the tarball in `{folder}` until it is stored: free some space there, or choose another folder"
+    )]
+    Spool {
+        /// The folder.
+        folder: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The writer's own trouble.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The same folder does not take the list of the objects.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The list of the objects cannot be made.
+    #[error(transparent)]
+    List(#[from] MetadataError),
+    /// The thread is gone.
+    #[error("the thread that packs the tarball has died")]
+    Died,
+}
+
+/// A tarball that is complete, in a file that nobody else sees.
+#[derive(Debug)]
+pub struct Packed {
+    /// The file, at its beginning.
+    pub file: File,
+    /// What it holds.
+    pub written: Written,
+    /// The list of its objects, gzipped.
+    pub resource_list: Vec<u8>,
+}
+
+struct Item {
+    path: ItemPath,
+    api_version: String,
+    kind: String,
+    json: Vec<u8>,
+    _held: Held,
+}
+
+/// Takes objects from any number of tasks.
+#[derive(Debug)]
+pub struct Packer {
+    items: mpsc::Sender<Item>,
+    budget: Budget,
+    packing: JoinHandle<Result<Packed, PackError>>,
+}
+
+impl Packer {
+    /// Begins a tarball in `folder` that is compressed on `threads`; its files are of `mtime`, seconds since 1970.
+    #[must_use]
+    pub fn start(folder: &Path, threads: NonZeroUsize, mtime: u64) -> Self {
+        let (items, queue) = mpsc::channel(WAITING);
+        let folder = folder.to_owned();
+        let packing = tokio::task::spawn_blocking(move || pack(&folder, threads, mtime, queue));
+        Self { items, budget: Budget::new(WAITING_BYTES), packing }
+    }
+
+    /// Adds an object of the type `api`. `false`: nothing is taken any more, and [`finish`](Self::finish) says why.
+    pub async fn put(&self, api: &ApiType, path: ItemPath, json: Vec<u8>) -> bool {
+        let held = self.budget.hold(json.len()).await;
+        let (api_version, kind) = (api.api_version(), api.kind.clone());
+        self.items.send(Item { path, api_version, kind, json, _held: held }).await.is_ok()
+    }
+
+    /// Ends the tarball.
+    ///
+    /// # Errors
+    /// [`PackError`]
+    pub async fn finish(self) -> Result<Packed, PackError> {
+        drop(self.items);
+        self.packing.await.unwrap_or(Err(PackError::Died))
+    }
+}
+
+fn pack(
+    folder: &Path,
+    threads: NonZeroUsize,
+    mtime: u64,
+    mut items: mpsc::Receiver<Item>,
+) -> Result<Packed, PackError> {
+    let spool = |source| PackError::Spool { folder: folder.display().to_string(), source };
+    let file = tempfile::tempfile_in(folder).map_err(spool)?;
+    let mut archive = ArchiveWriter::new(BufWriter::with_capacity(BUFFER, file), threads, mtime)?;
+    let mut list = ResourceListWriter::new(folder)?;
+    while let Some(Item { path, api_version, kind, json, _held }) = items.blocking_recv() {
+        archive.item(&path, &json).map_err(|error| told(error, folder))?;
+        list.add(&api_version, &kind, path.namespace(), path.name(), None)?;
+    }
+    let (file, written) = archive.finish().map_err(|error| told(error, folder))?;
+    let mut file = file.into_inner().map_err(|error| spool(error.into_error()))?;
+    io::Seek::rewind(&mut file).map_err(spool)?;
+    Ok(Packed { file, written, resource_list: list.finish(Vec::new())? })
+}
+
+/// The sink is our own file, whose place the user can change.
+fn told(error: WriteError, folder: &Path) -> PackError {
+    match error {
+        WriteError::Sink(source) => PackError::Spool { folder: folder.display().to_string(), source },
+        error => PackError::Write(error),
+    }
+}

@@ -1,0 +1,321 @@
+//! Requests to the cluster's API server, by path and as bytes: the engine handles types that it does not know.
+//!
+//! What may be repeated is repeated here, within bounds; what is refused comes back in the server's words.
+
+mod pace;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use kube::Client;
+use kube::client::Body;
+use serde::Deserialize;
+
+use crate::list::cut::ListMeta;
+pub use pace::{Pace, Turn};
+
+/// Requests side by side, at most. Real API servers are saturated by fewer.
+const SIDE_BY_SIDE: usize = 48;
+/// How often a request is sent, at most.
+const ATTEMPTS: u32 = 8;
+/// Wait before the second attempt; doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// Longest pause that a server is granted.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Longest answer that is held in memory, in bytes.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+/// Why a request came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The server's own words.
+    #[error("{message}")]
+    Refused {
+        /// HTTP status.
+        code: u16,
+        /// Reason as in a Kubernetes Status, such as `AlreadyExists`; may be empty.
+        reason: String,
+        /// For people.
+        message: String,
+    },
+    /// No answer, after all attempts.
+    #[error("no answer from the API server: {0}")]
+    Unreachable(String),
+    /// An answer that is not what was asked for.
+    #[error("an unusable answer from the API server: {0}")]
+    Unusable(String),
+}
+
+impl CallError {
+    /// Whether the server said no with this status.
+    #[must_use]
+    pub fn is(&self, status: StatusCode) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == status.as_u16())
+    }
+
+    /// Whether the server refused with this reason.
+    #[must_use]
+    pub fn has_reason(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { reason, .. } if reason == wanted)
+    }
+}
+
+/// What was answered, and how sure it is that it was done once.
+#[derive(Debug)]
+pub struct Answer {
+    /// The body.
+    pub body: Bytes,
+    /// An earlier attempt got no answer, and may have been carried out.
+    pub repeated: bool,
+}
+
+/// Body and content type of a write.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// MIME type.
+    pub kind: &'static str,
+    /// JSON.
+    pub body: Bytes,
+}
+
+/// The way to one API server.
+#[derive(Clone)]
+pub struct Caller {
+    client: Client,
+    pace: Arc<Pace>,
+}
+
+impl Caller {
+    /// Over `client`, which must not repeat anything by itself.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, pace: Arc::new(Pace::new(SIDE_BY_SIDE)) }
+    }
+
+    /// For requests of typed clients.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What is at `path`; `None` if there is nothing.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn get(&self, path: &str) -> Result<Option<Bytes>, CallError> {
+        match self.send(Method::GET, path, None).await {
+            Ok(answer) => Ok(Some(answer.body)),
+            Err(error) if error.is(StatusCode::NOT_FOUND) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates `body` at the collection `path`.
+    ///
+    /// An attempt without an answer is repeated; if the object is there then, that is told as `AlreadyExists`, and
+    /// whether it is ours is for the caller to see.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn create(&self, path: &str, body: Bytes) -> Result<Answer, CallError> {
+        self.send(Method::POST, path, Some(Content { kind: "application/json", body })).await
+    }
+
+    /// Patches what is at `path`.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn patch(&self, path: &str, content: Content) -> Result<Answer, CallError> {
+        self.send(Method::PATCH, path, Some(content)).await
+    }
+
+    /// Replaces what is at `path`.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn replace(&self, path: &str, body: Bytes) -> Result<Answer, CallError> {
+        self.send(Method::PUT, path, Some(Content { kind: "application/json", body })).await
+    }
+
+    /// Deletes what is at `path`; it may be gone already.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn delete(&self, path: &str) -> Result<(), CallError> {
+        match self.send(Method::DELETE, path, None).await {
+            Err(error) if !error.is(StatusCode::NOT_FOUND) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, content: Option<Content>) -> Result<Answer, CallError> {
+        let mut attempt = Attempt::default();
+        loop {
+            let turn = self.pace.turn().await;
+            let sent = self.once(&method, path, content.clone()).await;
+            let failed = match sent {
+                Ok(body) => {
+                    self.pace.went_through();
+                    return Ok(Answer { body, repeated: attempt.unanswered });
+                }
+                Err(failed) => failed,
+            };
+            drop(turn);
+            attempt.after(failed, &self.pace).await?;
+        }
+    }
+
+    async fn once(&self, method: &Method, path: &str, content: Option<Content>) -> Result<Bytes, Failed> {
+        let answer = self.head(method, path, content).await?;
+        read(answer.into_body()).await
+    }
+
+    /// The head of an answer, its body still to come. Sent once; the caller repeats with [`Attempt`].
+    pub(crate) async fn head(
+        &self,
+        method: &Method,
+        path: &str,
+        content: Option<Content>,
+    ) -> Result<Response<Body>, Failed> {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(content) = &content {
+            request = request.header(header::CONTENT_TYPE, content.kind);
+        }
+        let body = content.map_or_else(Body::empty, |content| Body::from(content.body));
+        let request =
+            request.body(body).map_err(|error| Failed::last(CallError::Unusable(error.to_string())))?;
+        let answer = self.client.send(request).await.map_err(|error| Failed::unanswered(&error))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        Err(refused(answer).await)
+    }
+
+    /// A turn for a request that is sent with [`head`](Self::head).
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+}
+
+/// One attempt that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    error: CallError,
+    again: Again,
+    /// Where a list that has grown too old goes on.
+    next: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// Never.
+    No,
+    /// After this time or our own, whichever is longer; the server asked for fewer requests.
+    Throttled(Option<Duration>),
+    /// The server had a bad moment.
+    Unwell,
+    /// Nobody knows what became of it.
+    Unanswered,
+}
+
+impl Failed {
+    pub(crate) fn last(error: CallError) -> Self {
+        Self { error, again: Again::No, next: String::new() }
+    }
+
+    pub(crate) fn unanswered(error: &dyn std::error::Error) -> Self {
+        Self { error: CallError::Unreachable(chain(error)), again: Again::Unanswered, next: String::new() }
+    }
+
+    /// Where to go on, if the pages of a list became too old.
+    pub(crate) fn goes_on_at(&self) -> Option<&str> {
+        (self.error.is(StatusCode::GONE) && !self.next.is_empty()).then_some(self.next.as_str())
+    }
+}
+
+/// Counts the attempts of one request.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    failed: u32,
+    unanswered: bool,
+}
+
+impl Attempt {
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// What failed, if it is not to be repeated.
+    pub(crate) async fn after(&mut self, failed: Failed, pace: &Pace) -> Result<(), CallError> {
+        self.failed += 1;
+        let own = FIRST_WAIT * 2_u32.saturating_pow(self.failed - 1);
+        match failed.again {
+            Again::No => return Err(failed.error),
+            _ if self.failed >= ATTEMPTS => return Err(failed.error),
+            Again::Throttled(asked) => {
+                pace.throttled(asked.unwrap_or(own).min(LONGEST_WAIT));
+                return Ok(());
+            }
+            Again::Unwell => {}
+            Again::Unanswered => self.unanswered = true,
+        }
+        tokio::time::sleep(own.min(LONGEST_WAIT)).await;
+        Ok(())
+    }
+}
+
+/// The part of a Kubernetes Status that is shown.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    message: String,
+    reason: String,
+    metadata: ListMeta,
+}
+
+async fn refused(answer: Response<Body>) -> Failed {
+    let code = answer.status();
+    let asked = retry_after(&answer);
+    let status = read(answer.into_body()).await.unwrap_or_default();
+    let Status { message, reason, metadata } = serde_json::from_slice(&status).unwrap_or_default();
+    let message = if message.is_empty() { format!("the API server answered {code}") } else { message };
+    let again = match code {
+        StatusCode::TOO_MANY_REQUESTS => Again::Throttled(asked),
+        StatusCode::INTERNAL_SERVER_ERROR
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Again::Unwell,
+        _ => Again::No,
+    };
+    Failed { error: CallError::Refused { code: code.as_u16(), reason, message }, again, next: metadata.next }
+}
+
+fn retry_after(answer: &Response<Body>) -> Option<Duration> {
+    let seconds = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+async fn read(body: Body) -> Result<Bytes, Failed> {
+    match Limited::new(body, LONGEST_ANSWER).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) => Err(Failed::unanswered(&*error)),
+    }
+}
+
+/// An error with its causes, as one sentence.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !said.contains(&words) {
+            said = format!("{said}: {words}");
+        }
+        source = cause.source();
+    }
+    said
+}

@@ -1,0 +1,59 @@
+use super::*;
+use crate::testing::{ok, server, status};
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_no_error() {
+    let (caller, _) = server(|_, _| status(404, "NotFound", "pods \"a\" not found"));
+    assert!(caller.get("/api/v1/namespaces/a/pods/a").await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_comes_back_at_once_in_the_servers_words() {
+    let (caller, log) =
+        server(|_, _| status(403, "Forbidden", "admission webhook \"x\" denied the request: no"));
+    let refused = caller.create("/api/v1/namespaces/a/pods", Bytes::new()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "admission webhook \"x\" denied the request: no");
+    assert!(refused.has_reason("Forbidden"));
+    assert_eq!(log.paths().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_for_fewer_requests_gets_fewer_after_the_pause_that_it_asked_for() {
+    let (caller, _) = server(|n, _| match n {
+        0 => {
+            let mut answer = status(429, "TooManyRequests", "too many");
+            answer.headers_mut().insert(header::RETRY_AFTER, "7".parse().unwrap());
+            answer
+        }
+        _ => ok("{}"),
+    });
+    let began = tokio::time::Instant::now();
+    caller.get("/api").await.unwrap();
+    assert_eq!(began.elapsed(), Duration::from_secs(7));
+    assert_eq!(caller.pace().limit(), SIDE_BY_SIDE / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_moment_of_the_server_is_waited_out() {
+    for code in [500, 502, 503, 504] {
+        let (caller, log) = server(move |n, _| if n < 3 { status(code, "", "") } else { ok("{}") });
+        let answer = caller.create("/api/v1/namespaces", Bytes::new()).await.unwrap();
+        assert_eq!(log.paths().len(), 4, "{code}");
+        assert!(!answer.repeated, "the server had answered: {code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stays_unwell_is_given_up_with_its_words() {
+    let (caller, log) = server(|_, _| status(500, "InternalError", "failed calling webhook \"w\""));
+    let failed = caller.create("/api/v1/namespaces", Bytes::new()).await.unwrap_err();
+    assert_eq!(failed.to_string(), "failed calling webhook \"w\"");
+    assert_eq!(log.paths().len(), ATTEMPTS as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_words_is_told_by_its_code() {
+    let (caller, _) =
+        server(|_, _| Response::builder().status(418).body(Body::from(b"<html>".to_vec())).unwrap());
+    assert_eq!(caller.get("/").await.unwrap_err().to_string(), "the API server answered 418 I'm a teapot");
+}

@@ -1,0 +1,305 @@
+//! One object into the cluster: create first, look only where it is there already.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use kurator_archive::identity::check_identity;
+use kurator_archive::metadata::resource_list::{Action, ResourceListWriter};
+use kurator_archive::{ItemPath, SpooledItem};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::namespaces::Namespaces;
+use crate::call::{Answer, CallError, Caller, Content};
+use crate::report::{About, Report};
+use crate::restore::{Conflict, Context, Made, Transformed, resolve, transform};
+use crate::types::ApiType;
+
+const MERGE: &str = "application/merge-patch+json";
+/// Longest time that CRDs are waited for, as Velero 1.18's `--resource-timeout`.
+const ESTABLISHED: Duration = Duration::from_secs(600);
+/// First and longest pause between two looks at a CRD.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// Makes objects.
+pub(super) struct Maker<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) context: &'a Context,
+    pub(super) namespaces: &'a Namespaces<'a>,
+    pub(super) report: &'a Report,
+    /// What became of each.
+    pub(super) list: Mutex<ResourceListWriter>,
+}
+
+impl Maker<'_> {
+    /// Restores one object of the type `api`; whether it was created. `is_related`: another one brings it in, so that
+    /// its labels don't matter.
+    pub(super) async fn make(
+        &self,
+        api: &ApiType,
+        resource: &str,
+        item: &SpooledItem,
+        is_related: bool,
+    ) -> bool {
+        let source = item.namespace.as_deref();
+        let plan = &self.context.plan;
+        let target = source.map(|namespace| plan.target(namespace));
+        let about = About::from(target);
+        let object = match read(resource, item) {
+            Ok(object) => object,
+            Err(problem) => {
+                self.report.error(about, problem);
+                return false;
+            }
+        };
+        if !is_related && !plan.selects(&object) {
+            return false;
+        }
+        let kind = object["kind"].as_str().unwrap_or(&api.kind).to_owned();
+        let made = match transform(object, resource, self.context) {
+            Ok(Made::Create(made)) => made,
+            Ok(Made::Skip(skip)) => {
+                if skip.is_listed() {
+                    self.listed(api, &kind, target, &item.name, Action::Skipped);
+                }
+                return false;
+            }
+            Err(error) => {
+                self.report.error(about, error);
+                self.listed(api, &kind, target, &item.name, Action::Failed);
+                return false;
+            }
+        };
+        if let (Some(source), Some(target)) = (source, target)
+            && self.namespaces.ready(source, target).await.is_err()
+        {
+            self.listed(api, &kind, Some(target), &item.name, Action::Failed);
+            return false;
+        }
+        for warning in &made.warnings {
+            self.report.warning(about, warning);
+        }
+        for error in &made.errors {
+            self.report.error(about, error);
+        }
+        for hook in &made.hooks {
+            let name = &hook.name;
+            self.report.error(
+                about,
+                format!(
+                    "{resource}/{}: hook {name} is not run, this engine runs no hooks; use Velero",
+                    item.name
+                ),
+            );
+        }
+        let action = self.put(api, resource, target, &item.name, *made).await;
+        self.listed(api, &kind, target, &item.name, action);
+        action == Action::Created
+    }
+
+    async fn put(
+        &self,
+        api: &ApiType,
+        resource: &str,
+        target: Option<&str>,
+        name: &str,
+        made: Transformed,
+    ) -> Action {
+        let about = About::from(target);
+        let shown = target.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"));
+        let failed = |what: &str, error: CallError| {
+            self.report.error(about, format!("error {what} {resource}/{shown}: {error}"));
+            Action::Failed
+        };
+        let api = in_version_of(api, &made.object);
+        let body = match serde_json::to_vec(&made.object) {
+            Ok(body) => Bytes::from(body),
+            Err(error) => return failed("restoring", CallError::Unusable(error.to_string())),
+        };
+        match self.caller.create(&api.path(target), body).await {
+            Ok(answer) => {
+                self.after(&api, target, name, &made, &answer, &shown, resource).await;
+                Action::Created
+            }
+            Err(error) if error.has_reason("AlreadyExists") => {
+                match self.conflict(&api, resource, target, name, &made).await {
+                    Ok(action) => action,
+                    Err(error) => failed("restoring", error),
+                }
+            }
+            Err(error) => failed("restoring", error),
+        }
+    }
+
+    /// What is written once an object is there: its status, and whose fields are whose.
+    #[expect(clippy::too_many_arguments, reason = "one object under all its names")]
+    async fn after(
+        &self,
+        api: &ApiType,
+        target: Option<&str>,
+        name: &str,
+        made: &Transformed,
+        created: &Answer,
+        shown: &str,
+        resource: &str,
+    ) {
+        let about = About::from(target);
+        if let Some(left_out) = &made.data_left_out {
+            self.report.warning(about, left_out);
+        }
+        let path = api.object_path(target, name);
+        if let Some(status) = &made.status {
+            let written = self.write_status(&path, &created.body, status).await;
+            if let Err(error) = written {
+                self.report
+                    .warning(about, format!("cannot restore the status of {resource}/{shown}: {error}"));
+            }
+        }
+        if let Some(fields) = &made.managed_fields {
+            let patch = json!({"metadata": {"managedFields": fields}});
+            if let Err(error) = self.patch(&path, &patch).await {
+                let problem = format!("cannot restore the managed fields of {resource}/{shown}: {error}");
+                self.report.error(about, problem);
+            }
+        }
+    }
+
+    async fn write_status(&self, path: &str, created: &[u8], status: &Value) -> Result<(), CallError> {
+        let mut object: Value =
+            serde_json::from_slice(created).map_err(|error| CallError::Unusable(error.to_string()))?;
+        object["status"] = status.clone();
+        let body = serde_json::to_vec(&object).map_err(|error| CallError::Unusable(error.to_string()))?;
+        match self.caller.replace(&format!("{path}/status"), body.clone().into()).await {
+            // A type without the subresource takes the status like any other field.
+            Err(error) if error.is(StatusCode::NOT_FOUND) => {
+                self.caller.replace(path, body.into()).await.map(drop)
+            }
+            written => written.map(drop),
+        }
+    }
+
+    async fn conflict(
+        &self,
+        api: &ApiType,
+        resource: &str,
+        target: Option<&str>,
+        name: &str,
+        made: &Transformed,
+    ) -> Result<Action, CallError> {
+        let path = api.object_path(target, name);
+        let Some(found) = self.caller.get(&path).await? else {
+            return Err(CallError::Unusable("it was there and is gone; restore again".to_owned()));
+        };
+        let found: Value =
+            serde_json::from_slice(&found).map_err(|error| CallError::Unusable(error.to_string()))?;
+        // Made by an attempt of this run that got no answer, or by a run that was broken off.
+        if is_ours(&found, &made.object) {
+            return Ok(Action::Created);
+        }
+        let about = About::from(target);
+        match resolve(&made.object, found, resource, &self.context.plan) {
+            Conflict::Same { labels } => {
+                if let Some(labels) = labels {
+                    self.patch(&path, &labels).await?;
+                }
+                Ok(Action::Skipped)
+            }
+            Conflict::Different { warning } => {
+                self.report.warning(about, warning);
+                Ok(Action::Failed)
+            }
+            Conflict::Patch { patch, labels } => match (self.patch(&path, &patch).await, labels) {
+                (Ok(()), _) => Ok(Action::Updated),
+                (Err(error), None) => {
+                    self.report.warning(about, error);
+                    Ok(Action::Failed)
+                }
+                (Err(error), Some(labels)) => {
+                    self.report.warning(about, error);
+                    self.patch(&path, &labels).await?;
+                    Ok(Action::Failed)
+                }
+            },
+        }
+    }
+
+    async fn patch(&self, path: &str, patch: &Value) -> Result<(), CallError> {
+        let body = serde_json::to_vec(patch).map_err(|error| CallError::Unusable(error.to_string()))?;
+        self.caller.patch(path, Content { kind: MERGE, body: body.into() }).await.map(drop)
+    }
+
+    fn listed(&self, api: &ApiType, kind: &str, namespace: Option<&str>, name: &str, action: Action) {
+        let added = {
+            let mut list = self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            list.add(&api.api_version(), kind, namespace, name, Some(action))
+        };
+        if let Err(error) = added {
+            self.report.warning(About::Run, format!("the list of restored objects is not complete: {error}"));
+        }
+    }
+}
+
+fn read(resource: &str, item: &SpooledItem) -> Result<Value, String> {
+    let path = resource.parse().and_then(|of| ItemPath::new(of, item.namespace.as_deref(), &item.name));
+    let path = path.map_err(|error| error.to_string())?;
+    check_identity(&path, &item.json).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&item.json).map_err(|error| format!("cannot read {path}: {error}"))
+}
+
+/// Whether this Restore made the object: names of Restores are not used again in a cluster.
+fn is_ours(found: &Value, made: &Value) -> bool {
+    let label = |object: &Value| {
+        object.pointer("/metadata/labels/velero.io~1restore-name").and_then(Value::as_str).map(str::to_owned)
+    };
+    label(found).is_some() && label(found) == label(made)
+}
+
+/// The type in the version that the object names: backups of other clusters hold others than this one prefers.
+fn in_version_of(api: &ApiType, object: &Value) -> ApiType {
+    let stored = object["apiVersion"].as_str().unwrap_or_default();
+    let version = stored.rsplit_once('/').map_or(stored, |(_, version)| version);
+    if version.is_empty() {
+        return api.clone();
+    }
+    ApiType { version: version.to_owned(), ..api.clone() }
+}
+
+/// Waits until the API server serves the types of these CRDs.
+pub(super) async fn await_definitions(caller: &Caller, names: &[String], report: &Report) {
+    let until = Instant::now() + ESTABLISHED;
+    for name in names {
+        let mut pause = LOOKS.0;
+        loop {
+            match is_served(caller, name).await {
+                Ok(true) => break,
+                Ok(false) if Instant::now() + pause > until => {
+                    report.error(About::Cluster, format!("{name} is not served after {ESTABLISHED:?}"));
+                    break;
+                }
+                Ok(false) => tokio::time::sleep(pause).await,
+                Err(error) => {
+                    report.error(About::Cluster, format!("cannot see whether {name} is served: {error}"));
+                    break;
+                }
+            }
+            pause = (pause * 2).min(LOOKS.1);
+        }
+    }
+}
+
+async fn is_served(caller: &Caller, name: &str) -> Result<bool, CallError> {
+    let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+    let Some(found) = caller.get(&path).await? else {
+        return Err(CallError::Unusable("it is gone".to_owned()));
+    };
+    let found: Value =
+        serde_json::from_slice(&found).map_err(|error| CallError::Unusable(error.to_string()))?;
+    let conditions = found.pointer("/status/conditions").and_then(Value::as_array);
+    let holds = |kind: &str| {
+        let is = |condition: &Value| condition["type"] == kind && condition["status"] == "True";
+        conditions.is_some_and(|conditions| conditions.iter().any(is))
+    };
+    Ok(holds("Established") && holds("NamesAccepted"))
+}

@@ -1,0 +1,283 @@
+//! One restore from the download to the last object.
+//!
+//! The archive is read once into a temporary file and checked as a whole before anything is created. Types follow each
+//! other in Velero's order; the objects of one type are created side by side, as many as the API server bears.
+//! May be run again after it was broken off at any point: what is there already as this restore made it counts as made.
+
+mod download;
+mod item;
+mod namespaces;
+mod related;
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt as _;
+use kube::ResourceExt as _;
+use kurator_api::velero::{Restore, RestorePhase, RestoreProgress, RestoreStatus};
+use kurator_archive::layout::LayoutError;
+use kurator_archive::metadata::resource_list::ResourceListWriter;
+use kurator_archive::metadata::{self, MetadataError};
+use kurator_archive::{GroupResource, RestoreFiles, Spool, SpooledItem};
+use kurator_member::clock::Clock;
+use kurator_store::{Store, StoreError};
+use tokio::sync::watch;
+
+use self::item::Maker;
+use self::namespaces::Namespaces;
+use super::{CRDS, Images, ItemRef, Prepared, StorageClasses};
+use crate::call::Caller;
+use crate::discover::discover;
+use crate::report::{About, Report, Reported};
+use crate::types::{ApiType, Catalog};
+
+pub use self::download::DownloadError;
+
+/// Objects of one type that are worked on side by side; the API server decides how many requests that makes.
+const SIDE_BY_SIDE: usize = 64;
+
+/// How far a run is, in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How many there are.
+    pub total: u64,
+    /// How many are done.
+    pub done: u64,
+}
+
+/// What a run works with.
+pub struct Tools<'a> {
+    /// The way to the cluster.
+    pub caller: &'a Caller,
+    /// What the cluster serves.
+    pub catalog: Catalog,
+    /// Where the backup is.
+    pub store: Arc<dyn Store>,
+    /// Folder for temporary files.
+    pub folder: &'a Path,
+    /// Names of StorageClasses that are changed.
+    pub storage_classes: StorageClasses,
+    /// Names of images that are changed.
+    pub images: Images,
+    /// For the times that are shown.
+    pub clock: Arc<dyn Clock>,
+    /// Told how far it is.
+    pub progress: &'a watch::Sender<Progress>,
+}
+
+/// Why a run came to nothing. What happened to single objects is no reason: that is in the results.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The backup cannot be read.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+    /// What the cluster serves cannot be asked.
+    #[error("cannot ask the API server what it serves")]
+    Discovery(#[source] Box<kube::Error>),
+    /// The results cannot be made.
+    #[error(transparent)]
+    Results(#[from] MetadataError),
+}
+
+/// Runs what was prepared, and returns the Restore with its last status.
+///
+/// # Errors
+/// [`RunError`]; some objects may have been restored then.
+pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, RunError> {
+    let Prepared { mut restore, backup, plan, .. } = prepared;
+    let namespace = restore.namespace().unwrap_or_default();
+    let report = Report::new("restore", &namespace, &restore.name_any(), Arc::clone(&tools.clock));
+    let source = download::download(&*tools.store, &backup, &plan, tools.folder, &report).await?;
+    let context = download::context(&source, plan, &mut tools, &report).await?;
+
+    let spool = &source.spool;
+    let related = related::related(spool, &context);
+    let total = spool.resources().filter(|of| of.is_wanted()).map(|of| of.count()).sum();
+    tools.progress.send_replace(Progress { total, done: 0 });
+    let namespaces = Namespaces::new(tools.caller, spool, &report);
+    let list = ResourceListWriter::new(tools.folder).map_err(MetadataError::from)?;
+    let maker = Maker {
+        caller: tools.caller,
+        context: &context,
+        namespaces: &namespaces,
+        report: &report,
+        list: Mutex::new(list),
+    };
+    let run =
+        Run { spool, related: &related, maker: &maker, report: &report, done: AtomicU64::new(0), total };
+
+    let mut restored = HashSet::new();
+    let first = GroupResource::new("customresourcedefinitions", "apiextensions.k8s.io").ok();
+    if let Some(crds) = first.filter(|_| context.plan.takes_type(CRDS)) {
+        restored.insert(crds.clone());
+        let created = run.all_of(&crds, &tools).await;
+        if !created.is_empty() {
+            item::await_definitions(tools.caller, &created, &report).await;
+            tools.catalog = discover(tools.caller.client())
+                .await
+                .map_err(|error| RunError::Discovery(Box::new(error)))?;
+        }
+    }
+    let in_backup: BTreeSet<GroupResource> =
+        spool.resources().filter(|of| of.is_wanted()).map(|of| of.resource().clone()).collect();
+    let names = in_backup.iter().map(GroupResource::as_str);
+    for name in context.plan.order(names, &tools.catalog) {
+        let Ok(resource) = name.parse::<GroupResource>() else { continue };
+        if restored.insert(resource.clone()) {
+            run.all_of(&resource, &tools).await;
+        }
+    }
+
+    let done = run.done.load(Relaxed);
+    let list = maker.list.into_inner().unwrap_or_else(PoisonError::into_inner).finish(Vec::new())?;
+    let Reported { log, results, warnings, errors } = report.close();
+    restore.status = Some(last_status(&restore, Progress { total, done }, warnings, errors, &*tools.clock));
+    let results = metadata::write(&results, Vec::new())?;
+    if let Err(error) = keep(&*tools.store, &restore.name_any(), log, results, list).await {
+        // As Velero 1.18: the objects are there, so the files are not worth a failure.
+        tracing::warn!(restore = restore.name_any(), error = %error, "the files of the restore are not stored");
+    }
+    Ok(restore)
+}
+
+async fn keep(
+    store: &dyn Store,
+    name: &str,
+    log: Vec<u8>,
+    results: Vec<u8>,
+    list: Vec<u8>,
+) -> Result<(), KeepError> {
+    let at = RestoreFiles::new("", name)?;
+    let none: [(); 0] = [];
+    let nothing = || metadata::write(&none, Vec::new());
+    for (key, content) in [
+        (at.log(), log),
+        (at.results(), results),
+        (at.resource_list(), list),
+        (at.item_operations(), nothing()?),
+        (at.volume_info(), nothing()?),
+    ] {
+        store.put(&key, content.into()).await?;
+    }
+    Ok(())
+}
+
+/// Why the files of a restore are not in the store.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error(transparent)]
+    Name(#[from] LayoutError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    File(#[from] MetadataError),
+}
+
+fn last_status(
+    restore: &Restore,
+    Progress { total, done }: Progress,
+    warnings: u64,
+    errors: u64,
+    clock: &dyn Clock,
+) -> RestoreStatus {
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let some = |number: u64| (number > 0).then(|| count(number));
+    RestoreStatus {
+        phase: Some(if errors > 0 { RestorePhase::PartiallyFailed } else { RestorePhase::Completed }),
+        completion_timestamp: Some(clock.now()),
+        warnings: some(warnings),
+        errors: some(errors),
+        progress: Some(RestoreProgress {
+            total_items: Some(count(total)),
+            items_restored: Some(count(done)),
+            ..RestoreProgress::default()
+        }),
+        ..restore.status.clone().unwrap_or_default()
+    }
+}
+
+/// The types of one restore.
+struct Run<'a> {
+    spool: &'a Spool,
+    related: &'a BTreeSet<ItemRef>,
+    maker: &'a Maker<'a>,
+    report: &'a Report,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl Run<'_> {
+    /// Restores all objects of a type; the names of those that were created.
+    async fn all_of(&self, resource: &GroupResource, tools: &Tools<'_>) -> Vec<String> {
+        let name = resource.as_str();
+        let Some(api) = tools.catalog.types.iter().find(|api| api.group_resource() == name) else {
+            let count =
+                self.spool.resources().find(|of| of.resource() == resource).map_or(0, |of| of.count());
+            if count > 0 {
+                let lacks =
+                    format!("{count} objects of {name} are not restored: the cluster has no such type");
+                self.report.warning(About::Run, lacks);
+            }
+            return Vec::new();
+        };
+        let made = self.spool.items(resource).filter_map(|item| {
+            let item = self.wanted(name, item)?;
+            Some(self.one(api, name, item, tools.progress))
+        });
+        let mut made = futures::stream::iter(made).buffer_unordered(SIDE_BY_SIDE);
+        let mut created = Vec::new();
+        while let Some(name) = made.next().await {
+            created.extend(name);
+        }
+        created
+    }
+
+    /// What the plan takes by type and namespace; labels are asked of later.
+    fn wanted(
+        &self,
+        resource: &str,
+        item: Result<SpooledItem, kurator_archive::SpoolError>,
+    ) -> Option<SpooledItem> {
+        match item {
+            Ok(item) => {
+                let namespace = item.namespace.as_deref();
+                let plan = &self.maker.context.plan;
+                let taken = plan.takes(resource, namespace).is_ok()
+                    || (plan.takes_related(resource, namespace).is_ok()
+                        && self.related.contains(&reference(resource, &item)));
+                if !taken {
+                    self.done.fetch_add(1, Relaxed);
+                }
+                taken.then_some(item)
+            }
+            Err(error) => {
+                self.report.error(About::Run, format!("cannot read {resource} back from the disk: {error}"));
+                None
+            }
+        }
+    }
+
+    async fn one(
+        &self,
+        api: &ApiType,
+        resource: &str,
+        item: SpooledItem,
+        progress: &watch::Sender<Progress>,
+    ) -> Option<String> {
+        let is_related = self.related.contains(&reference(resource, &item));
+        let created = self.maker.make(api, resource, &item, is_related).await;
+        let done = self.done.fetch_add(1, Relaxed) + 1;
+        progress.send_replace(Progress { total: self.total, done });
+        created.then_some(item.name)
+    }
+}
+
+fn reference(resource: &str, item: &SpooledItem) -> ItemRef {
+    ItemRef {
+        resource: resource.to_owned(),
+        namespace: item.namespace.as_deref().map(str::to_owned),
+        name: item.name.clone(),
+    }
+}

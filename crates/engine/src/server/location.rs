@@ -1,0 +1,58 @@
+//! Whether a location can be used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kurator_api::duration::GoDuration;
+use kurator_api::velero::{BackupStorageLocation, BackupStorageLocationPhase};
+use kurator_archive::layout::TOP_LEVEL;
+use serde_json::json;
+
+use super::Server;
+use super::write::{merge, path};
+use crate::call::chain;
+
+/// Time between two looks at a location that names none, as Velero 1.18's `--store-validation-frequency`.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// How long until a location is to be looked at; nothing if it is time. `never` is one that says so itself.
+pub(super) fn due(location: &BackupStorageLocation, now: Timestamp) -> Option<Duration> {
+    let asked =
+        location.spec.validation_frequency.as_deref().and_then(|text| text.parse::<GoDuration>().ok());
+    let every = asked.map_or(EVERY, |asked| Duration::from_nanos(asked.as_nanos()));
+    let looked = location.status.as_ref().and_then(|status| status.last_validation_time);
+    let Some(looked) = looked else { return Some(Duration::ZERO) };
+    if every.is_zero() {
+        return None;
+    }
+    let gone = Duration::try_from(now.duration_since(looked)).unwrap_or_default();
+    Some(every.saturating_sub(gone))
+}
+
+pub(super) async fn check(server: &Server, location: Arc<BackupStorageLocation>) {
+    let problem = usable(server, &location).await.err();
+    let phase = match problem {
+        None => BackupStorageLocationPhase::Available,
+        Some(_) => BackupStorageLocationPhase::Unavailable,
+    };
+    let now = server.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let status = json!({"phase": phase, "message": problem, "lastValidationTime": now});
+    let path = path::<BackupStorageLocation>(&server.namespace, &location.name_any());
+    if let Err(error) = merge(&server.caller, &path, &json!({"status": status})).await {
+        tracing::warn!(location = location.name_any(), error = %error, "cannot write the status of the location");
+    }
+}
+
+async fn usable(server: &Server, location: &BackupStorageLocation) -> Result<(), String> {
+    let store = server.stores.open(location).await?;
+    let found = store.list("").await.map_err(|error| chain(&error))?;
+    let strangers: Vec<_> =
+        found.folders.iter().filter(|name| !TOP_LEVEL.contains(&name.as_str())).map(String::as_str).collect();
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    // As Velero 1.18: what is no backup store must not become one.
+    Err(format!("Backup store contains invalid top-level directories: [{}]", strangers.join(" ")))
+}

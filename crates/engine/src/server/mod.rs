@@ -1,0 +1,302 @@
+//! Executes the velero.io objects of one cluster: watches them, runs what is to be run, says what became of it.
+//!
+//! One Backup and one Restore at a time, as Velero does by default. What a process that is gone had begun is run again
+//! from its beginning; what it had finished is found in the store.
+
+mod backup;
+mod location;
+mod queue;
+mod restore;
+mod schedule;
+mod stores;
+mod write;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::{Resource, ResourceExt as _};
+use kurator_api::velero::{Backup, BackupStorageLocation, RequestPhase, Restore, ServerStatusRequest};
+use kurator_member::cache::Cache;
+use kurator_member::clock::Clock;
+use kurator_member::knowledge::Knowledge;
+use kurator_member::member::Member;
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::queue::Work;
+use self::write::{merge, path};
+use crate::call::Caller;
+
+pub use self::stores::{AsTheClusterSays, Stores};
+
+/// The release of Velero whose behaviour this is, as `ServerStatusRequest`s are told; behind the plus, who says so.
+pub const SERVER_VERSION: &str = concat!("v1.18.3+kurator-", env!("CARGO_PKG_VERSION"));
+/// Longest time without a look around.
+const LOOK: Duration = Duration::from_secs(60);
+/// How long another server has to answer before this one begins. Velero answers at once.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the engine does not serve a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Somebody else does.
+    #[error(
+        "another server ({version}) executes the velero.io objects in namespace {namespace}; stop it, or leave the \
+         cluster to it"
+    )]
+    Served {
+        /// Velero's namespace.
+        namespace: String,
+        /// What it says it is.
+        version: String,
+    },
+    /// The question could not be asked.
+    #[error("cannot ask whether another server executes the velero.io objects of this cluster")]
+    Ask(#[source] crate::call::CallError),
+}
+
+/// What an engine needs.
+pub struct Setup {
+    /// The cluster, watched in full.
+    pub member: Arc<Member>,
+    /// Told whenever anything about the member changes.
+    pub wake: Arc<Notify>,
+    /// Velero's namespace.
+    pub namespace: String,
+    /// Which store a location means.
+    pub stores: Arc<dyn Stores>,
+    /// Folder for temporary files.
+    pub folder: PathBuf,
+    /// For the times that are shown.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What the runs share.
+pub(crate) struct Server {
+    pub(crate) caller: Caller,
+    pub(crate) member: Arc<Member>,
+    pub(crate) namespace: String,
+    pub(crate) stores: Arc<dyn Stores>,
+    pub(crate) folder: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Server {
+    fn location(&self, name: &str) -> Option<BackupStorageLocation> {
+        self.member.locations().get(name).present().map(|location| BackupStorageLocation::clone(&location))
+    }
+
+    fn locations(&self) -> Vec<BackupStorageLocation> {
+        known(self.member.locations()).iter().map(|location| BackupStorageLocation::clone(location)).collect()
+    }
+
+    fn backups(&self) -> Vec<Backup> {
+        known(self.member.backups()).iter().map(|backup| Backup::clone(backup)).collect()
+    }
+}
+
+/// All objects of a cache; none while nothing is known.
+fn known<K: Resource>(cache: &Cache<K>) -> Vec<Arc<K>> {
+    match cache.list() {
+        Knowledge::Present(all) => all,
+        Knowledge::Absent | Knowledge::Unknown { .. } => Vec::new(),
+    }
+}
+
+/// Serves the cluster until `shutdown`; runs that are under way then are left for the next process to take up.
+///
+/// # Errors
+/// [`ServeError`] before anything was done.
+pub async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(), ServeError> {
+    let Setup { member, wake, namespace, stores, folder, clock } = setup;
+    let caller = Caller::new(member.client().clone());
+    let server = Arc::new(Server { caller, member, namespace, stores, folder, clock });
+    if let Some(asked) = shutdown.run_until_cancelled(alone(&server, &wake)).await {
+        asked?;
+        tracing::info!("serving");
+        let mut rounds = Rounds::default();
+        shutdown.run_until_cancelled(rounds.go(&server, &wake)).await;
+        rounds.running.shutdown().await;
+    }
+    Ok(())
+}
+
+/// Makes sure that nobody else executes the objects: a question to the server there is, if there is one.
+async fn alone(server: &Server, wake: &Notify) -> Result<(), ServeError> {
+    let name = format!("kurator-engine-{:08x}", rand::random::<u32>());
+    let request = json!({
+        "apiVersion": "velero.io/v1", "kind": "ServerStatusRequest",
+        "metadata": {"name": name, "namespace": server.namespace}, "spec": {},
+    });
+    let collection = format!("/apis/velero.io/v1/namespaces/{}/serverstatusrequests", server.namespace);
+    let body = request.to_string().into_bytes();
+    server.caller.create(&collection, body.into()).await.map_err(ServeError::Ask)?;
+    let answered = async {
+        loop {
+            if let Knowledge::Present(request) = server.member.status_requests().get(&name)
+                && is_answered(&request)
+            {
+                return request.status.as_ref().and_then(|status| status.server_version.clone());
+            }
+            wake.notified().await;
+        }
+    };
+    let answered = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+    let gone = server.caller.delete(&path::<ServerStatusRequest>(&server.namespace, &name)).await;
+    if let Err(error) = gone {
+        tracing::debug!(error = %error, "the status request stays until it is removed by age");
+    }
+    match answered {
+        Ok(version) => Err(ServeError::Served {
+            namespace: server.namespace.clone(),
+            version: version.unwrap_or_else(|| "of unknown version".to_owned()),
+        }),
+        Err(_) => Ok(()),
+    }
+}
+
+fn is_answered(request: &ServerStatusRequest) -> bool {
+    request.status.as_ref().and_then(|status| status.phase.as_ref()) == Some(&RequestPhase::Processed)
+}
+
+/// What a task works on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Job {
+    Backup(String),
+    Restore(String),
+    Location(String),
+    Schedule(String),
+    Request(String),
+}
+
+/// The rounds over everything there is to do.
+#[derive(Default)]
+struct Rounds {
+    running: JoinSet<()>,
+    jobs: HashMap<Id, Job>,
+    /// Backups and Restores that have ended, until the watch says so too.
+    ended: HashSet<String>,
+}
+
+impl Rounds {
+    async fn go(&mut self, server: &Arc<Server>, wake: &Notify) {
+        loop {
+            let pause = self.round(server);
+            tokio::select! {
+                () = wake.notified() => {}
+                Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => {
+                    let id = match ended {
+                        Ok((id, ())) => id,
+                        Err(died) => {
+                            tracing::error!(error = %died, "a task of the engine has died");
+                            died.id()
+                        }
+                    };
+                    if let Some(Job::Backup(uid) | Job::Restore(uid)) = self.jobs.remove(&id) {
+                        self.ended.insert(uid);
+                    }
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Starts what is to be done now; returns for how long nothing is.
+    fn round(&mut self, server: &Arc<Server>) -> Duration {
+        if !server.member.liveness().is_alive() {
+            return LOOK;
+        }
+        let now = server.clock.now();
+        let mut pause = LOOK;
+        for request in known(server.member.status_requests()) {
+            if !is_answered(&request) && !request.name_any().starts_with("kurator-engine-") {
+                let server = Arc::clone(server);
+                self.start(Job::Request(request.name_any()), async move { answer(&server, &request).await });
+            }
+        }
+        for found in known(server.member.locations()) {
+            match location::due(&found, now) {
+                Some(Duration::ZERO) => {
+                    let server = Arc::clone(server);
+                    self.start(Job::Location(found.name_any()), async move {
+                        location::check(&server, found).await;
+                    });
+                }
+                Some(later) => pause = pause.min(later),
+                None => {}
+            }
+        }
+        let backups = known(server.member.backups());
+        for found in known(server.member.schedules()) {
+            match schedule::due(&found, &backups, now) {
+                Some(Duration::ZERO) => {
+                    let server = Arc::clone(server);
+                    self.start(Job::Schedule(found.name_any()), async move {
+                        schedule::run(&server, &found).await;
+                    });
+                }
+                Some(later) => pause = pause.min(later),
+                None => {}
+            }
+        }
+        let restores = known(server.member.restores());
+        self.forget(&backups, &restores);
+        if let Some(found) = self.next(&backups, |job| matches!(job, Job::Backup(_))) {
+            let server = Arc::clone(server);
+            let uid = found.uid().unwrap_or_default();
+            self.start(Job::Backup(uid), async move { backup::back_up(&server, found).await });
+        }
+        if let Some(found) = self.next(&restores, |job| matches!(job, Job::Restore(_))) {
+            let server = Arc::clone(server);
+            let uid = found.uid().unwrap_or_default();
+            self.start(Job::Restore(uid), async move { restore::restore(&server, found).await });
+        }
+        pause
+    }
+
+    /// The next Backup or Restore, unless one is running.
+    fn next<K: Work + Resource>(&self, all: &[Arc<K>], of_kind: impl Fn(&Job) -> bool) -> Option<Arc<K>> {
+        if self.jobs.values().any(of_kind) {
+            return None;
+        }
+        let left: Vec<_> = all
+            .iter()
+            .filter(|object| !object.meta().uid.as_ref().is_some_and(|uid| self.ended.contains(uid)))
+            .cloned()
+            .collect();
+        queue::next(&left).cloned()
+    }
+
+    /// Of what has ended, only what the watch still shows as unfinished has to be remembered.
+    fn forget(&mut self, backups: &[Arc<Backup>], restores: &[Arc<Restore>]) {
+        let unfinished = |uid: &String| {
+            backups.iter().any(|backup| backup.metadata.uid.as_ref() == Some(uid) && backup.stage().is_some())
+                || restores
+                    .iter()
+                    .any(|restore| restore.metadata.uid.as_ref() == Some(uid) && restore.stage().is_some())
+        };
+        self.ended.retain(unfinished);
+    }
+
+    fn start(&mut self, job: Job, task: impl Future<Output = ()> + Send + 'static) {
+        if self.jobs.values().any(|running| *running == job) {
+            return;
+        }
+        let id = self.running.spawn(task).id();
+        self.jobs.insert(id, job);
+    }
+}
+
+/// Says who serves.
+async fn answer(server: &Server, request: &ServerStatusRequest) {
+    let now = server.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let status = json!({"phase": "Processed", "processedTimestamp": now, "serverVersion": SERVER_VERSION, "plugins": []});
+    let path = path::<ServerStatusRequest>(&server.namespace, &request.name_any());
+    if let Err(error) = merge(&server.caller, &path, &json!({"status": status})).await {
+        tracing::warn!(request = request.name_any(), error = %error, "cannot answer a status request");
+    }
+}

@@ -1,0 +1,132 @@
+//! One Restore of the cluster, from its first look at it to its last phase.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use kurator_api::velero::{Restore, RestorePhase};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::Server;
+use super::write::{merge, merge_at_last, path};
+use crate::call::{CallError, chain};
+use crate::discover::discover;
+use crate::list::{ListRequest, Lister};
+use crate::object::Head;
+use crate::restore::run::{Progress, Tools, run};
+use crate::restore::{
+    ACTION, Config, Facts, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, STORAGE_CLASS_LABEL, StorageClasses,
+    modifiers_named, prepare,
+};
+
+/// Progress is written at most this often, as Velero 1.18.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) async fn restore(server: &Server, restore: Arc<Restore>) {
+    let name = restore.name_any();
+    let path = path::<Restore>(&server.namespace, &name);
+    let ended = match attempt(server, &restore, &path).await {
+        Ok(ended) => ended,
+        Err(why) => {
+            tracing::warn!(restore = name, why, "the restore has failed");
+            let mut failed = Restore::clone(&restore);
+            let status = failed.status.get_or_insert_default();
+            status.phase = Some(RestorePhase::Failed);
+            status.failure_reason = Some(why);
+            status.completion_timestamp = Some(server.clock.now());
+            failed
+        }
+    };
+    merge_at_last(&server.caller, &path, &json!({"spec": ended.spec, "status": ended.status})).await;
+    let phase = ended.status.as_ref().and_then(|status| status.phase.as_ref()).map(ToString::to_string);
+    tracing::info!(restore = name, phase, "the restore has ended");
+}
+
+async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Restore, String> {
+    let client = server.caller.client();
+    let catalog = discover(client).await.map_err(|error| chain(&error))?;
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), &server.namespace);
+    let modifiers = match modifiers_named(restore) {
+        Some(name) => maps.get_opt(name).await.map_err(|error| chain(&error))?,
+        None => None,
+    };
+    let backups = server.backups();
+    let locations = server.locations();
+    let facts =
+        Facts { backups: &backups, locations: &locations, modifiers: modifiers.as_ref(), catalog: &catalog };
+    let mut prepared = match prepare(restore, &facts) {
+        Ok(prepared) => prepared,
+        Err(reasons) => {
+            let mut refused = restore.clone();
+            let status = refused.status.get_or_insert_default();
+            status.phase = Some(RestorePhase::FailedValidation);
+            status.validation_errors = reasons;
+            return Ok(refused);
+        }
+    };
+    let status = prepared.restore.status.get_or_insert_default();
+    status.phase = Some(RestorePhase::InProgress);
+    if status.start_timestamp.is_none() {
+        status.start_timestamp = Some(server.clock.now());
+    }
+    let begun = json!({"spec": prepared.restore.spec, "status": prepared.restore.status});
+    merge(&server.caller, path, &begun).await.map_err(|error| format!("cannot begin: {error}"))?;
+
+    let store = server.stores.open(&prepared.location).await?;
+    let storage_classes = StorageClasses::new(
+        config(&maps, STORAGE_CLASS_LABEL).await?,
+        classes(server).await.map_err(|error| error.to_string())?,
+    );
+    let images = Images::new(config(&maps, IMAGE_LABEL).await?);
+    let (progress, told) = watch::channel(Progress::default());
+    let tools = Tools {
+        caller: &server.caller,
+        catalog,
+        store,
+        folder: &server.folder,
+        storage_classes,
+        images,
+        clock: Arc::clone(&server.clock),
+        progress: &progress,
+    };
+    tokio::select! {
+        ended = run(prepared, tools) => ended.map_err(|error| chain(&error)),
+        never = tell(server, path, told) => never,
+    }
+}
+
+async fn tell<T>(server: &Server, path: &str, mut progress: watch::Receiver<Progress>) -> T {
+    loop {
+        tokio::time::sleep(PROGRESS_EVERY).await;
+        if progress.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        let Progress { total, done } = *progress.borrow_and_update();
+        let patch = json!({"status": {"progress": {"totalItems": total, "itemsRestored": done}}});
+        // The next one tells more.
+        let _ = merge(&server.caller, path, &patch).await;
+    }
+}
+
+/// The ConfigMaps that configure an action.
+async fn config(maps: &Api<ConfigMap>, label: &str) -> Result<Vec<Config>, String> {
+    let selector = format!("{PLUGIN_CONFIG_LABEL},{label}={ACTION}");
+    let found = maps.list(&ListParams::default().labels(&selector)).await.map_err(|error| chain(&error))?;
+    Ok(found.items.into_iter().map(|map| (map.name_any(), map.data.unwrap_or_default())).collect())
+}
+
+async fn classes(server: &Server) -> Result<BTreeSet<String>, CallError> {
+    let mut names = BTreeSet::new();
+    let path = "/apis/storage.k8s.io/v1/storageclasses".to_owned();
+    let mut objects = Lister::new(&server.caller, ListRequest { path, selector: String::new() });
+    while let Some(json) = objects.next().await? {
+        let head: Head<'_> =
+            serde_json::from_slice(&json).map_err(|error| CallError::Unusable(error.to_string()))?;
+        names.insert(head.metadata.name.into_owned());
+    }
+    Ok(names)
+}

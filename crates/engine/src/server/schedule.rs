@@ -1,0 +1,149 @@
+//! Makes Backups by the clock, as Velero 1.18.3.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use kube::ResourceExt as _;
+use kurator_api::names::VELERO_SCHEDULE_NAME_LABEL;
+use kurator_api::velero::{Backup, BackupPhase, Schedule, SchedulePhase};
+use kurator_schedule::{Cron, Dialect, NextRun, base, next_run};
+use serde_json::{Value, json};
+
+use super::Server;
+use super::write::{merge, path};
+
+/// Velero looks at its schedules this often; one that is always due runs no more often.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// What is to be done about a schedule.
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// Nothing before this time has passed; nothing at all without one.
+    Wait(Option<Duration>),
+    /// Write that it is in force, or why it is not.
+    Judge(Result<(), String>),
+    /// Write that the first run is left out.
+    Skip,
+    /// Make a Backup.
+    Run,
+}
+
+/// How long until something is to be done; none if nothing is before the schedule changes.
+pub(super) fn due(schedule: &Schedule, backups: &[Arc<Backup>], now: Timestamp) -> Option<Duration> {
+    match step(schedule, backups, now) {
+        Step::Wait(pause) => pause,
+        _ => Some(Duration::ZERO),
+    }
+}
+
+fn step(schedule: &Schedule, backups: &[Arc<Backup>], now: Timestamp) -> Step {
+    if schedule.metadata.deletion_timestamp.is_some() {
+        return Step::Wait(None);
+    }
+    let status = schedule.status.clone().unwrap_or_default();
+    let expression = schedule.spec.schedule.as_deref().unwrap_or_default();
+    let cron = match Cron::parse(expression, Dialect::GoCron) {
+        Ok(cron) => cron,
+        Err(error) => {
+            let why = format!("invalid schedule: {error}");
+            let known = status.phase == Some(SchedulePhase::FailedValidation)
+                && status.validation_errors == [why.as_str()];
+            return if known { Step::Wait(None) } else { Step::Judge(Err(why)) };
+        }
+    };
+    if status.phase != Some(SchedulePhase::Enabled) {
+        return Step::Judge(Ok(()));
+    }
+    if schedule.spec.skip_immediately == Some(true) {
+        return Step::Skip;
+    }
+    if schedule.spec.paused == Some(true) {
+        return Step::Wait(None);
+    }
+    let created = schedule.metadata.creation_timestamp.as_ref().map_or(now, |created| created.0);
+    let from = base(created, status.last_backup, status.last_skipped);
+    let next = next_run(&cron, from, &TimeZone::UTC);
+    if next.is_due(now) && !is_running(&schedule.name_any(), backups) {
+        return Step::Run;
+    }
+    Step::Wait(Some(match next {
+        NextRun::At(at) if at > now => Duration::try_from(at.duration_since(now)).unwrap_or(EVERY),
+        // One that is due and has to wait for its last run.
+        _ => EVERY,
+    }))
+}
+
+/// Whether a Backup of the schedule has not ended: as in Velero it is not followed by another before that.
+fn is_running(schedule: &str, backups: &[Arc<Backup>]) -> bool {
+    let of_it = |backup: &Backup| {
+        backup.labels().get(VELERO_SCHEDULE_NAME_LABEL).map(String::as_str) == Some(schedule)
+    };
+    backups.iter().filter(|backup| of_it(backup)).any(|backup| {
+        let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
+        matches!(phase, None | Some(BackupPhase::New | BackupPhase::InProgress))
+    })
+}
+
+pub(super) async fn run(server: &Server, schedule: &Schedule) {
+    let now = server.clock.now();
+    let backups = super::known(server.member.backups());
+    let patch = match step(schedule, &backups, now) {
+        Step::Wait(_) => return,
+        Step::Judge(Ok(())) => json!({"status": {"phase": "Enabled", "validationErrors": null}}),
+        Step::Judge(Err(why)) => json!({"status": {"phase": "FailedValidation", "validationErrors": [why]}}),
+        Step::Skip => json!({"spec": {"skipImmediately": false}, "status": {"lastSkipped": time(now)}}),
+        Step::Run => match make(server, schedule, now).await {
+            Ok(()) => json!({"status": {"lastBackup": time(now)}}),
+            Err(why) => {
+                tracing::warn!(schedule = schedule.name_any(), why, "cannot make a Backup");
+                return;
+            }
+        },
+    };
+    let path = path::<Schedule>(&server.namespace, &schedule.name_any());
+    if let Err(error) = merge(&server.caller, &path, &patch).await {
+        tracing::warn!(schedule = schedule.name_any(), error = %error, "cannot write the schedule");
+    }
+}
+
+/// Makes the Backup of this time; one that is there already, made before the time could be written, is it.
+async fn make(server: &Server, schedule: &Schedule, now: Timestamp) -> Result<(), String> {
+    let body = backup(schedule, &server.namespace, now).to_string().into_bytes();
+    let collection = format!("/apis/velero.io/v1/namespaces/{}/backups", server.namespace);
+    match server.caller.create(&collection, body.into()).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.has_reason("AlreadyExists") => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn backup(schedule: &Schedule, namespace: &str, now: Timestamp) -> Value {
+    let name = schedule.name_any();
+    let template = schedule.spec.template.metadata.clone().unwrap_or_default();
+    let own = |map: &std::collections::BTreeMap<String, String>| map.clone();
+    let mut labels = if template.labels.is_empty() { own(schedule.labels()) } else { template.labels };
+    labels.insert(VELERO_SCHEDULE_NAME_LABEL.to_owned(), name.clone());
+    let mut annotations =
+        if template.annotations.is_empty() { own(schedule.annotations()) } else { template.annotations };
+    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    let mut made = json!({
+        "apiVersion": "velero.io/v1", "kind": "Backup", "spec": schedule.spec.template,
+        "metadata": {
+            "name": format!("{name}-{}", now.strftime("%Y%m%d%H%M%S")), "namespace": namespace,
+            "labels": labels, "annotations": annotations,
+        },
+    });
+    if schedule.spec.use_owner_references_in_backup == Some(true) {
+        made["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "velero.io/v1", "kind": "Schedule", "name": name,
+            "uid": schedule.uid().unwrap_or_default(), "controller": true,
+        }]);
+    }
+    made
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,67 @@
+//! `kurator engine`: the built-in engine for one cluster, without a hub.
+
+use std::sync::Arc;
+
+use kurator_api::cluster::{ClusterKey, ClusterKind};
+use kurator_engine::server::{AsTheClusterSays, Setup, serve};
+use kurator_member::clock::SystemClock;
+use kurator_member::connect::hub_client;
+use kurator_member::gate::WriteGate;
+use kurator_member::member::{Member, MemberOptions};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cli::EngineFlags;
+use crate::failure::Failure;
+use crate::process;
+
+pub(crate) fn engine(flags: EngineFlags) -> Result<(), Failure> {
+    process::run(flags.log_format, run(flags))
+}
+
+async fn run(flags: EngineFlags) -> Result<(), Failure> {
+    let shutdown = CancellationToken::new();
+    let signals = TaskTracker::new();
+    signals.spawn(process::end_on_signal(shutdown.clone())?);
+    let config = process::config("cluster", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
+    let server = config.cluster_url.to_string();
+    let client = hub_client(config, &WriteGate::open())?;
+    process::reach("cluster", &client, &server).await?;
+
+    let folder = flags.spool.unwrap_or_else(std::env::temp_dir);
+    if !folder.is_dir() {
+        return Err(
+            anyhow::anyhow!("--spool: `{}` is no folder; make it or name another", folder.display()).into()
+        );
+    }
+    let wake = Arc::new(Notify::new());
+    let told = Arc::clone(&wake);
+    let options =
+        MemberOptions { namespace: flags.namespace.clone(), everything: true, ..MemberOptions::default() };
+    let key = ClusterKey {
+        kind: ClusterKind::AttachedCluster,
+        namespace: String::new(),
+        name: "engine".to_owned(),
+    };
+    let member = Member::spawn(key, client.clone(), options, Arc::new(move |_| told.notify_one()));
+    let stores = AsTheClusterSays {
+        client,
+        namespace: flags.namespace.clone(),
+        allowed_local: flags.allow_local_store,
+    };
+    let setup = Setup {
+        member,
+        wake,
+        namespace: flags.namespace,
+        stores: Arc::new(stores),
+        folder,
+        clock: Arc::new(SystemClock),
+    };
+    serve(setup, shutdown).await.map_err(|error| {
+        Failure::with_hint(
+            error,
+            "only one server may work on a cluster; scale the Velero deployment to 0 first",
+        )
+    })
+}

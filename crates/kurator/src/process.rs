@@ -1,0 +1,108 @@
+//! What every long-running command has: a log, a runtime, signals, and a cluster to begin with.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::LogFormat;
+use crate::failure::Failure;
+
+/// What kube says of a broken watch is said by whoever watches, in one line; which object a line is about stands in it.
+const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=off,kube_runtime::controller=warn";
+
+/// Runs `command` to its end.
+pub(crate) fn run(
+    format: LogFormat,
+    command: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    log(format);
+    // Only the first caller in a process can set it; nobody else does.
+    let _first = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(command);
+    // A name look-up that hangs must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = if std::io::stderr().is_terminal() { log } else { log.with_ansi(false) };
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// The configuration of the `what` ("hub", "cluster") that a command works on.
+pub(crate) async fn config(
+    what: &'static str,
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<kube::Config, Failure> {
+    read(what, kubeconfig, context).await.map_err(|error| {
+        Failure::with_hint(
+            error,
+            match what {
+                "hub" => "name the hub with --kubeconfig FILE, or run in a pod with a service account",
+                _ => "name the cluster with --kubeconfig FILE, or run in a pod with a service account",
+            },
+        )
+    })
+}
+
+async fn read(what: &str, kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<kube::Config> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    match kubeconfig {
+        Some(path) => {
+            let read = || format!("cannot read kubeconfig {}", path.display());
+            let kubeconfig = Kubeconfig::read_from(path).with_context(read)?;
+            Ok(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(read)?)
+        }
+        None if context.is_some() => {
+            Ok(kube::Config::from_kubeconfig(&options).await.context("cannot read the kubeconfig")?)
+        }
+        None => {
+            Ok(kube::Config::infer().await.with_context(|| format!("cannot find out where the {what} is"))?)
+        }
+    }
+}
+
+/// Sees whether the server answers, before anything is built on it.
+pub(crate) async fn reach(what: &str, client: &Client, server: &str) -> Result<(), Failure> {
+    let reached = client.apiserver_version().await;
+    let version =
+        reached.with_context(|| format!("cannot reach the {what} at {server}")).map_err(|error| {
+            Failure::with_hint(error, "try `kubectl get --raw /version` with the same kubeconfig")
+        })?;
+    tracing::info!(what, server, version = version.git_version, "connected");
+    Ok(())
+}
+
+/// The first SIGTERM or Ctrl-C ends in order, the second at once.
+pub(crate) fn end_on_signal(
+    shutdown: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending");
+        shutdown.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(130);
+    })
+}

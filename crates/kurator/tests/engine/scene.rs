@@ -1,0 +1,53 @@
+//! A member whose velero.io objects the built-in engine executes.
+
+use std::{fs::File, path::Path, process::Command, process::Stdio};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, api::PostParams};
+use kurator_api::velero::BackupStorageLocation;
+use kurator_testkit::{
+    Cluster, Guest, Lab, S3,
+    fixtures::{object, velero as in_member},
+};
+use serde_json::{Value, json};
+
+/// The location of every test.
+pub(crate) const LOCATION: &str = "shared";
+/// Its prefix in the bucket.
+pub(crate) const PREFIX: &str = "both";
+
+/// Starts `kurator engine` for a cluster.
+pub(crate) fn start(lab: &Lab, cluster: &Cluster) -> anyhow::Result<Guest> {
+    let log = File::create(lab.dir().join(format!("engine-{}.log", cluster.name())))?;
+    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_kurator")));
+    command.args(["engine", "--kubeconfig"]).arg(cluster.kubeconfig_path());
+    command.stdin(Stdio::null()).stderr(log);
+    Ok(lab.spawn(&mut command)?)
+}
+
+/// One location for all members: the same prefix of the same bucket.
+pub(crate) async fn location(member: &Cluster) -> anyhow::Result<()> {
+    let keys = format!(
+        "[default]\naws_access_key_id={}\naws_secret_access_key={}\n",
+        S3::ACCESS_KEY,
+        S3::SECRET_KEY
+    );
+    let secret: Secret = serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"cloud": keys},
+    }))?;
+    Api::<Secret>::namespaced(member.client()?, "velero").create(&PostParams::default(), &secret).await?;
+    let spec = json!({
+        "provider": "aws",
+        "objectStorage": {"bucket": S3::BUCKET, "prefix": PREFIX},
+        "credential": {"name": "keys", "key": "cloud"},
+        "config": {"region": S3::REGION, "s3Url": S3::ENDPOINT, "s3ForcePathStyle": "true"},
+        "backupSyncPeriod": "0s",
+    });
+    in_member::<BackupStorageLocation>(member)?.create(&object(LOCATION, spec)?).await?;
+    Ok(())
+}
+
+/// The spec of a Backup of one namespace.
+pub(crate) fn of(namespace: &str) -> Value {
+    json!({"includedNamespaces": [namespace], "storageLocation": LOCATION})
+}
