@@ -12,6 +12,7 @@ pub mod glob;
 pub mod labels;
 pub mod list;
 pub mod object;
+pub mod progress;
 pub mod report;
 pub mod restore;
 pub mod server;

@@ -21,10 +21,11 @@ fn a_killed_engine_leaves_no_half_backup_and_the_next_one_ends_what_it_began() -
     let lab = Lab::start(LabSpec { members: 1, velero: true, s3: true })?;
     let member = lab.member(1);
     member.stop_velero()?;
+    let log = lab.dir().join("engine.log");
     lab.run(async {
         location(member).await?;
         sow(member, "shop").await?;
-        let mut engine = start(&lab, member)?;
+        let mut engine = start(&lab, member, &log)?;
         in_member::<BackupStorageLocation>(member)?.until_phase(LOCATION, "Available").await?;
 
         // The store stands still, so that the run is in its middle for certain.
@@ -37,7 +38,7 @@ fn a_killed_engine_leaves_no_half_backup_and_the_next_one_ends_what_it_began() -
         let metadata = format!("{PREFIX}/backups/whole/velero-backup.json");
         assert!(lab.s3().get(&metadata).await?.is_none(), "half a backup can be seen");
 
-        let mut engine = start(&lab, member)?;
+        let mut engine = start(&lab, member, &log)?;
         let backup = backups.until_phase("whole", "Completed").await?;
         let stored: serde_json::Value =
             serde_json::from_slice(&lab.s3().get(&metadata).await?.unwrap_or_default())?;
@@ -55,7 +56,7 @@ fn a_killed_engine_leaves_no_half_backup_and_the_next_one_ends_what_it_began() -
         engine.kill()?;
         lab.s3().resume()?;
 
-        let _engine = start(&lab, member)?;
+        let _engine = start(&lab, member, &log)?;
         restores.until_phase("again", "Completed").await?;
         assert_eq!(json_of(&maps.get("prices").await?)["data"], json!({"tea": "3"}));
         Ok(())

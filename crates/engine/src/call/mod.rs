@@ -46,6 +46,9 @@ pub enum CallError {
     /// No answer, after all attempts.
     #[error("no answer from the API server: {0}")]
     Unreachable(String),
+    /// What was to be created is there: made by an attempt that got no answer, or by somebody else.
+    #[error("it may have been there before: {0}")]
+    PerhapsCreated(String),
     /// An answer that is not what was asked for.
     #[error("an unusable answer from the API server: {0}")]
     Unusable(String),
@@ -58,20 +61,15 @@ impl CallError {
         matches!(self, Self::Refused { code, .. } if *code == status.as_u16())
     }
 
-    /// Whether the server refused with this reason.
+    /// Whether what was to be created is there, whoever made it.
     #[must_use]
-    pub fn has_reason(&self, wanted: &str) -> bool {
-        matches!(self, Self::Refused { reason, .. } if reason == wanted)
+    pub fn is_there_already(&self) -> bool {
+        match self {
+            Self::Refused { reason, .. } => reason == "AlreadyExists",
+            Self::PerhapsCreated(_) => true,
+            Self::Unreachable(_) | Self::Unusable(_) => false,
+        }
     }
-}
-
-/// What was answered, and how sure it is that it was done once.
-#[derive(Debug)]
-pub struct Answer {
-    /// The body.
-    pub body: Bytes,
-    /// An earlier attempt got no answer, and may have been carried out.
-    pub repeated: bool,
 }
 
 /// Body and content type of a write.
@@ -109,7 +107,7 @@ impl Caller {
     /// [`CallError`]
     pub async fn get(&self, path: &str) -> Result<Option<Bytes>, CallError> {
         match self.send(Method::GET, path, None).await {
-            Ok(answer) => Ok(Some(answer.body)),
+            Ok(body) => Ok(Some(body)),
             Err(error) if error.is(StatusCode::NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
         }
@@ -117,12 +115,12 @@ impl Caller {
 
     /// Creates `body` at the collection `path`.
     ///
-    /// An attempt without an answer is repeated; if the object is there then, that is told as `AlreadyExists`, and
-    /// whether it is ours is for the caller to see.
+    /// An attempt without an answer is repeated; if the object is there then, whether it is ours is for the caller
+    /// to see.
     ///
     /// # Errors
     /// [`CallError`]
-    pub async fn create(&self, path: &str, body: Bytes) -> Result<Answer, CallError> {
+    pub async fn create(&self, path: &str, body: Bytes) -> Result<Bytes, CallError> {
         self.send(Method::POST, path, Some(Content { kind: "application/json", body })).await
     }
 
@@ -130,7 +128,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`CallError`]
-    pub async fn patch(&self, path: &str, content: Content) -> Result<Answer, CallError> {
+    pub async fn patch(&self, path: &str, content: Content) -> Result<Bytes, CallError> {
         self.send(Method::PATCH, path, Some(content)).await
     }
 
@@ -138,7 +136,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`CallError`]
-    pub async fn replace(&self, path: &str, body: Bytes) -> Result<Answer, CallError> {
+    pub async fn replace(&self, path: &str, body: Bytes) -> Result<Bytes, CallError> {
         self.send(Method::PUT, path, Some(Content { kind: "application/json", body })).await
     }
 
@@ -153,7 +151,7 @@ impl Caller {
         }
     }
 
-    async fn send(&self, method: Method, path: &str, content: Option<Content>) -> Result<Answer, CallError> {
+    async fn send(&self, method: Method, path: &str, content: Option<Content>) -> Result<Bytes, CallError> {
         let mut attempt = Attempt::default();
         loop {
             let turn = self.pace.turn().await;
@@ -161,7 +159,7 @@ impl Caller {
             let failed = match sent {
                 Ok(body) => {
                     self.pace.went_through();
-                    return Ok(Answer { body, repeated: attempt.unanswered });
+                    return Ok(body);
                 }
                 Err(failed) => failed,
             };
@@ -254,7 +252,16 @@ impl Attempt {
         self.failed += 1;
         let own = FIRST_WAIT * 2_u32.saturating_pow(self.failed - 1);
         match failed.again {
-            Again::No => return Err(failed.error),
+            Again::No => {
+                return Err(match failed.error {
+                    CallError::Refused { reason, message, .. }
+                        if self.unanswered && reason == "AlreadyExists" =>
+                    {
+                        CallError::PerhapsCreated(message)
+                    }
+                    error => error,
+                });
+            }
             _ if self.failed >= ATTEMPTS => return Err(failed.error),
             Again::Throttled(asked) => {
                 pace.throttled(asked.unwrap_or(own).min(LONGEST_WAIT));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt as _};
@@ -12,19 +11,18 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::Server;
+use super::progress::follow;
 use super::write::{merge, merge_at_last, path};
 use crate::backup::prepare::{
     ClusterVersion, Defaults, Facts, Prepared, SnapshotLocation, policy_name, prepare,
 };
-use crate::backup::run::{Progress, Tools, run};
+use crate::backup::run::{Tools, run};
 use crate::backup::select::{EXCLUDE_LABEL, NamespaceFact};
 use crate::call::{CallError, chain};
 use crate::discover::discover;
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
-
-/// Progress is written at most this often, as Velero 1.18.
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+use crate::progress::Progress;
 
 pub(super) async fn back_up(server: &Server, backup: Arc<Backup>) {
     let name = backup.name_any();
@@ -74,20 +72,7 @@ async fn attempt(server: &Server, backup: &Backup, path: &str) -> Result<Backup,
     let running = run(prepared, &tools);
     tokio::select! {
         ended = running => ended.map_err(|error| chain(&error)),
-        never = tell(server, path, told) => never,
-    }
-}
-
-async fn tell<T>(server: &Server, path: &str, mut progress: watch::Receiver<Progress>) -> T {
-    loop {
-        tokio::time::sleep(PROGRESS_EVERY).await;
-        if progress.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        let Progress { total, done } = *progress.borrow_and_update();
-        let patch = json!({"status": {"progress": {"totalItems": total, "itemsBackedUp": done}}});
-        // The next one tells more.
-        let _ = merge(&server.caller, path, &patch).await;
+        never = follow(server, path, "itemsBackedUp", told) => never,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod backup;
 mod location;
+mod progress;
 mod queue;
 mod restore;
 mod schedule;
@@ -17,7 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Resource, ResourceExt as _};
-use kurator_api::velero::{Backup, BackupStorageLocation, RequestPhase, Restore, ServerStatusRequest};
+use kurator_api::velero::{
+    Backup, BackupStorageLocation, BackupStorageLocationSpec, RequestPhase, Restore, ServerStatusRequest,
+};
 use kurator_member::cache::Cache;
 use kurator_member::clock::Clock;
 use kurator_member::knowledge::Knowledge;
@@ -180,6 +183,8 @@ struct Rounds {
     jobs: HashMap<Id, Job>,
     /// Backups and Restores that have ended, until the watch says so too.
     ended: HashSet<String>,
+    /// Locations as they were when they were last looked at.
+    checked: HashMap<String, BackupStorageLocationSpec>,
 }
 
 impl Rounds {
@@ -213,14 +218,17 @@ impl Rounds {
         let now = server.clock.now();
         let mut pause = LOOK;
         for request in known(server.member.status_requests()) {
-            if !is_answered(&request) && !request.name_any().starts_with("kurator-engine-") {
+            if !is_answered(&request) {
                 let server = Arc::clone(server);
                 self.start(Job::Request(request.name_any()), async move { answer(&server, &request).await });
             }
         }
         for found in known(server.member.locations()) {
-            match location::due(&found, now) {
+            let is_news = self.checked.get(&found.name_any()) != Some(&found.spec);
+            let due = if is_news { Some(Duration::ZERO) } else { location::due(&found, now) };
+            match due {
                 Some(Duration::ZERO) => {
+                    self.checked.insert(found.name_any(), found.spec.clone());
                     let server = Arc::clone(server);
                     self.start(Job::Location(found.name_any()), async move {
                         location::check(&server, found).await;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
@@ -12,19 +11,19 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::Server;
+use super::progress::follow;
+use super::queue::{Stage, Work as _};
 use super::write::{merge, merge_at_last, path};
 use crate::call::{CallError, chain};
 use crate::discover::discover;
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
-use crate::restore::run::{Progress, Tools, run};
+use crate::progress::Progress;
+use crate::restore::run::{Tools, run};
 use crate::restore::{
     ACTION, Config, Facts, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, STORAGE_CLASS_LABEL, StorageClasses,
     modifiers_named, prepare,
 };
-
-/// Progress is written at most this often, as Velero 1.18.
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn restore(server: &Server, restore: Arc<Restore>) {
     let name = restore.name_any();
@@ -87,6 +86,7 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
         caller: &server.caller,
         catalog,
         store,
+        resumed: restore.stage() == Some(Stage::Begun),
         folder: &server.folder,
         storage_classes,
         images,
@@ -95,20 +95,7 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
     };
     tokio::select! {
         ended = run(prepared, tools) => ended.map_err(|error| chain(&error)),
-        never = tell(server, path, told) => never,
-    }
-}
-
-async fn tell<T>(server: &Server, path: &str, mut progress: watch::Receiver<Progress>) -> T {
-    loop {
-        tokio::time::sleep(PROGRESS_EVERY).await;
-        if progress.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        let Progress { total, done } = *progress.borrow_and_update();
-        let patch = json!({"status": {"progress": {"totalItems": total, "itemsRestored": done}}});
-        // The next one tells more.
-        let _ = merge(&server.caller, path, &patch).await;
+        never = follow(server, path, "itemsRestored", told) => never,
     }
 }
 

@@ -114,7 +114,7 @@ async fn make(server: &Server, schedule: &Schedule, now: Timestamp) -> Result<()
     let collection = format!("/apis/velero.io/v1/namespaces/{}/backups", server.namespace);
     match server.caller.create(&collection, body.into()).await {
         Ok(_) => Ok(()),
-        Err(error) if error.has_reason("AlreadyExists") => Ok(()),
+        Err(error) if error.is_there_already() => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -146,4 +146,85 @@ fn backup(schedule: &Schedule, namespace: &str, now: Timestamp) -> Value {
 
 fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn schedule(spec: Value, status: Value) -> Schedule {
+        serde_json::from_value(json!({
+            "metadata": {"name": "nightly", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"team": "shop"}},
+            "spec": spec, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn backup_of(phase: &str) -> Arc<Backup> {
+        let object = json!({
+            "metadata": {"name": "b", "labels": {VELERO_SCHEDULE_NAME_LABEL: "nightly"}},
+            "spec": {}, "status": {"phase": phase},
+        });
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn each_step_follows_from_what_is_there() {
+        let hourly = json!({"schedule": "@hourly", "skipImmediately": false});
+        let enabled = json!({"phase": "Enabled"});
+        let now = at("2026-01-01T01:00:01Z");
+        let minutes = |count: u64| Step::Wait(Some(Duration::from_secs(count * 60)));
+        let table = [
+            (hourly.clone(), json!({}), Step::Judge(Ok(()))),
+            (hourly.clone(), enabled.clone(), Step::Run),
+            (
+                hourly.clone(),
+                json!({"phase": "Enabled", "lastBackup": "2026-01-01T01:00:01Z"}),
+                Step::Wait(Some(Duration::from_secs(59 * 60 + 59))),
+            ),
+            (json!({"schedule": "@hourly", "paused": true}), enabled.clone(), Step::Wait(None)),
+            (json!({"schedule": "@hourly", "skipImmediately": true}), enabled.clone(), Step::Skip),
+            (
+                hourly.clone(),
+                json!({"phase": "Enabled", "lastSkipped": "2026-01-01T01:00:01Z"}),
+                Step::Wait(Some(Duration::from_secs(59 * 60 + 59))),
+            ),
+        ];
+        for (spec, status, expected) in table {
+            let told = format!("{spec} {status}");
+            assert_eq!(step(&schedule(spec, status), &[], now), expected, "{told}");
+        }
+        // A run that has not ended is not followed by another.
+        let due = schedule(hourly, enabled);
+        assert_eq!(step(&due, &[backup_of("InProgress")], now), minutes(1));
+        assert_eq!(step(&due, &[backup_of("Completed")], now), Step::Run);
+    }
+
+    #[test]
+    fn an_expression_that_cannot_be_read_is_refused_once() {
+        let now = at("2026-01-01T01:00:01Z");
+        let spec = json!({"schedule": "every day"});
+        let Step::Judge(Err(why)) = step(&schedule(spec.clone(), json!({})), &[], now) else {
+            unreachable!("it is not refused")
+        };
+        let refused = json!({"phase": "FailedValidation", "validationErrors": [why]});
+        assert_eq!(step(&schedule(spec, refused.clone()), &[], now), Step::Wait(None));
+        assert_eq!(step(&schedule(json!({"schedule": "@daily"}), refused), &[], now), Step::Judge(Ok(())));
+    }
+
+    #[test]
+    fn a_run_is_named_by_its_time_and_labelled_by_its_schedule() {
+        let spec =
+            json!({"schedule": "@daily", "template": {"ttl": "1h"}, "useOwnerReferencesInBackup": true});
+        let made = backup(&schedule(spec, json!({})), "velero", at("2026-02-03T04:05:06Z"));
+        assert_eq!(made["metadata"]["name"], "nightly-20260203040506");
+        let labels = json!({"team": "shop", VELERO_SCHEDULE_NAME_LABEL: "nightly"});
+        assert_eq!(made["metadata"]["labels"], labels);
+        assert_eq!(made["metadata"]["ownerReferences"][0]["name"], "nightly");
+        assert_eq!(made["spec"], json!({"ttl": "1h"}));
+    }
 }

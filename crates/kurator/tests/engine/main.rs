@@ -4,7 +4,7 @@ mod scene;
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Api, ResourceExt};
 use kurator_api::velero::{Backup, BackupStorageLocation, Restore};
 use kurator_testkit::{
@@ -33,7 +33,7 @@ fn in_lab(test: impl AsyncFnOnce(&'static Lab) -> Outcome) -> Outcome {
                 }
                 anyhow::Ok(())
             })?;
-            start(lab, lab.member(OURS))
+            start(lab, lab.member(OURS), &lab.dir().join("engine.log"))
         };
         begun().map(std::sync::Mutex::new).map_err(|error| format!("{error:#}"))
     });
@@ -102,6 +102,8 @@ fn what_velero_stored_the_engine_restores() -> Outcome {
         let spec = json!({"backupName": "by-velero", "namespaceMapping": {"velero-to-ours": "mapped"}});
         let restored = restore(ours, "of-velero", spec).await?;
         assert_eq!(json_of(&restored)["status"]["errors"], Value::Null);
+        let unmapped = Api::<Namespace>::all(ours.client()?).get_opt("velero-to-ours").await?;
+        assert!(unmapped.is_none(), "the namespace of the source was made too");
         assert_eq!(prices(ours, "mapped").await?, prices(veleros, "velero-to-ours").await?);
         Ok(())
     })
@@ -109,17 +111,27 @@ fn what_velero_stored_the_engine_restores() -> Outcome {
 
 #[test]
 fn where_velero_serves_the_engine_does_not_begin() -> Outcome {
-    in_lab(async |lab| {
-        let mut second = start(lab, lab.member(VELEROS))?;
-        let ended = second.wait(Duration::from_secs(60))?;
-        assert!(!ended.success());
-        let log =
-            std::fs::read_to_string(lab.dir().join(format!("engine-{}.log", lab.member(VELEROS).name())))?;
-        let refusal = "error: another server (v1.18.3) executes the velero.io objects in namespace velero; stop it, or \
-                       leave the cluster to it";
-        assert!(log.contains(refusal), "{log}");
-        Ok(())
-    })
+    in_lab(async |lab| refused(lab, VELEROS, "v1.18.3"))
+}
+
+#[test]
+fn where_an_engine_serves_a_second_one_does_not_begin() -> Outcome {
+    in_lab(async |lab| refused(lab, OURS, concat!("v1.18.3+kurator-", env!("CARGO_PKG_VERSION"))))
+}
+
+/// Starts an engine where the server of this version is, and sees it leave again.
+fn refused(lab: &Lab, i: usize, version: &str) -> Outcome {
+    let log = lab.dir().join(format!("second-engine-{i}.log"));
+    let mut second = start(lab, lab.member(i), &log)?;
+    let ended = second.wait(Duration::from_secs(60))?;
+    assert!(!ended.success());
+    let log = std::fs::read_to_string(log)?;
+    let refusal = format!(
+        "error: another server ({version}) executes the velero.io objects in namespace velero; stop it, or leave the \
+         cluster to it"
+    );
+    assert!(log.contains(&refusal), "{log}");
+    Ok(())
 }
 
 #[test]

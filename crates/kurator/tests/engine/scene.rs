@@ -16,9 +16,9 @@ pub(crate) const LOCATION: &str = "shared";
 /// Its prefix in the bucket.
 pub(crate) const PREFIX: &str = "both";
 
-/// Starts `kurator engine` for a cluster.
-pub(crate) fn start(lab: &Lab, cluster: &Cluster) -> anyhow::Result<Guest> {
-    let log = File::create(lab.dir().join(format!("engine-{}.log", cluster.name())))?;
+/// Starts `kurator engine` for a cluster, with its log in this file.
+pub(crate) fn start(lab: &Lab, cluster: &Cluster, log: &Path) -> anyhow::Result<Guest> {
+    let log = File::create(log)?;
     let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_kurator")));
     command.args(["engine", "--kubeconfig"]).arg(cluster.kubeconfig_path());
     command.stdin(Stdio::null()).stderr(log);

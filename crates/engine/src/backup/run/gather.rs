@@ -16,6 +16,7 @@ use crate::backup::select::{Item, Listing, Selection};
 use crate::call::Caller;
 use crate::list::{ListRequest, Lister};
 use crate::object::{Head, TypeOf, with_type};
+use crate::progress::Progress;
 use crate::report::{About, Report};
 use crate::types::{ApiType, Catalog};
 
@@ -25,15 +26,6 @@ const LISTS: usize = 16;
 const LOOKS: usize = 16;
 /// Label of claims whose volumes are snapshot together, unless the Backup names another.
 const GROUP_LABEL: &str = "velero.io/volume-group";
-
-/// How far a run is, in objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// How many there are, as far as is known.
-    pub total: u64,
-    /// How many are done.
-    pub done: u64,
-}
 
 /// What the Backup says beside its filters.
 #[derive(Clone, Copy)]

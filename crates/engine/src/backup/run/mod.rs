@@ -27,10 +27,10 @@ use self::volumes::LeftOut;
 use crate::backup::prepare::Prepared;
 use crate::backup::select::{NamespaceFact, Selection};
 use crate::call::Caller;
+use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
 use crate::types::Catalog;
 
-pub use self::gather::Progress;
 pub use self::pack::{PackError, Packed, Packer};
 pub use self::store::KeepError;
 

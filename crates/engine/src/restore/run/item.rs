@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::namespaces::Namespaces;
-use crate::call::{Answer, CallError, Caller, Content};
+use crate::call::{CallError, Caller, Content};
 use crate::report::{About, Report};
 use crate::restore::{Conflict, Context, Made, Transformed, resolve, transform};
 use crate::types::ApiType;
@@ -29,6 +29,8 @@ pub(super) struct Maker<'a> {
     pub(super) context: &'a Context,
     pub(super) namespaces: &'a Namespaces<'a>,
     pub(super) report: &'a Report,
+    /// Whether the run takes up one that was broken off.
+    pub(super) resumed: bool,
     /// What became of each.
     pub(super) list: Mutex<ResourceListWriter>,
 }
@@ -55,6 +57,14 @@ impl Maker<'_> {
             }
         };
         if !is_related && !plan.selects(&object) {
+            return false;
+        }
+        if resource == "namespaces" {
+            // Never made as it is stored: its name may be mapped, and it may not be wanted.
+            if plan.takes_related(resource, Some(&item.name)).is_ok() {
+                // What keeps it from being there is told by whoever asks first.
+                let _told = self.namespaces.ready(&item.name, plan.target(&item.name)).await;
+            }
             return false;
         }
         let kind = object["kind"].as_str().unwrap_or(&api.kind).to_owned();
@@ -119,17 +129,30 @@ impl Maker<'_> {
             Err(error) => return failed("restoring", CallError::Unusable(error.to_string())),
         };
         match self.caller.create(&api.path(target), body).await {
-            Ok(answer) => {
-                self.after(&api, target, name, &made, &answer, &shown, resource).await;
+            Ok(created) => {
+                self.after(&api, target, name, &made, &created, &shown, resource).await;
                 Action::Created
             }
-            Err(error) if error.has_reason("AlreadyExists") => {
-                match self.conflict(&api, resource, target, name, &made).await {
+            Err(error) => {
+                if !error.is_there_already() {
+                    return failed("restoring", error);
+                }
+                let perhaps_ours = matches!(error, CallError::PerhapsCreated(_)) || self.resumed;
+                let path = api.object_path(target, name);
+                let found = match self.caller.get(&path).await {
+                    Ok(Some(found)) => found,
+                    Ok(None) => return failed("restoring", error),
+                    Err(error) => return failed("restoring", error),
+                };
+                if perhaps_ours && self.is_ours(&found, resource, &made) {
+                    self.after(&api, target, name, &made, &found, &shown, resource).await;
+                    return Action::Created;
+                }
+                match self.conflict(&path, resource, about, &found, &made).await {
                     Ok(action) => action,
                     Err(error) => failed("restoring", error),
                 }
             }
-            Err(error) => failed("restoring", error),
         }
     }
 
@@ -141,7 +164,7 @@ impl Maker<'_> {
         target: Option<&str>,
         name: &str,
         made: &Transformed,
-        created: &Answer,
+        created: &[u8],
         shown: &str,
         resource: &str,
     ) {
@@ -151,7 +174,7 @@ impl Maker<'_> {
         }
         let path = api.object_path(target, name);
         if let Some(status) = &made.status {
-            let written = self.write_status(&path, &created.body, status).await;
+            let written = self.write_status(&path, created, status).await;
             if let Err(error) = written {
                 self.report
                     .warning(about, format!("cannot restore the status of {resource}/{shown}: {error}"));
@@ -180,29 +203,30 @@ impl Maker<'_> {
         }
     }
 
+    /// Whether the object was made by an attempt of this run that got no answer, or by the run that this one takes up:
+    /// it has this Restore's label and is as it was to be made.
+    fn is_ours(&self, found: &[u8], resource: &str, made: &Transformed) -> bool {
+        const LABEL: &str = "/metadata/labels/velero.io~1restore-name";
+        let Ok(found) = serde_json::from_slice::<Value>(found) else { return false };
+        found.pointer(LABEL).is_some()
+            && found.pointer(LABEL) == made.object.pointer(LABEL)
+            && matches!(resolve(&made.object, found, resource, &self.context.plan), Conflict::Same { .. })
+    }
+
     async fn conflict(
         &self,
-        api: &ApiType,
+        path: &str,
         resource: &str,
-        target: Option<&str>,
-        name: &str,
+        about: About<'_>,
+        found: &[u8],
         made: &Transformed,
     ) -> Result<Action, CallError> {
-        let path = api.object_path(target, name);
-        let Some(found) = self.caller.get(&path).await? else {
-            return Err(CallError::Unusable("it was there and is gone; restore again".to_owned()));
-        };
         let found: Value =
-            serde_json::from_slice(&found).map_err(|error| CallError::Unusable(error.to_string()))?;
-        // Made by an attempt of this run that got no answer, or by a run that was broken off.
-        if is_ours(&found, &made.object) {
-            return Ok(Action::Created);
-        }
-        let about = About::from(target);
+            serde_json::from_slice(found).map_err(|error| CallError::Unusable(error.to_string()))?;
         match resolve(&made.object, found, resource, &self.context.plan) {
             Conflict::Same { labels } => {
                 if let Some(labels) = labels {
-                    self.patch(&path, &labels).await?;
+                    self.patch(path, &labels).await?;
                 }
                 Ok(Action::Skipped)
             }
@@ -210,7 +234,7 @@ impl Maker<'_> {
                 self.report.warning(about, warning);
                 Ok(Action::Failed)
             }
-            Conflict::Patch { patch, labels } => match (self.patch(&path, &patch).await, labels) {
+            Conflict::Patch { patch, labels } => match (self.patch(path, &patch).await, labels) {
                 (Ok(()), _) => Ok(Action::Updated),
                 (Err(error), None) => {
                     self.report.warning(about, error);
@@ -218,7 +242,7 @@ impl Maker<'_> {
                 }
                 (Err(error), Some(labels)) => {
                     self.report.warning(about, error);
-                    self.patch(&path, &labels).await?;
+                    self.patch(path, &labels).await?;
                     Ok(Action::Failed)
                 }
             },
@@ -246,14 +270,6 @@ fn read(resource: &str, item: &SpooledItem) -> Result<Value, String> {
     let path = path.map_err(|error| error.to_string())?;
     check_identity(&path, &item.json).map_err(|error| error.to_string())?;
     serde_json::from_slice(&item.json).map_err(|error| format!("cannot read {path}: {error}"))
-}
-
-/// Whether this Restore made the object: names of Restores are not used again in a cluster.
-fn is_ours(found: &Value, made: &Value) -> bool {
-    let label = |object: &Value| {
-        object.pointer("/metadata/labels/velero.io~1restore-name").and_then(Value::as_str).map(str::to_owned)
-    };
-    label(found).is_some() && label(found) == label(made)
 }
 
 /// The type in the version that the object names: backups of other clusters hold others than this one prefers.

@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use kube::ResourceExt as _;
 use kurator_api::velero::{Restore, RestorePhase, RestoreProgress, RestoreStatus};
 use kurator_archive::layout::LayoutError;
-use kurator_archive::metadata::resource_list::ResourceListWriter;
+use kurator_archive::metadata::resource_list::{Action, ResourceListWriter};
 use kurator_archive::metadata::{self, MetadataError};
 use kurator_archive::{GroupResource, RestoreFiles, Spool, SpooledItem};
 use kurator_member::clock::Clock;
@@ -30,6 +30,7 @@ use self::namespaces::Namespaces;
 use super::{CRDS, Images, ItemRef, Prepared, StorageClasses};
 use crate::call::Caller;
 use crate::discover::discover;
+use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
 use crate::types::{ApiType, Catalog};
 
@@ -37,15 +38,6 @@ pub use self::download::DownloadError;
 
 /// Objects of one type that are worked on side by side; the API server decides how many requests that makes.
 const SIDE_BY_SIDE: usize = 64;
-
-/// How far a run is, in objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// How many there are.
-    pub total: u64,
-    /// How many are done.
-    pub done: u64,
-}
 
 /// What a run works with.
 pub struct Tools<'a> {
@@ -57,6 +49,8 @@ pub struct Tools<'a> {
     pub store: Arc<dyn Store>,
     /// Folder for temporary files.
     pub folder: &'a Path,
+    /// Whether the run takes up one that was broken off.
+    pub resumed: bool,
     /// Names of StorageClasses that are changed.
     pub storage_classes: StorageClasses,
     /// Names of images that are changed.
@@ -103,6 +97,7 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         context: &context,
         namespaces: &namespaces,
         report: &report,
+        resumed: tools.resumed,
         list: Mutex::new(list),
     };
     let run =
@@ -131,7 +126,11 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
     }
 
     let done = run.done.load(Relaxed);
-    let list = maker.list.into_inner().unwrap_or_else(PoisonError::into_inner).finish(Vec::new())?;
+    let mut list = maker.list.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for name in namespaces.created() {
+        list.add("v1", "Namespace", None, &name, Some(Action::Created)).map_err(MetadataError::from)?;
+    }
+    let list = list.finish(Vec::new())?;
     let Reported { log, results, warnings, errors } = report.close();
     restore.status = Some(last_status(&restore, Progress { total, done }, warnings, errors, &*tools.clock));
     let results = metadata::write(&results, Vec::new())?;

@@ -31,6 +31,7 @@ pub(super) struct Namespaces<'a> {
     report: &'a Report,
     /// By target: whether it is there.
     ready: Mutex<HashMap<String, Ready>>,
+    created: Mutex<Vec<String>>,
 }
 
 impl<'a> Namespaces<'a> {
@@ -40,7 +41,7 @@ impl<'a> Namespaces<'a> {
         for item in of.iter().flat_map(|of| spool.items(of)).flatten() {
             stored.extend(serde_json::from_slice(&item.json).map(|object| (item.name, object)));
         }
-        Self { caller, stored, report, ready: Mutex::default() }
+        Self { caller, stored, report, ready: Mutex::default(), created: Mutex::default() }
     }
 
     /// Sees to it that `target` is there for what was in `source`.
@@ -65,6 +66,11 @@ impl<'a> Namespaces<'a> {
         made.await.clone()
     }
 
+    /// The names of those that were not there before.
+    pub(super) fn created(self) -> Vec<String> {
+        self.created.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn make(&self, source: &str, target: &str) -> Result<(), String> {
         let body = namespace(self.stored.get(source), target);
         let body = serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())?;
@@ -72,8 +78,11 @@ impl<'a> Namespaces<'a> {
         let mut pause = LOOKS.0;
         loop {
             let failed = match self.caller.create(PATH, body.clone()).await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.has_reason("AlreadyExists") => match self.is_going(target).await {
+                Ok(_) => {
+                    self.created.lock().unwrap_or_else(PoisonError::into_inner).push(target.to_owned());
+                    return Ok(());
+                }
+                Err(error) if error.is_there_already() => match self.is_going(target).await {
                     Ok(false) => return Ok(()),
                     Ok(true) => format!("namespace {target} is being deleted for more than {GOING:?}"),
                     Err(error) => return Err(format!("cannot get namespace {target}: {error}")),
