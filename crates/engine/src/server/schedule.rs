@@ -156,7 +156,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn schedule(spec: Value, status: Value) -> Schedule {
+    fn schedule(spec: &Value, status: &Value) -> Schedule {
         serde_json::from_value(json!({
             "metadata": {"name": "nightly", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"team": "shop"}},
             "spec": spec, "status": status,
@@ -196,10 +196,10 @@ mod tests {
         ];
         for (spec, status, expected) in table {
             let told = format!("{spec} {status}");
-            assert_eq!(step(&schedule(spec, status), &[], now), expected, "{told}");
+            assert_eq!(step(&schedule(&spec, &status), &[], now), expected, "{told}");
         }
         // A run that has not ended is not followed by another.
-        let due = schedule(hourly, enabled);
+        let due = schedule(&hourly, &enabled);
         assert_eq!(step(&due, &[backup_of("InProgress")], now), minutes(1));
         assert_eq!(step(&due, &[backup_of("Completed")], now), Step::Run);
     }
@@ -208,19 +208,19 @@ mod tests {
     fn an_expression_that_cannot_be_read_is_refused_once() {
         let now = at("2026-01-01T01:00:01Z");
         let spec = json!({"schedule": "every day"});
-        let Step::Judge(Err(why)) = step(&schedule(spec.clone(), json!({})), &[], now) else {
+        let Step::Judge(Err(why)) = step(&schedule(&spec, &json!({})), &[], now) else {
             unreachable!("it is not refused")
         };
         let refused = json!({"phase": "FailedValidation", "validationErrors": [why]});
-        assert_eq!(step(&schedule(spec, refused.clone()), &[], now), Step::Wait(None));
-        assert_eq!(step(&schedule(json!({"schedule": "@daily"}), refused), &[], now), Step::Judge(Ok(())));
+        assert_eq!(step(&schedule(&spec, &refused), &[], now), Step::Wait(None));
+        assert_eq!(step(&schedule(&json!({"schedule": "@daily"}), &refused), &[], now), Step::Judge(Ok(())));
     }
 
     #[test]
     fn a_run_is_named_by_its_time_and_labelled_by_its_schedule() {
         let spec =
             json!({"schedule": "@daily", "template": {"ttl": "1h"}, "useOwnerReferencesInBackup": true});
-        let made = backup(&schedule(spec, json!({})), "velero", at("2026-02-03T04:05:06Z"));
+        let made = backup(&schedule(&spec, &json!({})), "velero", at("2026-02-03T04:05:06Z"));
         assert_eq!(made["metadata"]["name"], "nightly-20260203040506");
         let labels = json!({"team": "shop", VELERO_SCHEDULE_NAME_LABEL: "nightly"});
         assert_eq!(made["metadata"]["labels"], labels);
