@@ -5,12 +5,16 @@
 //! in [`PING_EVERY`] + [`PING_TIMEOUT`] although nothing is being sent; a server that speaks HTTP/1.1 only gets TCP
 //! keep-alive instead, which notices a dead link but not a hung server.
 //!
+//! What turns a connection into something else (a command in a pod, over WebSocket) gets an HTTP/1.1 connection of
+//! its own, with the same trust, limits and gate: HTTP/2 connections as they are spoken here can't be upgraded.
+//!
 //! Nothing is sent twice on its own: whoever asked decides whether to ask again.
 
 mod deadline;
 mod resolver;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::{
     future::Future,
@@ -32,7 +36,7 @@ use kube::{
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 
-use self::{deadline::DeadlineLayer, resolver::CheckedResolver};
+use self::{deadline::DeadlineLayer, resolver::CheckedResolver, upgrade::Upgrading};
 use crate::{gate::WriteGate, kubeconfig::TrustedConfig};
 
 /// Longest time for name resolution, TCP and TLS together.
@@ -155,15 +159,19 @@ fn http2_client(
         }
         None => https,
     };
+    let upgradable = TimedConnector(https.clone().enable_http1().wrap_connector(tcp.clone()));
     let connector = TimedConnector(https.enable_all_versions().wrap_connector(tcp));
 
-    let transport: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new())
+    let shared: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .http2_keep_alive_interval(PING_EVERY)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .http2_keep_alive_while_idle(true)
         .build(connector);
+    // A connection that is to be upgraded is used once.
+    let single = legacy::Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(upgradable);
+    let transport = Upgrading { shared, single };
 
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())

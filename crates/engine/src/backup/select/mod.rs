@@ -65,6 +65,15 @@ pub struct Ordered {
     pub name: String,
 }
 
+impl std::fmt::Display for Ordered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{namespace}/{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
 /// Types to take and to leave out: names as users write them, and globs; empty lists to take mean all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeFilter {
