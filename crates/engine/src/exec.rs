@@ -98,7 +98,8 @@ async fn attempt(client: &Client, command: &Command<'_>, output: &mut Output) ->
     let asked = AttachParams::default().container(command.container).stdin(false).stdout(true).stderr(true);
     let mut process = pods.exec(command.pod, command.words, &asked).await.map_err(|error| refused(&error))?;
     let (stdout, stderr) = (process.stdout(), process.stderr());
-    let mut reading = pin!(async { tokio::join!(keep(stdout, &mut output.stdout), keep(stderr, &mut output.stderr)) });
+    let mut reading =
+        pin!(async { tokio::join!(keep(stdout, &mut output.stdout), keep(stderr, &mut output.stderr)) });
     let Some(status) = process.take_status() else { return Err(ExecError::Lost) };
     let mut status = pin!(status);
     let mut is_read = false;
@@ -190,7 +191,8 @@ mod tests {
         let (output, result) = run(caller.client(), &command(&words)).await;
         assert_eq!(result, Err(ExecError::Refused(said.to_owned())));
         assert_eq!(output, Output::default());
-        let path = "/api/v1/namespaces/a/pods/p/exec?&stdout=true&stderr=true&container=c&command=sync&command=-f";
+        let path =
+            "/api/v1/namespaces/a/pods/p/exec?&stdout=true&stderr=true&container=c&command=sync&command=-f";
         assert_eq!(log.paths(), [path]);
     }
 

@@ -76,7 +76,10 @@ impl<'a> Runner<'a> {
         match result {
             Ok(()) => true,
             Err(error) => {
-                self.fail(hook, &format!("failed in container {container}, command {words:?}: {error}{then}"));
+                self.fail(
+                    hook,
+                    &format!("failed in container {container}, command {words:?}: {error}{then}"),
+                );
                 false
             }
         }

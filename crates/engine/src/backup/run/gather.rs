@@ -306,7 +306,9 @@ impl<'a> Gather<'a> {
 
     /// The Namespaces of what was taken, and those that the selection wants for themselves.
     async fn namespaces(&self) -> Result<(), Stopped> {
-        let Some(api) = self.catalog.types.iter().find(|api| is_core(api, "namespaces")) else { return Ok(()) };
+        let Some(api) = self.catalog.types.iter().find(|api| is_core(api, "namespaces")) else {
+            return Ok(());
+        };
         if !self.selection.takes_type(api) {
             return Ok(());
         }

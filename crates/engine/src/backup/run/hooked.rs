@@ -34,7 +34,8 @@ impl Hooked {
 
 /// The names of the claims among what a pod brings in.
 pub(super) fn claims(brought: &[Reference]) -> Vec<String> {
-    let claims = brought.iter().filter(|one| one.group.is_empty() && one.resource == "persistentvolumeclaims");
+    let claims =
+        brought.iter().filter(|one| one.group.is_empty() && one.resource == "persistentvolumeclaims");
     claims.map(|one| one.name.clone()).collect()
 }
 
@@ -121,7 +122,8 @@ mod tests {
 
     #[test]
     fn ordered_pods_come_first_as_they_are_ordered_and_together() {
-        let pods = || vec![pod("a", "p1", &[]), pod("a", "p2", &["x"]), pod("a", "p3", &[]), pod("a", "p4", &["x"])];
+        let pods =
+            || vec![pod("a", "p1", &[]), pod("a", "p2", &["x"]), pod("a", "p3", &[]), pod("a", "p4", &["x"])];
         assert_eq!(names(pods(), &["p3", "gone", "p2"]), ["p3+p2+p4", "p1"]);
         assert_eq!(names(pods(), &["gone"]), ["p1", "p2+p4", "p3"]);
     }

@@ -28,7 +28,10 @@ fn from(
     backups: &[Backup],
     locations: &[BackupStorageLocation],
 ) -> Result<Prepared, Vec<String>> {
-    prepare(&restore(spec), &Facts { backups, locations, modifiers: None, catalog: &Catalog::default() })
+    prepare(
+        &restore(spec),
+        &Facts { backups, locations, modifiers: None, policy: None, catalog: &Catalog::default() },
+    )
 }
 
 #[test]
@@ -82,8 +85,7 @@ fn each_fault_of_a_spec_has_its_sentence() {
         ),
         (
             json!({"resourcePolicy": {"kind": "ConfigMap", "name": "p"}}),
-            "spec.resourcePolicy is not supported by the built-in engine; use included and excluded resources, \
-             namespaces and label selectors",
+            "invalid restore resource policies: fail to get ResourcePolicies velero/p ConfigMap: it is not there",
         ),
         (
             json!({"hooks": {"resources": [{"name": "h", "postHooks": [{"init": {"initContainers": [{"name": "i"}]}}]}]}}),

@@ -68,11 +68,8 @@ impl Gather<'_> {
         self.runner.attempt(hooks.len());
         for hook in hooks {
             let then = if hook.stops { then } else { "" };
-            let on = Hook {
-                name: &hook.name,
-                namespace: path.namespace().unwrap_or_default(),
-                pod: path.name(),
-            };
+            let on =
+                Hook { name: &hook.name, namespace: path.namespace().unwrap_or_default(), pod: path.name() };
             let succeeded = match &hook.step {
                 Step::Run { container, command, timeout } => {
                     self.runner.run(on, Work { container, command, timeout: *timeout }, then).await

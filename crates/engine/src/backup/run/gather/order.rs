@@ -12,9 +12,9 @@ impl Gather<'_> {
     /// Remembers that an object has a place in `orderedResources`.
     pub(super) fn note_order(&self, api: &ApiType, path: &ItemPath) {
         let ordered = self.selection.ordered(api).iter();
-        let place = ordered.enumerate().find(|(_, one)| {
-            one.namespace.as_deref() == path.namespace() && one.name == path.name()
-        });
+        let place = ordered
+            .enumerate()
+            .find(|(_, one)| one.namespace.as_deref() == path.namespace() && one.name == path.name());
         if let Some((place, _)) = place {
             self.taken().ordered.insert((api.resource.clone(), place));
         }
@@ -32,7 +32,8 @@ impl Gather<'_> {
             for (place, one) in self.selection.ordered(api).iter().enumerate() {
                 if !found.contains(&(api.resource.clone(), place)) {
                     let resource = &api.resource;
-                    let warning = format!("spec.orderedResources.{resource}: {one} is not among what is backed up");
+                    let warning =
+                        format!("spec.orderedResources.{resource}: {one} is not among what is backed up");
                     self.report.warning(About::Run, warning);
                 }
             }
