@@ -147,20 +147,23 @@ fn http2_client(
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(PING_EVERY + PING_TIMEOUT));
 
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-    let https = match &config.tls_server_name {
-        Some(name) => {
-            let name = ServerName::try_from(name.clone()).map_err(|source| ConnectError::ServerName {
-                server: server(),
-                name: name.clone(),
-                source,
-            })?;
-            https.with_server_name_resolver(FixedServerNameResolver::new(name))
+    let name = config.tls_server_name.as_ref().map(|name| {
+        ServerName::try_from(name.clone()).map_err(|source| ConnectError::ServerName {
+            server: server(),
+            name: name.clone(),
+            source,
+        })
+    });
+    let name = name.transpose()?;
+    let https = || {
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        match &name {
+            Some(name) => https.with_server_name_resolver(FixedServerNameResolver::new(name.clone())),
+            None => https,
         }
-        None => https,
     };
-    let upgradable = TimedConnector(https.clone().enable_http1().wrap_connector(tcp.clone()));
-    let connector = TimedConnector(https.enable_all_versions().wrap_connector(tcp));
+    let upgradable = TimedConnector(https().enable_http1().wrap_connector(tcp.clone()));
+    let connector = TimedConnector(https().enable_all_versions().wrap_connector(tcp));
 
     let shared: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
