@@ -209,8 +209,13 @@ fn a_type_is_meant_by_its_short_name_and_an_unknown_one_stays_as_it_is() {
     let restore = restore(
         json!({"backupName": "n", "includedResources": ["deploy", "widgets.example.com", "*.batch"]}),
     );
-    let facts =
-        Facts { backups: &runs, locations: &[location("Available")], modifiers: None, catalog: &catalog };
+    let facts = Facts {
+        backups: &runs,
+        locations: &[location("Available")],
+        modifiers: None,
+        policy: None,
+        catalog: &catalog,
+    };
     let plan = prepare(&restore, &facts).unwrap().plan;
     for (resource, taken) in
         [("deployments.apps", true), ("widgets.example.com", true), ("jobs.batch", true), ("pods", false)]
