@@ -3,11 +3,14 @@
 //! It is written like a Backup's and says less: volumes and lists of types have no place in it. What it says of a type
 //! counts in the place of the Restore's selectors; a namespace that it speaks of gives nothing that it does not list.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use kurator_api::velero::Restore;
 use serde_json::Value;
 
 use crate::backup::policy::Policy;
 use crate::backup::select::Fine;
+use crate::types::{ApiType, Catalog};
 
 use super::prepare::Facts;
 
@@ -40,7 +43,7 @@ pub(super) fn read(
     let Some(map) = facts.policy else {
         return invalid(format!("fail to get ResourcePolicies {full} ConfigMap: it is not there"));
     };
-    let none = std::collections::BTreeMap::new();
+    let none = BTreeMap::new();
     let policy = match Policy::parse(map.data.as_ref().unwrap_or(&none)) {
         Ok(policy) => policy,
         Err(error) => {
@@ -56,7 +59,22 @@ pub(super) fn read(
             "fail to validate ResourcePolicies in ConfigMap {full}: {part} not supported for restore"
         ));
     }
+    if let Some(twice) = named_twice(&policy, facts.catalog) {
+        return invalid(format!("ambiguous policy: duplicate kind {twice:?} detected"));
+    }
     Ok(Some(Fine::new(&policy, facts.catalog, warnings)))
+}
+
+/// A type that one list of filters names in two ways.
+fn named_twice(policy: &Policy, catalog: &Catalog) -> Option<String> {
+    let lists = policy.namespaces.iter().map(|of| &of.filters).chain([&policy.cluster]);
+    lists.into_iter().find_map(|filters| {
+        let mut seen = BTreeSet::new();
+        let kinds = filters.iter().flat_map(|filter| &filter.kinds);
+        let mut types =
+            kinds.map(|kind| catalog.find(kind).map_or_else(|| kind.to_lowercase(), ApiType::group_resource));
+        types.find(|full| !seen.insert(full.clone()))
+    })
 }
 
 #[cfg(test)]
@@ -67,7 +85,6 @@ mod tests {
     use super::super::Plan;
     use super::super::testing::prepared_of;
     use super::*;
-    use crate::types::{ApiType, Catalog};
 
     fn map(text: &str) -> ConfigMap {
         serde_json::from_value(json!({"data": {"policy": text}})).unwrap()
@@ -167,6 +184,14 @@ namespacedFilterPolicies:
                     "version: v1\nvolumePolicies:\n- conditions: {capacity: '0,1Gi'}\n  action: {type: skip}",
                 ),
                 "fail to validate ResourcePolicies in ConfigMap velero/p: volumePolicies are not supported for restore",
+            ),
+            (
+                empty.clone(),
+                Some(
+                    "version: v1\nnamespacedFilterPolicies:\n- namespaces: [a]\n  resourceFilters:\n  - {kinds: [pods]}\n  \
+                     - {kinds: [Pod]}",
+                ),
+                "ambiguous policy: duplicate kind \"pods\" detected",
             ),
             (
                 empty,

@@ -16,8 +16,6 @@ use super::modifiers::{self, Modifiers};
 use super::patterns::{Patterns, contradictions};
 use super::plan::{Plan, Policy};
 use super::policy;
-#[cfg(doc)]
-use super::policy_named;
 
 /// Types that are never restored, appended to `excludedResources` as Velero 1.18 does.
 pub const NEVER_RESTORED: [&str; 9] = [
@@ -44,7 +42,7 @@ pub struct Facts<'a> {
     pub locations: &'a [BackupStorageLocation],
     /// The ConfigMap that [`modifiers_named`] names, if it is there.
     pub modifiers: Option<&'a ConfigMap>,
-    /// The ConfigMap that [`policy_named`] names, if it is there.
+    /// The ConfigMap that [`policy_named`](super::policy_named) names, if it is there.
     pub policy: Option<&'a ConfigMap>,
     /// The types of the cluster.
     pub catalog: &'a Catalog,
