@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures::future::{Either, Ready, ready};
-use http::{Method, Request};
+use http::{Method, Request, header};
 use tokio::sync::watch;
 use tower::{BoxError, Layer, Service};
 
@@ -47,7 +47,9 @@ impl WriteGate {
     }
 
     fn check<B>(&self, request: &Request<B>) -> Result<(), GateClosed> {
-        if matches!(*request.method(), Method::GET | Method::HEAD) {
+        // A command in a pod begins with a GET.
+        let upgrades = request.headers().contains_key(header::UPGRADE);
+        if matches!(*request.method(), Method::GET | Method::HEAD) && !upgrades {
             return Ok(());
         }
         (self.0)().map_err(|why| GateClosed {
@@ -183,6 +185,14 @@ mod tests {
             assert_eq!((&closed.method, closed.path.as_str()), (&method, "/api/v1/secrets"));
             assert!(closed.to_string().contains("`other` leads"), "{closed}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_command_in_a_pod_is_a_write_although_it_is_a_get() {
+        let (_claim, watched) = watch::channel(Claim::Lost);
+        let request = Request::get("/api/v1/namespaces/a/pods/b/exec").header("upgrade", "websocket");
+        let error = client(&WriteGate::new(watched)).send(request.body(Body::empty()).unwrap()).await;
+        assert!(GateClosed::behind(&error.unwrap_err()).is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 //! Real clusters, Velero and object storage for tests, in network namespaces that vanish with them.
 //!
 //! A [`Lab`] is one hub, any number of members and one S3 server, each a host of its own on a private network.
-//! Nothing in it is imitated: etcd, kube-apiserver, kube-controller-manager, Velero and MinIO are built once from
-//! pinned Go modules by [`binaries`]. Start with [`Lab::shared`] (one lab for a test binary) or [`Lab::start`], and
+//! Nothing in it is imitated, unless its name says so ([`StandInKubelet`]): etcd, kube-apiserver,
+//! kube-controller-manager, Velero and MinIO are built once from pinned Go modules by [`binaries`]. Start with [`Lab::shared`] (one lab for a test binary) or [`Lab::start`], and
 //! put the code that talks to the clusters inside [`Lab::run`]:
 //!
 //! ```no_run
@@ -40,6 +40,7 @@ mod s3;
 mod s3_lab;
 mod serving;
 mod slot;
+mod stand_in_kubelet;
 mod state;
 mod velero;
 
@@ -51,4 +52,5 @@ pub use requirements::{Missing, requirements};
 pub use s3::{S3, S3Server, S3Spec};
 pub use s3_lab::S3Lab;
 pub use serving::Serving;
+pub use stand_in_kubelet::{Ran, StandInKubelet};
 pub use state::{ClusterState, ComponentState, LabState};

@@ -13,6 +13,7 @@ mod modifiers;
 mod object;
 mod patterns;
 mod plan;
+mod policy;
 mod prepare;
 mod reset;
 pub mod run;
@@ -29,6 +30,7 @@ pub use mapping::{
     ACTION, Config, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, STORAGE_CLASS_LABEL, StorageClasses,
 };
 pub use plan::{CRDS, Excluded, Plan, Policy};
+pub use policy::policy_named;
 pub use prepare::{Facts, NEVER_RESTORED, Prepared, modifiers_named, prepare};
 pub use reset::namespace;
 pub use transform::{Context, ItemRef, Made, Skip, TransformError, Transformed, transform};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::backup::select::{Fine, Said};
 use crate::labels::Selector;
 use crate::types::Catalog;
 
@@ -89,6 +90,7 @@ pub struct Plan {
     pub(crate) cluster_scoped: Option<bool>,
     pub(crate) selector: Selector,
     pub(crate) one_of: Vec<Selector>,
+    pub(crate) filters: Option<Fine>,
     pub(crate) policy: Option<Policy>,
     pub(crate) keep_node_ports: bool,
     pub(crate) restore_volumes: bool,
@@ -169,12 +171,20 @@ impl Plan {
         }
     }
 
-    /// Whether the selectors take this object, by its labels.
+    /// Whether the resource policy takes this object; where that says nothing, the selectors, by its labels.
     #[must_use]
-    pub fn selects(&self, object: &Value) -> bool {
+    pub fn selects(&self, resource: &str, namespace: Option<&str>, object: &Value) -> bool {
         let labels = object::labels(object);
-        self.selector.matches(&labels)
-            && (self.one_of.is_empty() || self.one_of.iter().any(|selector| selector.matches(&labels)))
+        let kind = object::text(object, &["kind"]).unwrap_or_default();
+        match self.filters.as_ref().map_or(Said::Nothing, |all| all.of_stored(resource, namespace, kind)) {
+            Said::None => false,
+            Said::Only(filter) => filter.takes_name(object::name(object)) && filter.takes_labels(&labels),
+            Said::Nothing => {
+                self.selector.matches(&labels)
+                    && (self.one_of.is_empty()
+                        || self.one_of.iter().any(|selector| selector.matches(&labels)))
+            }
+        }
     }
 
     /// The namespace that the content of `namespace` goes to.
@@ -278,14 +288,14 @@ mod tests {
     fn an_object_is_selected_by_all_of_one_or_any_of_many() {
         let labelled = |value: &str| json!({"metadata": {"labels": {"app": value}}});
         let one = plan(json!({"labelSelector": {"matchLabels": {"app": "a"}}}));
-        assert!(one.selects(&labelled("a")));
-        assert!(!one.selects(&labelled("b")));
+        assert!(one.selects("pods", Some("n"), &labelled("a")));
+        assert!(!one.selects("pods", Some("n"), &labelled("b")));
         let many = plan(json!({"orLabelSelectors": [
             {"matchLabels": {"app": "a"}}, {"matchLabels": {"app": "b"}},
         ]}));
-        assert!(many.selects(&labelled("b")));
-        assert!(!many.selects(&labelled("c")));
-        assert!(!many.selects(&json!({})));
+        assert!(many.selects("pods", Some("n"), &labelled("b")));
+        assert!(!many.selects("pods", Some("n"), &labelled("c")));
+        assert!(!many.selects("pods", Some("n"), &json!({})));
     }
 
     #[test]

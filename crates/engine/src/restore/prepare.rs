@@ -15,6 +15,7 @@ use super::hooks::{self, SpecHook};
 use super::modifiers::{self, Modifiers};
 use super::patterns::{Patterns, contradictions};
 use super::plan::{Plan, Policy};
+use super::policy;
 
 /// Types that are never restored, appended to `excludedResources` as Velero 1.18 does.
 pub const NEVER_RESTORED: [&str; 9] = [
@@ -41,6 +42,8 @@ pub struct Facts<'a> {
     pub locations: &'a [BackupStorageLocation],
     /// The ConfigMap that [`modifiers_named`] names, if it is there.
     pub modifiers: Option<&'a ConfigMap>,
+    /// The ConfigMap that [`policy_named`](super::policy_named) names, if it is there.
+    pub policy: Option<&'a ConfigMap>,
     /// The types of the cluster.
     pub catalog: &'a Catalog,
 }
@@ -56,6 +59,8 @@ pub struct Prepared {
     pub location: BackupStorageLocation,
     /// What it takes.
     pub plan: Plan,
+    /// Warnings for its results.
+    pub warnings: Vec<String>,
 }
 
 /// The name of the ConfigMap with resource modifiers that a Restore asks for, in its own namespace.
@@ -73,8 +78,11 @@ pub fn prepare(restore: &Restore, facts: &Facts<'_>) -> Result<Prepared, Vec<Str
     let mut faults = Vec::new();
     let filters = filters(&restore.spec, facts.catalog, &mut faults);
     let rest = rest(restore, facts, &mut faults);
+    let mut warnings = Vec::new();
+    let policy = kept(policy::read(restore, facts, &mut warnings), &mut faults);
     let source = source(restore, facts, &mut faults);
-    let (Some(filters), Some(rest), Some((backup, location))) = (filters, rest, source) else {
+    let (Some(filters), Some(rest), Some(policy), Some((backup, location))) = (filters, rest, policy, source)
+    else {
         return Err(faults);
     };
     if !faults.is_empty() {
@@ -90,6 +98,7 @@ pub fn prepare(restore: &Restore, facts: &Facts<'_>) -> Result<Prepared, Vec<Str
         cluster_scoped: restore.spec.include_cluster_resources,
         selector: filters.selector,
         one_of: filters.one_of,
+        filters: policy,
         policy: rest.policy,
         keep_node_ports: restore.spec.preserve_node_ports == Some(true),
         restore_volumes: restore.spec.restore_pvs != Some(false),
@@ -101,6 +110,7 @@ pub fn prepare(restore: &Restore, facts: &Facts<'_>) -> Result<Prepared, Vec<Str
         backup: backup.clone(),
         location: location.clone(),
         plan,
+        warnings,
     })
 }
 
@@ -206,13 +216,6 @@ fn rest(restore: &Restore, facts: &Facts<'_>, faults: &mut Vec<String>) -> Optio
             None
         }
     };
-    if spec.other.get("resourcePolicy").is_some_and(|policy| !policy.is_null()) {
-        faults.push(
-            "spec.resourcePolicy is not supported by the built-in engine; use included and excluded resources, \
-             namespaces and label selectors"
-                .to_owned(),
-        );
-    }
     let mut mapped: Vec<_> = spec.namespace_mapping.iter().filter(|(_, to)| !is_namespace(to)).collect();
     mapped.sort();
     faults.extend(mapped.into_iter().map(|(from, to)| {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::object;
 
 /// The label with the Restore's name.
-const RESTORE_NAME_LABEL: &str = "velero.io/restore-name";
+pub(super) const RESTORE_NAME_LABEL: &str = "velero.io/restore-name";
 
 /// Fields of the metadata that belong to the object that was, as Velero 1.18 (`resetMetadata`).
 const GONE: [&str; 9] = [

@@ -27,21 +27,26 @@ pub(crate) fn prepared(spec: Value) -> Result<Prepared, Vec<String>> {
 
 /// The same with a ConfigMap of resource modifiers.
 pub(crate) fn prepared_with(spec: Value, modifiers: Option<&ConfigMap>) -> Result<Prepared, Vec<String>> {
+    prepared_of(spec, modifiers, None, &Catalog::default())
+}
+
+/// The same with a resource policy, in a cluster with these types.
+pub(crate) fn prepared_of(
+    spec: Value,
+    modifiers: Option<&ConfigMap>,
+    policy: Option<&ConfigMap>,
+    catalog: &Catalog,
+) -> Result<Prepared, Vec<String>> {
     let backup = json!({
         "metadata": {"name": "b", "namespace": "velero"},
         "spec": {"storageLocation": "default"}, "status": {"phase": "Completed"},
     });
     let location =
         json!({"metadata": {"name": "default", "namespace": "velero"}, "status": {"phase": "Available"}});
-    prepare(
-        &restore(spec),
-        &Facts {
-            backups: &[serde_json::from_value(backup).unwrap()],
-            locations: &[serde_json::from_value(location).unwrap()],
-            modifiers,
-            catalog: &Catalog::default(),
-        },
-    )
+    let backups = [serde_json::from_value(backup).unwrap()];
+    let locations = [serde_json::from_value(location).unwrap()];
+    let facts = Facts { backups: &backups, locations: &locations, modifiers, policy, catalog };
+    prepare(&restore(spec), &facts)
 }
 
 pub(crate) fn plan(spec: Value) -> Plan {

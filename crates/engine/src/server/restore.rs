@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::restore::run::{Tools, run};
 use crate::restore::{
     ACTION, Config, Facts, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, STORAGE_CLASS_LABEL, StorageClasses,
-    modifiers_named, prepare,
+    modifiers_named, policy_named, prepare,
 };
 
 pub(super) async fn restore(server: &Server, restore: Arc<Restore>) {
@@ -49,14 +49,17 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
     let client = server.caller.client();
     let catalog = discover(client).await.map_err(|error| chain(&error))?;
     let maps = Api::<ConfigMap>::namespaced(client.clone(), &server.namespace);
-    let modifiers = match modifiers_named(restore) {
-        Some(name) => maps.get_opt(name).await.map_err(|error| chain(&error))?,
-        None => None,
-    };
+    let modifiers = map_named(&maps, modifiers_named(restore)).await?;
+    let policy = map_named(&maps, policy_named(restore)).await?;
     let backups = server.backups();
     let locations = server.locations();
-    let facts =
-        Facts { backups: &backups, locations: &locations, modifiers: modifiers.as_ref(), catalog: &catalog };
+    let facts = Facts {
+        backups: &backups,
+        locations: &locations,
+        modifiers: modifiers.as_ref(),
+        policy: policy.as_ref(),
+        catalog: &catalog,
+    };
     let mut prepared = match prepare(restore, &facts) {
         Ok(prepared) => prepared,
         Err(reasons) => {
@@ -96,6 +99,13 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
     tokio::select! {
         ended = run(prepared, tools) => ended.map_err(|error| chain(&error)),
         never = follow(server, path, "itemsRestored", told) => never,
+    }
+}
+
+async fn map_named(maps: &Api<ConfigMap>, name: Option<&str>) -> Result<Option<ConfigMap>, String> {
+    match name {
+        Some(name) => maps.get_opt(name).await.map_err(|error| chain(&error)),
+        None => Ok(None),
     }
 }
 

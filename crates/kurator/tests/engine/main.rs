@@ -1,5 +1,6 @@
 //! The built-in engine beside real Velero, on one bucket: what either stores the other restores.
 
+mod hooks;
 mod scene;
 
 use std::time::Duration;

@@ -5,12 +5,16 @@
 //! in [`PING_EVERY`] + [`PING_TIMEOUT`] although nothing is being sent; a server that speaks HTTP/1.1 only gets TCP
 //! keep-alive instead, which notices a dead link but not a hung server.
 //!
+//! What turns a connection into something else (a command in a pod, over WebSocket) gets an HTTP/1.1 connection of
+//! its own, with the same trust, limits and gate: HTTP/2 connections as they are spoken here can't be upgraded.
+//!
 //! Nothing is sent twice on its own: whoever asked decides whether to ask again.
 
 mod deadline;
 mod resolver;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::{
     future::Future,
@@ -32,7 +36,7 @@ use kube::{
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 
-use self::{deadline::DeadlineLayer, resolver::CheckedResolver};
+use self::{deadline::DeadlineLayer, resolver::CheckedResolver, upgrade::Upgrading};
 use crate::{gate::WriteGate, kubeconfig::TrustedConfig};
 
 /// Longest time for name resolution, TCP and TLS together.
@@ -143,27 +147,34 @@ fn http2_client(
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(PING_EVERY + PING_TIMEOUT));
 
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-    let https = match &config.tls_server_name {
-        Some(name) => {
-            let name = ServerName::try_from(name.clone()).map_err(|source| ConnectError::ServerName {
-                server: server(),
-                name: name.clone(),
-                source,
-            })?;
-            https.with_server_name_resolver(FixedServerNameResolver::new(name))
+    let name = config.tls_server_name.as_ref().map(|name| {
+        ServerName::try_from(name.clone()).map_err(|source| ConnectError::ServerName {
+            server: server(),
+            name: name.clone(),
+            source,
+        })
+    });
+    let name = name.transpose()?;
+    let https = || {
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        match &name {
+            Some(name) => https.with_server_name_resolver(FixedServerNameResolver::new(name.clone())),
+            None => https,
         }
-        None => https,
     };
-    let connector = TimedConnector(https.enable_all_versions().wrap_connector(tcp));
+    let upgradable = TimedConnector(https().enable_http1().wrap_connector(tcp.clone()));
+    let connector = TimedConnector(https().enable_all_versions().wrap_connector(tcp));
 
-    let transport: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new())
+    let shared: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .http2_keep_alive_interval(PING_EVERY)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .http2_keep_alive_while_idle(true)
         .build(connector);
+    // A connection that is to be upgraded is used once.
+    let single = legacy::Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(upgradable);
+    let transport = Upgrading { shared, single };
 
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())

@@ -118,6 +118,21 @@ async fn many_requests_share_one_http2_connection() {
 }
 
 #[tokio::test]
+async fn what_upgrades_gets_an_http1_connection_of_its_own() {
+    let server = Server::start(&["h2", "http/1.1"]).await;
+    let client = connect(&server.config("127.0.0.1", &server.pki), &WriteGate::open()).unwrap();
+    assert_eq!(get(&client).await.unwrap().0, Version::HTTP_2);
+    for _ in 0..2 {
+        let request = Request::get("/exec").header("connection", "upgrade").header("upgrade", "websocket");
+        let answer = client.send(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!((answer.status(), answer.version()), (http::StatusCode::OK, Version::HTTP_11));
+        drop(answer.into_body().collect_bytes().await.unwrap());
+    }
+    assert_eq!(get(&client).await.unwrap().0, Version::HTTP_2);
+    assert_eq!(server.connections.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn a_server_that_speaks_http1_only_is_spoken_to_in_http1() {
     for alpn in [&["http/1.1"][..], &[]] {
         let server = Server::start(alpn).await;

@@ -1,19 +1,25 @@
 //! Brings every object that a Backup takes to the packer: all lists side by side.
 
+mod hooks;
+mod order;
+
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt as _;
 use kurator_archive::{GroupResource, ItemPath};
+use serde_json::Value;
 use tokio::sync::watch;
 
+use super::hooked::{self, Hooked};
 use super::pack::Packer;
 use super::volumes::LeftOut;
-use crate::backup::hooks::{Hooks, Phase, Pod, Step};
+use crate::backup::hooks::Hooks;
 use crate::backup::related::{self, Bindings, Claims, Reference};
 use crate::backup::select::{Item, Listing, Selection};
 use crate::call::Caller;
+use crate::hooks::Runner;
 use crate::list::{ListRequest, Lister};
 use crate::object::{Head, TypeOf, with_type};
 use crate::progress::Progress;
@@ -43,6 +49,7 @@ pub(super) struct Gather<'a> {
     report: &'a Report,
     progress: &'a watch::Sender<Progress>,
     backup: Asked<'a>,
+    runner: Runner<'a>,
     hashes: RandomState,
     around: Surroundings,
     taken: Mutex<Taken>,
@@ -58,6 +65,12 @@ struct Taken {
     namespaces: HashSet<String>,
     /// What objects that were taken bring in, as far as it has not been looked for.
     wanted: BTreeSet<Reference>,
+    /// What has been looked for.
+    looked: HashSet<Reference>,
+    /// Pods that wait for their hooks.
+    hooked: Vec<Hooked>,
+    /// By resource, the places in `orderedResources` that were found.
+    ordered: HashSet<(String, usize)>,
     /// Claims whose data stays where it is.
     left_out: Vec<LeftOut>,
 }
@@ -84,12 +97,14 @@ impl<'a> Gather<'a> {
         backup: Asked<'a>,
     ) -> Self {
         let (hashes, around, taken) = (RandomState::new(), Surroundings::default(), Mutex::default());
-        Self { caller, catalog, selection, packer, report, progress, backup, hashes, around, taken }
+        let runner = Runner::new(caller.client(), report);
+        Self { caller, catalog, selection, packer, report, progress, backup, runner, hashes, around, taken }
     }
 
-    /// The claims that were taken without their data.
-    pub(super) fn left_out(self) -> Vec<LeftOut> {
-        self.taken.into_inner().unwrap_or_else(PoisonError::into_inner).left_out
+    /// What the status tells of the hooks, and the claims that were taken without their data.
+    pub(super) fn end(self) -> (Value, Vec<LeftOut>) {
+        let taken = self.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (self.runner.status(), taken.left_out)
     }
 
     /// Everything that the selection takes. What can't be had is in the report.
@@ -100,7 +115,9 @@ impl<'a> Gather<'a> {
         self.around = self.look_around().await;
         let this = &*self;
         this.lists().await?;
+        this.tell_order();
         this.related().await?;
+        this.hooked().await?;
         this.namespaces().await
     }
 
@@ -142,7 +159,7 @@ impl<'a> Gather<'a> {
     async fn lists(&self) -> Result<(), Stopped> {
         let types = self.selection.visit(self.catalog);
         let mut lists = Vec::new();
-        for (at, api) in types.iter().enumerate().filter(|(_, api)| !is_namespaces(api)) {
+        for (at, api) in types.iter().enumerate().filter(|(_, api)| !is_core(api, "namespaces")) {
             lists.extend(self.selection.lists(api).into_iter().map(|listing| (at, listing)));
         }
         let lists = lists.into_iter().map(|(at, listing)| self.list(types[at], listing));
@@ -195,6 +212,7 @@ impl<'a> Gather<'a> {
             }
         };
         let kind = TypeOf::from(&head);
+        self.note_order(api, &path);
         if let Some(namespace) = namespace {
             let mut taken = self.taken();
             if !taken.namespaces.contains(namespace) {
@@ -204,11 +222,23 @@ impl<'a> Gather<'a> {
         self.take(api, path, kind, json).await
     }
 
-    /// Packs an object, unless it is packed already.
+    /// Packs an object, unless it is packed already or waits for its hooks.
     async fn take(&self, api: &ApiType, path: ItemPath, kind: TypeOf, json: Vec<u8>) -> Result<(), Stopped> {
         if !self.taken().seen.insert(self.hashes.hash_one(&path)) {
             return Ok(());
         }
+        if is_core(api, "pods")
+            && let Some((pre, post)) = self.hooks(&path, &json)
+        {
+            // Whoever cannot be read has no claims; that is told when it is noted.
+            let claims = related::of_pod(&json).map(|brought| hooked::claims(&brought)).unwrap_or_default();
+            self.taken().hooked.push(Hooked { path, kind, json, pre, post, claims });
+            return Ok(());
+        }
+        self.pack(api, path, kind, json).await
+    }
+
+    async fn pack(&self, api: &ApiType, path: ItemPath, kind: TypeOf, json: Vec<u8>) -> Result<(), Stopped> {
         let json = self.note(api, &path, json);
         if !self.packer.put(api, path, with_type(json, kind, api)).await {
             return Err(Stopped);
@@ -226,10 +256,7 @@ impl<'a> Gather<'a> {
     fn note(&self, api: &ApiType, path: &ItemPath, json: Vec<u8>) -> Vec<u8> {
         let (mut brought, mut json) = (Vec::new(), json);
         let noted = match (api.group.as_str(), api.resource.as_str()) {
-            ("", "pods") => related::of_pod(&json).map(|of_pod| {
-                self.tell_hooks(path, &json);
-                brought = of_pod;
-            }),
+            ("", "pods") => related::of_pod(&json).map(|of_pod| brought = of_pod),
             ("", "persistentvolumeclaims") => related::of_claim(&json, self.backup.name).map(|claim| {
                 let Some(mut claim) = claim else { return };
                 if let Some(changed) = claim.changed.take() {
@@ -258,29 +285,14 @@ impl<'a> Gather<'a> {
         json
     }
 
-    /// A command that was to make a pod's data consistent did not run: that must not pass for a complete backup.
-    fn tell_hooks(&self, path: &ItemPath, json: &[u8]) {
-        let Ok(pod) = serde_json::from_slice::<Pod<'_>>(json) else { return };
-        for phase in [Phase::Pre, Phase::Post] {
-            for hook in self.backup.hooks.of(&pod, phase).hooks {
-                if !matches!(hook.step, Step::Ended) {
-                    let name = hook.name;
-                    let told = format!(
-                        "{path}: hook {name} was not run, this engine runs no hooks; use Velero for them"
-                    );
-                    self.report.error(About::from(path.namespace()), told);
-                }
-            }
-        }
-    }
-
     /// What others bring in, and what that brings in.
     async fn related(&self) -> Result<(), Stopped> {
-        let mut looked = HashSet::new();
         loop {
-            let wanted = std::mem::take(&mut self.taken().wanted);
-            let wanted: Vec<_> =
-                wanted.into_iter().filter(|reference| looked.insert(reference.clone())).collect();
+            let wanted: Vec<_> = {
+                let mut taken = self.taken();
+                let wanted = std::mem::take(&mut taken.wanted);
+                wanted.into_iter().filter(|reference| taken.looked.insert(reference.clone())).collect()
+            };
             if wanted.is_empty() {
                 return Ok(());
             }
@@ -294,7 +306,9 @@ impl<'a> Gather<'a> {
 
     /// The Namespaces of what was taken, and those that the selection wants for themselves.
     async fn namespaces(&self) -> Result<(), Stopped> {
-        let Some(api) = self.catalog.types.iter().find(|api| is_namespaces(api)) else { return Ok(()) };
+        let Some(api) = self.catalog.types.iter().find(|api| is_core(api, "namespaces")) else {
+            return Ok(());
+        };
         if !self.selection.takes_type(api) {
             return Ok(());
         }
@@ -360,8 +374,8 @@ impl<'a> Gather<'a> {
     }
 }
 
-fn is_namespaces(api: &ApiType) -> bool {
-    api.group.is_empty() && api.resource == "namespaces"
+fn is_core(api: &ApiType, resource: &str) -> bool {
+    api.group.is_empty() && api.resource == resource
 }
 
 /// What the selection looks at.

@@ -4,6 +4,7 @@
 //! fails leaves half a backup. `velero-backup.json` comes last and with a terminal phase: until then nobody sees a backup.
 
 mod gather;
+mod hooked;
 mod pack;
 mod store;
 mod volumes;
@@ -101,13 +102,6 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
         report.warning(About::Run, warning);
     }
 
-    if !backup.spec.ordered_resources.is_empty() {
-        report.warning(
-            About::Run,
-            "spec.orderedResources has no effect: this engine reads all objects side by side",
-        );
-    }
-
     let began =
         backup.status.as_ref().and_then(|status| status.start_timestamp).unwrap_or_else(|| tools.clock.now());
     let packer =
@@ -117,7 +111,7 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
         Gather::new(tools.caller, tools.catalog, &selection, &packer, &report, tools.progress, asked);
     // What stopped it is what the packer says at its end.
     let _stopped = gather.all().await;
-    let left_out = gather.left_out();
+    let (hooks, left_out) = gather.end();
     let packed = packer.finish().await?;
     let items = packed.written.items;
     // Who wants no data need not be told that there is none.
@@ -129,7 +123,9 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
     report.info(format!("{items} objects, {} bytes compressed", packed.written.stored));
 
     let Reported { log, results, warnings, errors } = report.close();
-    backup.status = Some(last_status(&backup, items, warnings, errors, tools.clock.now()));
+    let mut status = last_status(&backup, items, warnings, errors, tools.clock.now());
+    status.other.insert("hookStatus".to_owned(), hooks);
+    backup.status = Some(status);
     let files = Files { packed, log, results, volumes: left_out.into_iter().map(LeftOut::info).collect() };
     store::keep(&*tools.store, &at, files).await?;
     store::seal(&*tools.store, &at, &backup).await?;

@@ -11,7 +11,7 @@ use super::types::TypeRule;
 
 /// All filters of a policy.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fine {
+pub(crate) struct Fine {
     cluster: Vec<Filter>,
     /// By `resource.group`, an index into `cluster`.
     cluster_types: HashMap<String, usize>,
@@ -33,9 +33,20 @@ pub(super) struct NamespaceFilters {
     others: Option<Filter>,
 }
 
+/// What a policy says of the objects of a type in a backup.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Said<'a> {
+    /// Nothing.
+    Nothing,
+    /// None of them is taken.
+    None,
+    /// Those that this one takes.
+    Only(&'a Filter),
+}
+
 /// Which objects of a type are taken.
 #[derive(Clone, Debug)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     pub(super) selectors: Vec<Selector>,
     names: Globs,
     excluded_names: Globs,
@@ -48,11 +59,11 @@ impl From<&ResourceFilter> for Filter {
 }
 
 impl Filter {
-    pub(super) fn takes_name(&self, name: &str) -> bool {
+    pub(crate) fn takes_name(&self, name: &str) -> bool {
         !self.excluded_names.matches(name) && (self.names.is_empty() || self.names.matches(name))
     }
 
-    pub(super) fn takes_labels(&self, labels: &dyn Labels) -> bool {
+    pub(crate) fn takes_labels(&self, labels: &dyn Labels) -> bool {
         self.selectors.is_empty() || self.selectors.iter().any(|selector| selector.matches(labels))
     }
 }
@@ -64,7 +75,7 @@ impl NamespaceFilters {
 }
 
 impl Fine {
-    pub(super) fn new(policy: &Policy, catalog: &Catalog, warnings: &mut Vec<String>) -> Self {
+    pub(crate) fn new(policy: &Policy, catalog: &Catalog, warnings: &mut Vec<String>) -> Self {
         let mut fine = Self::default();
         for (index, filter) in policy.cluster.iter().enumerate() {
             for kind in &filter.kinds {
@@ -118,10 +129,26 @@ impl Fine {
         rule.cluster_filter.and_then(|index| self.cluster.get(index))
     }
 
+    /// What is said of a type in a backup. Its kind counts where the policy names a type that the cluster doesn't know.
+    pub(crate) fn of_stored(&self, group_resource: &str, namespace: Option<&str>, kind: &str) -> Said<'_> {
+        let Some(namespace) = namespace else {
+            let index = by_type_or_kind(&self.cluster_types, group_resource, kind);
+            return index.and_then(|index| self.cluster.get(*index)).map_or(Said::Nothing, Said::Only);
+        };
+        let Some(filters) = self.of_namespace(namespace) else { return Said::Nothing };
+        let filter = by_type_or_kind(&filters.types, group_resource, kind).or(filters.others.as_ref());
+        filter.map_or(Said::None, Said::Only)
+    }
+
     /// Kinds that have filters by namespace, as written.
     pub(super) fn kinds(&self) -> &[String] {
         &self.kinds
     }
+}
+
+fn by_type_or_kind<'a, T>(types: &'a HashMap<String, T>, group_resource: &str, kind: &str) -> Option<&'a T> {
+    let of_kind = || types.iter().find(|(written, _)| written.eq_ignore_ascii_case(kind)).map(|(_, of)| of);
+    types.get(group_resource).or_else(of_kind)
 }
 
 /// The type that a policy means by `kind`, as `resource.group`. As in Velero a name with a dot has to be that already.

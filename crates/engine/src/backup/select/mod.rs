@@ -28,10 +28,10 @@ use crate::labels::{Labels, Selector};
 use crate::types::{ApiType, Catalog};
 
 use super::policy::Policy;
-use fine::Fine;
 use namespaces::Namespaces;
 use types::TypeRule;
 
+pub(crate) use fine::{Fine, Said};
 pub use namespaces::{check_namespace_glob, check_namespace_name};
 
 /// The label with which an object, or a namespace with all that is in it, stays out of backups.
@@ -63,6 +63,15 @@ pub struct Ordered {
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
+}
+
+impl std::fmt::Display for Ordered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{namespace}/{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
 }
 
 /// Types to take and to leave out: names as users write them, and globs; empty lists to take mean all.
@@ -145,6 +154,13 @@ impl Selection {
         let mut warnings = namespaces.warnings();
         let fine = Fine::new(&filters.policy, catalog, &mut warnings);
         let rules = types::rules(filters, catalog, &namespaces, &fine, &mut warnings);
+        let called = |name: &str| catalog.types.iter().any(|api| api.resource == name);
+        warnings.extend(filters.ordered.keys().filter(|name| !called(name)).map(|name| {
+            format!(
+                "spec.orderedResources.{name} has no effect: the cluster has no resource of that name; write the \
+                 plural, such as `pods`"
+            )
+        }));
         let mut selection = Self {
             missing: namespaces.missing(existing),
             namespaces,

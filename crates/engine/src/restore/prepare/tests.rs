@@ -28,7 +28,10 @@ fn from(
     backups: &[Backup],
     locations: &[BackupStorageLocation],
 ) -> Result<Prepared, Vec<String>> {
-    prepare(&restore(spec), &Facts { backups, locations, modifiers: None, catalog: &Catalog::default() })
+    prepare(
+        &restore(spec),
+        &Facts { backups, locations, modifiers: None, policy: None, catalog: &Catalog::default() },
+    )
 }
 
 #[test]
@@ -82,8 +85,7 @@ fn each_fault_of_a_spec_has_its_sentence() {
         ),
         (
             json!({"resourcePolicy": {"kind": "ConfigMap", "name": "p"}}),
-            "spec.resourcePolicy is not supported by the built-in engine; use included and excluded resources, \
-             namespaces and label selectors",
+            "invalid restore resource policies: fail to get ResourcePolicies velero/p ConfigMap: it is not there",
         ),
         (
             json!({"hooks": {"resources": [{"name": "h", "postHooks": [{"init": {"initContainers": [{"name": "i"}]}}]}]}}),
@@ -207,8 +209,13 @@ fn a_type_is_meant_by_its_short_name_and_an_unknown_one_stays_as_it_is() {
     let restore = restore(
         json!({"backupName": "n", "includedResources": ["deploy", "widgets.example.com", "*.batch"]}),
     );
-    let facts =
-        Facts { backups: &runs, locations: &[location("Available")], modifiers: None, catalog: &catalog };
+    let facts = Facts {
+        backups: &runs,
+        locations: &[location("Available")],
+        modifiers: None,
+        policy: None,
+        catalog: &catalog,
+    };
     let plan = prepare(&restore, &facts).unwrap().plan;
     for (resource, taken) in
         [("deployments.apps", true), ("widgets.example.com", true), ("jobs.batch", true), ("pods", false)]

@@ -9,8 +9,10 @@ use kurator_archive::identity::check_identity;
 use kurator_archive::metadata::resource_list::{Action, ResourceListWriter};
 use kurator_archive::{ItemPath, SpooledItem};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::hooks::Waiting;
 use super::namespaces::Namespaces;
 use crate::call::{CallError, Caller, Content};
 use crate::report::{About, Report};
@@ -31,6 +33,8 @@ pub(super) struct Maker<'a> {
     pub(super) report: &'a Report,
     /// Whether the run takes up one that was broken off.
     pub(super) resumed: bool,
+    /// Takes the pods that were created, with their hooks.
+    pub(super) hooked: mpsc::UnboundedSender<Waiting>,
     /// What became of each.
     pub(super) list: Mutex<ResourceListWriter>,
 }
@@ -56,7 +60,7 @@ impl Maker<'_> {
                 return false;
             }
         };
-        if !is_related && !plan.selects(&object) {
+        if !is_related && !plan.selects(resource, source, &object) {
             return false;
         }
         if resource == "namespaces" {
@@ -93,16 +97,6 @@ impl Maker<'_> {
         }
         for error in &made.errors {
             self.report.error(about, error);
-        }
-        for hook in &made.hooks {
-            let name = &hook.name;
-            self.report.error(
-                about,
-                format!(
-                    "{resource}/{}: hook {name} is not run, this engine runs no hooks; use Velero",
-                    item.name
-                ),
-            );
         }
         let action = self.put(api, resource, target, &item.name, *made).await;
         self.listed(api, &kind, target, &item.name, action);
@@ -171,6 +165,11 @@ impl Maker<'_> {
         let about = About::from(target);
         if let Some(left_out) = &made.data_left_out {
             self.report.warning(about, left_out);
+        }
+        if let Some(namespace) = target.filter(|_| !made.hooks.is_empty()) {
+            let (namespace, name) = (namespace.to_owned(), name.to_owned());
+            // They are taken until the last object is restored.
+            let _ = self.hooked.send(Waiting { namespace, name, hooks: made.hooks.clone() });
         }
         let path = api.object_path(target, name);
         if let Some(status) = &made.status {

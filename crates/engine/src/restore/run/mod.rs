@@ -5,10 +5,12 @@
 //! May be run again after it was broken off at any point: what is there already as this restore made it counts as made.
 
 mod download;
+mod hooks;
 mod item;
 mod namespaces;
 mod related;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use kube::ResourceExt as _;
+use kurator_api::names::label_value;
 use kurator_api::velero::{Restore, RestorePhase, RestoreProgress, RestoreStatus};
 use kurator_archive::layout::LayoutError;
 use kurator_archive::metadata::resource_list::{Action, ResourceListWriter};
@@ -23,13 +26,15 @@ use kurator_archive::metadata::{self, MetadataError};
 use kurator_archive::{GroupResource, RestoreFiles, Spool, SpooledItem};
 use kurator_member::clock::Clock;
 use kurator_store::{Store, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use self::item::Maker;
 use self::namespaces::Namespaces;
+use super::reset::RESTORE_NAME_LABEL;
 use super::{CRDS, Images, ItemRef, Prepared, StorageClasses};
 use crate::call::Caller;
 use crate::discover::discover;
+use crate::hooks::Runner;
 use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
 use crate::types::{ApiType, Catalog};
@@ -80,9 +85,12 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`]; some objects may have been restored then.
 pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, RunError> {
-    let Prepared { mut restore, backup, plan, .. } = prepared;
+    let Prepared { mut restore, backup, location: _, plan, warnings } = prepared;
     let namespace = restore.namespace().unwrap_or_default();
     let report = Report::new("restore", &namespace, &restore.name_any(), Arc::clone(&tools.clock));
+    for warning in warnings {
+        report.warning(About::Run, warning);
+    }
     let source = download::download(&*tools.store, &backup, &plan, tools.folder, &report).await?;
     let context = download::context(&source, plan, &mut tools, &report).await?;
 
@@ -92,53 +100,80 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
     tools.progress.send_replace(Progress { total, done: 0 });
     let namespaces = Namespaces::new(tools.caller, spool, &report);
     let list = ResourceListWriter::new(tools.folder).map_err(MetadataError::from)?;
+    let runner = Runner::new(tools.caller.client(), &report);
+    let (hooked, pods) = mpsc::unbounded_channel();
     let maker = Maker {
         caller: tools.caller,
         context: &context,
         namespaces: &namespaces,
         report: &report,
         resumed: tools.resumed,
+        hooked,
         list: Mutex::new(list),
     };
-    let run =
-        Run { spool, related: &related, maker: &maker, report: &report, done: AtomicU64::new(0), total };
-
-    let mut restored = HashSet::new();
-    let first = GroupResource::new("customresourcedefinitions", "apiextensions.k8s.io").ok();
-    if let Some(crds) = first.filter(|_| context.plan.takes_type(CRDS)) {
-        restored.insert(crds.clone());
-        let created = run.all_of(&crds, &tools).await;
-        if !created.is_empty() {
-            item::await_definitions(tools.caller, &created, &report).await;
-            tools.catalog = discover(tools.caller.client())
-                .await
-                .map_err(|error| RunError::Discovery(Box::new(error)))?;
-        }
-    }
-    let in_backup: BTreeSet<GroupResource> =
-        spool.resources().filter(|of| of.is_wanted()).map(|of| of.resource().clone()).collect();
-    let names = in_backup.iter().map(GroupResource::as_str);
-    for name in context.plan.order(names, &tools.catalog) {
-        let Ok(resource) = name.parse::<GroupResource>() else { continue };
-        if restored.insert(resource.clone()) {
-            run.all_of(&resource, &tools).await;
-        }
-    }
-
-    let done = run.done.load(Relaxed);
-    let mut list = maker.list.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let done = AtomicU64::new(0);
+    let selector = format!("{RESTORE_NAME_LABEL}={}", label_value(context.plan.restore()));
+    let hooks = hooks::run(tools.caller.client(), &selector, &runner, &report, pods);
+    let objects = objects(spool, &related, maker, &tools, Steps { done: &done, total });
+    let (list, ()) = tokio::join!(objects, hooks);
+    let mut list = list?;
+    let done = done.load(Relaxed);
     for name in namespaces.created() {
         list.add("v1", "Namespace", None, &name, Some(Action::Created)).map_err(MetadataError::from)?;
     }
     let list = list.finish(Vec::new())?;
+    let hook_status = runner.status();
     let Reported { log, results, warnings, errors } = report.close();
-    restore.status = Some(last_status(&restore, Progress { total, done }, warnings, errors, &*tools.clock));
+    let mut status = last_status(&restore, Progress { total, done }, warnings, errors, &*tools.clock);
+    status.other.insert("hookStatus".to_owned(), hook_status);
+    restore.status = Some(status);
     let results = metadata::write(&results, Vec::new())?;
     if let Err(error) = keep(&*tools.store, &restore.name_any(), log, results, list).await {
         // As Velero 1.18: the objects are there, so the files are not worth a failure.
         tracing::warn!(restore = restore.name_any(), error = %error, "the files of the restore are not stored");
     }
     Ok(restore)
+}
+
+/// How many objects there are, and how many are done.
+#[derive(Clone, Copy)]
+struct Steps<'a> {
+    done: &'a AtomicU64,
+    total: u64,
+}
+
+/// Restores all objects; what became of each.
+async fn objects(
+    spool: &Spool,
+    related: &BTreeSet<ItemRef>,
+    maker: Maker<'_>,
+    tools: &Tools<'_>,
+    steps: Steps<'_>,
+) -> Result<ResourceListWriter, RunError> {
+    let (plan, report) = (&maker.context.plan, maker.report);
+    let run = Run { spool, related, maker: &maker, report, steps };
+    let mut catalog = Cow::Borrowed(&tools.catalog);
+    let mut restored = HashSet::new();
+    let first = GroupResource::new("customresourcedefinitions", "apiextensions.k8s.io").ok();
+    if let Some(crds) = first.filter(|_| plan.takes_type(CRDS)) {
+        restored.insert(crds.clone());
+        let created = run.all_of(&crds, &catalog, tools.progress).await;
+        if !created.is_empty() {
+            item::await_definitions(tools.caller, &created, report).await;
+            let fresh = discover(tools.caller.client()).await;
+            catalog = Cow::Owned(fresh.map_err(|error| RunError::Discovery(Box::new(error)))?);
+        }
+    }
+    let in_backup: BTreeSet<GroupResource> =
+        spool.resources().filter(|of| of.is_wanted()).map(|of| of.resource().clone()).collect();
+    let names = in_backup.iter().map(GroupResource::as_str);
+    for name in plan.order(names, &catalog) {
+        let Ok(resource) = name.parse::<GroupResource>() else { continue };
+        if restored.insert(resource.clone()) {
+            run.all_of(&resource, &catalog, tools.progress).await;
+        }
+    }
+    Ok(maker.list.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 async fn keep(
@@ -203,15 +238,19 @@ struct Run<'a> {
     related: &'a BTreeSet<ItemRef>,
     maker: &'a Maker<'a>,
     report: &'a Report,
-    done: AtomicU64,
-    total: u64,
+    steps: Steps<'a>,
 }
 
 impl Run<'_> {
     /// Restores all objects of a type; the names of those that were created.
-    async fn all_of(&self, resource: &GroupResource, tools: &Tools<'_>) -> Vec<String> {
+    async fn all_of(
+        &self,
+        resource: &GroupResource,
+        catalog: &Catalog,
+        progress: &watch::Sender<Progress>,
+    ) -> Vec<String> {
         let name = resource.as_str();
-        let Some(api) = tools.catalog.types.iter().find(|api| api.group_resource() == name) else {
+        let Some(api) = catalog.types.iter().find(|api| api.group_resource() == name) else {
             let count =
                 self.spool.resources().find(|of| of.resource() == resource).map_or(0, |of| of.count());
             if count > 0 {
@@ -223,7 +262,7 @@ impl Run<'_> {
         };
         let made = self.spool.items(resource).filter_map(|item| {
             let item = self.wanted(name, item)?;
-            Some(self.one(api, name, item, tools.progress))
+            Some(self.one(api, name, item, progress))
         });
         let mut made = futures::stream::iter(made).buffer_unordered(SIDE_BY_SIDE);
         let mut created = Vec::new();
@@ -247,7 +286,7 @@ impl Run<'_> {
                     || (plan.takes_related(resource, namespace).is_ok()
                         && self.related.contains(&reference(resource, &item)));
                 if !taken {
-                    self.done.fetch_add(1, Relaxed);
+                    self.steps.done.fetch_add(1, Relaxed);
                 }
                 taken.then_some(item)
             }
@@ -267,8 +306,8 @@ impl Run<'_> {
     ) -> Option<String> {
         let is_related = self.related.contains(&reference(resource, &item));
         let created = self.maker.make(api, resource, &item, is_related).await;
-        let done = self.done.fetch_add(1, Relaxed) + 1;
-        progress.send_replace(Progress { total: self.total, done });
+        let done = self.steps.done.fetch_add(1, Relaxed) + 1;
+        progress.send_replace(Progress { total: self.steps.total, done });
         created.then_some(item.name)
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn related(spool: &Spool, context: &Context) -> BTreeSet<ItemRef> {
                 continue;
             }
             let Ok(object) = serde_json::from_slice::<Value>(&item.json) else { continue };
-            if !brought && !context.plan.selects(&object) {
+            if !brought && !context.plan.selects(resource, namespace, &object) {
                 continue;
             }
             if let Ok(Made::Create(made)) = transform(object, resource, context) {

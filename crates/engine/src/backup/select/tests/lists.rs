@@ -36,3 +36,17 @@ fn ordered_objects_go_by_resource() {
     assert_eq!(selection.ordered(&api("pods")), [first]);
     assert_eq!(selection.ordered(&api("secrets")), []);
 }
+
+#[test]
+fn an_order_for_a_resource_that_the_cluster_does_not_have_is_told() {
+    let ordered = BTreeMap::from([("pods".to_owned(), vec![]), ("Pod".to_owned(), vec![])]);
+    let selection = select(&Filters { ordered, ..nothing_said() });
+    let warnings: Vec<_> = selection.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "spec.orderedResources.Pod has no effect: the cluster has no resource of that name; write the plural, such \
+             as `pods`"
+        ]
+    );
+}
