@@ -12,7 +12,7 @@ use kurator_schedule::{Cron, Dialect, NextRun, base, next_run};
 use serde_json::{Value, json};
 
 use super::Server;
-use super::write::{merge, path};
+use super::write::{fresh, merge, path};
 
 /// Velero looks at its schedules this often; one that is always due runs no more often.
 const EVERY: Duration = Duration::from_secs(60);
@@ -86,7 +86,9 @@ fn is_running(schedule: &str, backups: &[Arc<Backup>]) -> bool {
     })
 }
 
-pub(super) async fn run(server: &Server, schedule: &Schedule) {
+pub(super) async fn run(server: &Server, known: &Schedule) {
+    // Another engine may have made its Backup, and the watch not said so yet.
+    let Some(schedule) = &fresh(&server.caller, &server.namespace, known).await else { return };
     let now = server.clock.now();
     let backups = super::known(server.member.backups());
     let patch = match step(schedule, &backups, now) {

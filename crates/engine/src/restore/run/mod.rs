@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use self::item::Maker;
 use self::namespaces::Namespaces;
 use super::{CRDS, Images, ItemRef, Prepared, StorageClasses};
-use crate::call::Caller;
+use crate::call::{CallError, Caller};
 use crate::discover::discover;
 use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
@@ -69,7 +69,7 @@ pub enum RunError {
     Download(#[from] DownloadError),
     /// What the cluster serves cannot be asked.
     #[error("cannot ask the API server what it serves")]
-    Discovery(#[source] Box<kube::Error>),
+    Discovery(#[source] CallError),
     /// The results cannot be made.
     #[error(transparent)]
     Results(#[from] MetadataError),
@@ -110,9 +110,7 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         let created = run.all_of(&crds, &tools).await;
         if !created.is_empty() {
             item::await_definitions(tools.caller, &created, &report).await;
-            tools.catalog = discover(tools.caller.client())
-                .await
-                .map_err(|error| RunError::Discovery(Box::new(error)))?;
+            tools.catalog = discover(tools.caller).await.map_err(RunError::Discovery)?;
         }
     }
     let in_backup: BTreeSet<GroupResource> =
