@@ -12,7 +12,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 /// This engine's part in the Lease of its cluster and namespace.
-pub(super) struct Turn {
+pub(super) struct Tenure {
     client: Client,
     config: LeaseConfig,
     bid: Option<Bid>,
@@ -30,7 +30,7 @@ struct Bid {
 #[derive(Clone)]
 pub(super) struct Held(watch::Receiver<Claim>);
 
-impl Turn {
+impl Tenure {
     /// No part yet. The client needs no Lease to write.
     pub(super) fn new(client: Client, namespace: &str) -> Self {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kurator".to_owned());
@@ -41,8 +41,6 @@ impl Turn {
     /// Contends for the Lease while it is `wanted` and hands it back when it no longer is; the right to work once it
     /// is held.
     pub(super) fn tend(&mut self, wanted: bool) -> Option<Held> {
-        // The channel closes when the elector has ended, because the Lease was handed back or lost.
-        self.bid.take_if(|bid| bid.claim.has_changed().is_err());
         if !wanted {
             if let Some(bid) = &self.bid {
                 bid.stop.cancel();
@@ -70,10 +68,10 @@ impl Turn {
 
     /// Waits until there is something new to [`tend`](Self::tend).
     pub(super) async fn changed(&mut self) {
-        match &mut self.bid {
-            // Closed is new as well.
-            Some(bid) => drop(bid.claim.changed().await),
-            None => std::future::pending().await,
+        let Some(bid) = &mut self.bid else { return std::future::pending().await };
+        // The channel closes when the elector has ended, because the Lease was handed back or lost.
+        if bid.claim.changed().await.is_err() {
+            self.bid = None;
         }
     }
 

@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::lease::{Held, Turn};
+use self::lease::{Held, Tenure};
 use self::queue::Work;
 use self::write::{merge, path};
 use crate::call::Caller;
@@ -128,10 +128,10 @@ pub async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(), Serv
         asked?;
         tracing::info!("serving");
         let mut rounds = Rounds::default();
-        let mut turn = Turn::new(server.caller.client().clone(), &server.namespace);
-        shutdown.run_until_cancelled(rounds.go(&server, &wake, &mut turn)).await;
+        let mut tenure = Tenure::new(server.caller.client().clone(), &server.namespace);
+        shutdown.run_until_cancelled(rounds.go(&server, &wake, &mut tenure)).await;
         rounds.running.shutdown().await;
-        turn.end().await;
+        tenure.end().await;
     }
     Ok(())
 }
@@ -215,12 +215,12 @@ struct Rounds {
 }
 
 impl Rounds {
-    async fn go(&mut self, server: &Arc<Server>, wake: &Notify, turn: &mut Turn) {
+    async fn go(&mut self, server: &Arc<Server>, wake: &Notify, tenure: &mut Tenure) {
         loop {
-            let pause = self.round(server, turn);
+            let pause = self.round(server, tenure);
             tokio::select! {
                 () = wake.notified() => {}
-                () = turn.changed() => {}
+                () = tenure.changed() => {}
                 Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => {
                     let (id, end) = match ended {
                         Ok(ended) => ended,
@@ -241,7 +241,7 @@ impl Rounds {
     }
 
     /// Starts what is to be done now; returns for how long nothing is.
-    fn round(&mut self, server: &Arc<Server>, turn: &mut Turn) -> Duration {
+    fn round(&mut self, server: &Arc<Server>, tenure: &mut Tenure) -> Duration {
         if !server.member.liveness().is_alive() {
             return LOOK;
         }
@@ -282,7 +282,7 @@ impl Rounds {
             || self.left(&backups).next().is_some()
             || self.left(&restores).next().is_some()
             || self.jobs.values().any(Job::takes_the_lease);
-        if let Some(held) = turn.tend(wanted) {
+        if let Some(held) = tenure.tend(wanted) {
             self.work(server, &held, schedules, &backups, &restores);
         }
         pause

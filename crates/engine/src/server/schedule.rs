@@ -12,7 +12,7 @@ use kurator_schedule::{Cron, Dialect, NextRun, base, next_run};
 use serde_json::{Value, json};
 
 use super::Server;
-use super::write::{fresh, merge, path};
+use super::write::{AGAIN, fresh, merge, path};
 
 /// Velero looks at its schedules this often; one that is always due runs no more often.
 const EVERY: Duration = Duration::from_secs(60);
@@ -92,7 +92,8 @@ pub(super) async fn run(server: &Server, known: &Schedule) {
     let now = server.clock.now();
     let backups = super::known(server.member.backups());
     let patch = match step(schedule, &backups, now) {
-        Step::Wait(_) => return,
+        // What the watch shows is out of date; the next look must find it new.
+        Step::Wait(_) => return tokio::time::sleep(AGAIN).await,
         Step::Judge(Ok(())) => json!({"status": {"phase": "Enabled", "validationErrors": null}}),
         Step::Judge(Err(why)) => json!({"status": {"phase": "FailedValidation", "validationErrors": [why]}}),
         Step::Skip => json!({"spec": {"skipImmediately": false}, "status": {"lastSkipped": time(now)}}),
@@ -100,13 +101,14 @@ pub(super) async fn run(server: &Server, known: &Schedule) {
             Ok(()) => json!({"status": {"lastBackup": time(now)}}),
             Err(why) => {
                 tracing::warn!(schedule = schedule.name_any(), why, "cannot make a Backup");
-                return;
+                return tokio::time::sleep(AGAIN).await;
             }
         },
     };
     let path = path::<Schedule>(&server.namespace, &schedule.name_any());
     if let Err(error) = merge(&server.caller, &path, &patch).await {
         tracing::warn!(schedule = schedule.name_any(), error = %error, "cannot write the schedule");
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::call::{CallError, Caller, Content};
 
 /// Pause before a write that has to be made is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
 /// Path of a velero.io object.
 pub(super) fn path<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> String {
