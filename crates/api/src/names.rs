@@ -6,6 +6,8 @@ use sha2::{Digest, Sha256};
 /// Namespace of every Velero object in a member.
 pub const VELERO_NAMESPACE: &str = "velero";
 
+/// The Lease in [`VELERO_NAMESPACE`] of the built-in engine that works on the cluster.
+pub const ENGINE_LEASE: &str = "kurator-engine";
 /// Label: the Fleet, on cluster objects and on Velero objects in members.
 pub const FLEET_NAME_LABEL: &str = "fleet.kurator.dev/fleet-name";
 /// Label: the Fleet, on Flux objects. Kurator uses two keys.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use kube::Client;
 use kube::core::discovery::v2::{APIGroupDiscoveryList, APIResourceDiscovery};
 
+use crate::call::{CallError, Caller};
 use crate::types::{ApiType, Catalog};
 
 /// All types in the versions that the cluster prefers.
@@ -14,7 +15,11 @@ use crate::types::{ApiType, Catalog};
 ///
 /// # Errors
 /// If the API server does not answer at all.
-pub async fn discover(client: &Client) -> Result<Catalog, kube::Error> {
+pub async fn discover(caller: &Caller) -> Result<Catalog, CallError> {
+    caller.read(|client| async move { once(&client).await }).await
+}
+
+async fn once(client: &Client) -> Result<Catalog, kube::Error> {
     let core = client.list_core_api_versions_aggregated().await?;
     if core.items.is_empty() {
         return one_by_one(client).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kurator_api::cluster::{ClusterKey, ClusterKind};
-use kurator_engine::server::{AsTheClusterSays, Setup, serve};
+use kurator_engine::server::{ANSWER_WITHIN, AsTheClusterSays, Setup, serve};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
 use kurator_member::gate::WriteGate;
@@ -57,6 +57,7 @@ async fn run(flags: EngineFlags) -> Result<(), Failure> {
         stores: Arc::new(stores),
         folder,
         clock: Arc::new(SystemClock),
+        answer_within: ANSWER_WITHIN,
     };
     serve(setup, shutdown).await.map_err(|error| {
         Failure::with_hint(

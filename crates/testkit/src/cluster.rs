@@ -132,6 +132,11 @@ impl Cluster {
         self.kubeconfig_path.clone()
     }
 
+    /// For clients of its own.
+    pub(crate) fn config(&self) -> kube::Config {
+        self.config.clone()
+    }
+
     /// A new client, with the rights of an administrator; call it inside [`crate::Lab::run`], which gives it its
     /// network and runtime.
     ///

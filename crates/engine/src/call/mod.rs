@@ -113,6 +113,29 @@ impl Caller {
         }
     }
 
+    /// What a typed client asks for, which must be a read; repeated like any other.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub(crate) async fn read<T, F>(&self, ask: impl Fn(Client) -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let mut attempt = Attempt::default();
+        loop {
+            let turn = self.pace.turn().await;
+            let failed = match ask(self.client.clone()).await {
+                Ok(answer) => {
+                    self.pace.went_through();
+                    return Ok(answer);
+                }
+                Err(error) => Failed::from(error),
+            };
+            drop(turn);
+            attempt.after(failed, &self.pace).await?;
+        }
+    }
+
     /// Creates `body` at the collection `path`.
     ///
     /// An attempt without an answer is repeated; if the object is there then, whether it is ours is for the caller
@@ -230,9 +253,39 @@ impl Failed {
         Self { error: CallError::Unreachable(chain(error)), again: Again::Unanswered, next: String::new() }
     }
 
+    fn refused(code: StatusCode, asked: Option<Duration>, error: CallError, next: String) -> Self {
+        let again = match code {
+            StatusCode::TOO_MANY_REQUESTS => Again::Throttled(asked),
+            StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Again::Unwell,
+            _ => Again::No,
+        };
+        Self { error, again, next }
+    }
+
     /// Where to go on, if the pages of a list became too old.
     pub(crate) fn goes_on_at(&self) -> Option<&str> {
         (self.error.is(StatusCode::GONE) && !self.next.is_empty()).then_some(self.next.as_str())
+    }
+}
+
+impl From<kube::Error> for Failed {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => {
+                let asked = status.details.as_ref().map(|details| details.retry_after_seconds);
+                let asked =
+                    asked.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
+                let kube::core::Status { code, reason, message, .. } = *status;
+                let refused = CallError::Refused { code, reason, message };
+                let code = StatusCode::from_u16(code).unwrap_or_default();
+                Self::refused(code, asked, refused, String::new())
+            }
+            error @ (kube::Error::Service(_) | kube::Error::HyperError(_)) => Self::unanswered(&error),
+            error => Self::last(CallError::Unusable(chain(&error))),
+        }
     }
 }
 
@@ -290,15 +343,7 @@ async fn refused(answer: Response<Body>) -> Failed {
     let status = read(answer.into_body()).await.unwrap_or_default();
     let Status { message, reason, metadata } = serde_json::from_slice(&status).unwrap_or_default();
     let message = if message.is_empty() { format!("the API server answered {code}") } else { message };
-    let again = match code {
-        StatusCode::TOO_MANY_REQUESTS => Again::Throttled(asked),
-        StatusCode::INTERNAL_SERVER_ERROR
-        | StatusCode::BAD_GATEWAY
-        | StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::GATEWAY_TIMEOUT => Again::Unwell,
-        _ => Again::No,
-    };
-    Failed { error: CallError::Refused { code: code.as_u16(), reason, message }, again, next: metadata.next }
+    Failed::refused(code, asked, CallError::Refused { code: code.as_u16(), reason, message }, metadata.next)
 }
 
 fn retry_after(answer: &Response<Body>) -> Option<Duration> {

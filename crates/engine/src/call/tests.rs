@@ -43,6 +43,21 @@ async fn a_bad_moment_of_the_server_is_waited_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_typed_read_is_repeated_like_any_other() {
+    for code in [429, 500, 503] {
+        let answer = r#"{"major": "1", "minor": "36", "gitVersion": "v1.36.0", "gitCommit": "", "gitTreeState": "",
+            "buildDate": "", "goVersion": "", "compiler": "", "platform": ""}"#;
+        let (caller, log) = server(move |n, _| if n < 2 { status(code, "", "busy") } else { ok(answer) });
+        let version = caller.read(|client| async move { client.apiserver_version().await }).await.unwrap();
+        assert_eq!(version.minor, "36");
+        assert_eq!(log.paths().len(), 3, "{code}");
+    }
+    let (caller, log) = server(|_, _| status(403, "Forbidden", "no"));
+    let refused = caller.read(|client| async move { client.apiserver_version().await }).await.unwrap_err();
+    assert_eq!((refused.to_string().as_str(), log.paths().len()), ("no", 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_stays_unwell_is_given_up_with_its_words() {
     let (caller, log) = server(|_, _| status(500, "InternalError", "failed calling webhook \"w\""));
     let failed = caller.create("/api/v1/namespaces", Bytes::new()).await.unwrap_err();

@@ -3,6 +3,7 @@
 //! reset, the actions of its type in Velero's order, the resource modifiers, the target namespace, the labels of
 //! origin. Needs no order among objects: what becomes of volumes is decided before ([`Volumes::decide`]).
 
+use kurator_api::names::{BACKUP_PLUGIN, ENGINE_LEASE, PLUGIN_LABEL};
 use serde_json::Value;
 
 use crate::labels::Labels as _;
@@ -68,6 +69,9 @@ pub enum Skip {
     /// A PersistentVolume that is left to the provisioner.
     #[error("it is provisioned again: {0}")]
     Provisioned(NoData),
+    /// It says which engine works on the cluster that was backed up, and would say so of this one.
+    #[error("it is the Lease of an engine")]
+    EngineLease,
     /// It tells where a data mover put a snapshot, and this engine moves no data.
     #[error("it belongs to a data mover")]
     DataUpload,
@@ -202,6 +206,11 @@ fn skipped(object: &Value, resource: &str, context: &Context) -> Option<Skip> {
         "secrets" => actions::is_account_token(object).then_some(Skip::AccountToken),
         "persistentvolumes" => {
             context.volumes.provisioned(object::name(object)).cloned().map(Skip::Provisioned)
+        }
+        "leases.coordination.k8s.io" => {
+            let is_ours = object::name(object) == ENGINE_LEASE
+                && object::labels(object).value(PLUGIN_LABEL) == Some(BACKUP_PLUGIN);
+            is_ours.then_some(Skip::EngineLease)
         }
         "datauploads.velero.io" => Some(Skip::DataUpload),
         _ => None,

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use super::Server;
 use super::progress::follow;
-use super::write::{merge, merge_at_last, path};
+use super::queue::Work as _;
+use super::write::{fresh, merge, merge_at_last, path};
 use crate::backup::prepare::{
     ClusterVersion, Defaults, Facts, Prepared, SnapshotLocation, policy_name, prepare,
 };
@@ -24,14 +25,19 @@ use crate::list::{ListRequest, Lister};
 use crate::object::Head;
 use crate::progress::Progress;
 
-pub(super) async fn back_up(server: &Server, backup: Arc<Backup>) {
+pub(super) async fn back_up(server: &Server, known: &Backup) {
+    // Another engine may have ended it, and the watch not said so yet.
+    let Some(backup) = fresh(&server.caller, &server.namespace, known).await else { return };
+    if backup.stage().is_none() {
+        return;
+    }
     let name = backup.name_any();
     let path = path::<Backup>(&server.namespace, &name);
     let ended = match attempt(server, &backup, &path).await {
         Ok(ended) => ended,
         Err(why) => {
             tracing::warn!(backup = name, why, "the backup has failed");
-            let mut failed = Backup::clone(&backup);
+            let mut failed = backup.clone();
             let status = failed.status.get_or_insert_default();
             status.phase = Some(BackupPhase::Failed);
             status.failure_reason = Some(why);
@@ -57,7 +63,7 @@ async fn attempt(server: &Server, backup: &Backup, path: &str) -> Result<Backup,
     let name = prepared.backup.spec.storage_location.clone().unwrap_or_default();
     let location = server.location(&name).ok_or_else(|| format!("there is no location `{name}` any more"))?;
     let store = server.stores.open(&location).await?;
-    let catalog = discover(caller.client()).await.map_err(|error| chain(&error))?;
+    let catalog = discover(caller).await.map_err(|error| chain(&error))?;
     let (progress, told) = watch::channel(Progress::default());
     let tools = Tools {
         caller,
@@ -81,7 +87,8 @@ async fn prepared(
     backup: &Backup,
     namespaces: &[NamespaceFact],
 ) -> Result<Result<Prepared, Backup>, String> {
-    let version = server.caller.client().apiserver_version().await.map_err(|error| chain(&error))?;
+    let version = server.caller.read(|client| async move { client.apiserver_version().await });
+    let version = version.await.map_err(|error| chain(&error))?;
     let version = ClusterVersion { git: version.git_version, major: version.major, minor: version.minor };
     let excluded: Vec<String> = namespaces
         .iter()
@@ -107,8 +114,10 @@ async fn prepared(
 }
 
 async fn config_map(server: &Server, name: &str) -> Result<BTreeMap<String, String>, String> {
-    let api = Api::<ConfigMap>::namespaced(server.caller.client().clone(), &server.namespace);
-    match api.get_opt(name).await {
+    let found = server.caller.read(|client| async move {
+        Api::<ConfigMap>::namespaced(client, &server.namespace).get_opt(name).await
+    });
+    match found.await {
         Ok(Some(found)) => Ok(found.data.unwrap_or_default()),
         Ok(None) => Err(format!("there is no ConfigMap `{name}` in namespace {}", server.namespace)),
         Err(error) => Err(chain(&error)),

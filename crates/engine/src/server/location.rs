@@ -11,7 +11,7 @@ use kurator_archive::layout::TOP_LEVEL;
 use serde_json::json;
 
 use super::Server;
-use super::write::{merge, path};
+use super::write::{AGAIN, merge, path};
 use crate::call::chain;
 
 /// Time between two looks at a location that names none, as Velero 1.18's `--store-validation-frequency`.
@@ -42,6 +42,7 @@ pub(super) async fn check(server: &Server, location: Arc<BackupStorageLocation>)
     let path = path::<BackupStorageLocation>(&server.namespace, &location.name_any());
     if let Err(error) = merge(&server.caller, &path, &json!({"status": status})).await {
         tracing::warn!(location = location.name_any(), error = %error, "cannot write the status of the location");
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

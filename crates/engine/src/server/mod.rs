@@ -1,9 +1,11 @@
 //! Executes the velero.io objects of one cluster: watches them, runs what is to be run, says what became of it.
 //!
 //! One Backup and one Restore at a time, as Velero does by default. What a process that is gone had begun is run again
-//! from its beginning; what it had finished is found in the store.
+//! from its beginning; what it had finished is found in the store. Of several engines of one cluster the one that
+//! holds its Lease works; the Lease is held only while there is something to run.
 
 mod backup;
+mod lease;
 mod location;
 mod progress;
 mod queue;
@@ -19,7 +21,8 @@ use std::time::Duration;
 
 use kube::{Resource, ResourceExt as _};
 use kurator_api::velero::{
-    Backup, BackupStorageLocation, BackupStorageLocationSpec, RequestPhase, Restore, ServerStatusRequest,
+    Backup, BackupStorageLocation, BackupStorageLocationSpec, RequestPhase, Restore, Schedule,
+    ServerStatusRequest,
 };
 use kurator_member::cache::Cache;
 use kurator_member::clock::Clock;
@@ -30,6 +33,7 @@ use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::lease::{Held, Tenure};
 use self::queue::Work;
 use self::write::{merge, path};
 use crate::call::Caller;
@@ -40,8 +44,8 @@ pub use self::stores::{AsTheClusterSays, Stores};
 pub const SERVER_VERSION: &str = concat!("v1.18.3+kurator-", env!("CARGO_PKG_VERSION"));
 /// Longest time without a look around.
 const LOOK: Duration = Duration::from_secs(60);
-/// How long another server has to answer before this one begins. Velero answers at once.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// [`Setup::answer_within`] for production: Velero answers at once.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the engine does not serve a cluster.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,8 @@ pub struct Setup {
     pub folder: PathBuf,
     /// For the times that are shown.
     pub clock: Arc<dyn Clock>,
+    /// How long another server has to answer before this one begins.
+    pub answer_within: Duration,
 }
 
 /// What the runs share.
@@ -115,21 +121,23 @@ fn known<K: Resource>(cache: &Cache<K>) -> Vec<Arc<K>> {
 /// # Errors
 /// [`ServeError`] before anything was done.
 pub async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(), ServeError> {
-    let Setup { member, wake, namespace, stores, folder, clock } = setup;
+    let Setup { member, wake, namespace, stores, folder, clock, answer_within } = setup;
     let caller = Caller::new(member.client().clone());
     let server = Arc::new(Server { caller, member, namespace, stores, folder, clock });
-    if let Some(asked) = shutdown.run_until_cancelled(alone(&server, &wake)).await {
+    if let Some(asked) = shutdown.run_until_cancelled(alone(&server, &wake, answer_within)).await {
         asked?;
         tracing::info!("serving");
         let mut rounds = Rounds::default();
-        shutdown.run_until_cancelled(rounds.go(&server, &wake)).await;
+        let mut tenure = Tenure::new(server.caller.client().clone(), &server.namespace);
+        shutdown.run_until_cancelled(rounds.go(&server, &wake, &mut tenure)).await;
         rounds.running.shutdown().await;
+        tenure.end().await;
     }
     Ok(())
 }
 
 /// Makes sure that nobody else executes the objects: a question to the server there is, if there is one.
-async fn alone(server: &Server, wake: &Notify) -> Result<(), ServeError> {
+async fn alone(server: &Server, wake: &Notify, answer_within: Duration) -> Result<(), ServeError> {
     let name = format!("kurator-engine-{:08x}", rand::random::<u32>());
     let request = json!({
         "apiVersion": "velero.io/v1", "kind": "ServerStatusRequest",
@@ -148,7 +156,7 @@ async fn alone(server: &Server, wake: &Notify) -> Result<(), ServeError> {
             wake.notified().await;
         }
     };
-    let answered = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+    let answered = tokio::time::timeout(answer_within, answered).await;
     let gone = server.caller.delete(&path::<ServerStatusRequest>(&server.namespace, &name)).await;
     if let Err(error) = gone {
         tracing::debug!(error = %error, "the status request stays until it is removed by age");
@@ -176,10 +184,29 @@ enum Job {
     Request(String),
 }
 
+impl Job {
+    /// Whether it takes the Lease: two engines that do any other do no harm.
+    fn takes_the_lease(&self) -> bool {
+        match self {
+            Self::Backup(_) | Self::Restore(_) | Self::Schedule(_) => true,
+            Self::Location(_) | Self::Request(_) => false,
+        }
+    }
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// There is nothing left to do.
+    Done,
+    /// The Lease was lost: whoever has it next takes the work up.
+    BrokenOff,
+}
+
 /// The rounds over everything there is to do.
 #[derive(Default)]
 struct Rounds {
-    running: JoinSet<()>,
+    running: JoinSet<End>,
     jobs: HashMap<Id, Job>,
     /// Backups and Restores that have ended, until the watch says so too.
     ended: HashSet<String>,
@@ -188,20 +215,23 @@ struct Rounds {
 }
 
 impl Rounds {
-    async fn go(&mut self, server: &Arc<Server>, wake: &Notify) {
+    async fn go(&mut self, server: &Arc<Server>, wake: &Notify, tenure: &mut Tenure) {
         loop {
-            let pause = self.round(server);
+            let pause = self.round(server, tenure);
             tokio::select! {
                 () = wake.notified() => {}
+                () = tenure.changed() => {}
                 Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => {
-                    let id = match ended {
-                        Ok((id, ())) => id,
+                    let (id, end) = match ended {
+                        Ok(ended) => ended,
                         Err(died) => {
                             tracing::error!(error = %died, "a task of the engine has died");
-                            died.id()
+                            (died.id(), End::Done)
                         }
                     };
-                    if let Some(Job::Backup(uid) | Job::Restore(uid)) = self.jobs.remove(&id) {
+                    if let Some(Job::Backup(uid) | Job::Restore(uid)) = self.jobs.remove(&id)
+                        && end == End::Done
+                    {
                         self.ended.insert(uid);
                     }
                 }
@@ -211,7 +241,7 @@ impl Rounds {
     }
 
     /// Starts what is to be done now; returns for how long nothing is.
-    fn round(&mut self, server: &Arc<Server>) -> Duration {
+    fn round(&mut self, server: &Arc<Server>, tenure: &mut Tenure) -> Duration {
         if !server.member.liveness().is_alive() {
             return LOOK;
         }
@@ -238,32 +268,51 @@ impl Rounds {
                 None => {}
             }
         }
-        let backups = known(server.member.backups());
+        let (backups, restores) = (known(server.member.backups()), known(server.member.restores()));
+        self.forget(&backups, &restores);
+        let mut schedules = Vec::new();
         for found in known(server.member.schedules()) {
             match schedule::due(&found, &backups, now) {
-                Some(Duration::ZERO) => {
-                    let server = Arc::clone(server);
-                    self.start(Job::Schedule(found.name_any()), async move {
-                        schedule::run(&server, &found).await;
-                    });
-                }
+                Some(Duration::ZERO) => schedules.push(found),
                 Some(later) => pause = pause.min(later),
                 None => {}
             }
         }
-        let restores = known(server.member.restores());
-        self.forget(&backups, &restores);
-        if let Some(found) = self.next(&backups, |job| matches!(job, Job::Backup(_))) {
-            let server = Arc::clone(server);
-            let uid = found.uid().unwrap_or_default();
-            self.start(Job::Backup(uid), async move { backup::back_up(&server, found).await });
-        }
-        if let Some(found) = self.next(&restores, |job| matches!(job, Job::Restore(_))) {
-            let server = Arc::clone(server);
-            let uid = found.uid().unwrap_or_default();
-            self.start(Job::Restore(uid), async move { restore::restore(&server, found).await });
+        let wanted = !schedules.is_empty()
+            || self.left(&backups).next().is_some()
+            || self.left(&restores).next().is_some()
+            || self.jobs.values().any(Job::takes_the_lease);
+        if let Some(held) = tenure.tend(wanted) {
+            self.work(server, &held, schedules, &backups, &restores);
         }
         pause
+    }
+
+    /// Starts what only the holder of the Lease may do.
+    fn work(
+        &mut self,
+        server: &Arc<Server>,
+        held: &Held,
+        schedules: Vec<Arc<Schedule>>,
+        backups: &[Arc<Backup>],
+        restores: &[Arc<Restore>],
+    ) {
+        for found in schedules {
+            let server = Arc::clone(server);
+            self.start_held(held, Job::Schedule(found.name_any()), async move {
+                schedule::run(&server, &found).await;
+            });
+        }
+        if let Some(found) = self.next(backups, |job| matches!(job, Job::Backup(_))) {
+            let server = Arc::clone(server);
+            let uid = found.uid().unwrap_or_default();
+            self.start_held(held, Job::Backup(uid), async move { backup::back_up(&server, &found).await });
+        }
+        if let Some(found) = self.next(restores, |job| matches!(job, Job::Restore(_))) {
+            let server = Arc::clone(server);
+            let uid = found.uid().unwrap_or_default();
+            self.start_held(held, Job::Restore(uid), async move { restore::restore(&server, &found).await });
+        }
     }
 
     /// The next Backup or Restore, unless one is running.
@@ -271,12 +320,13 @@ impl Rounds {
         if self.jobs.values().any(of_kind) {
             return None;
         }
-        let left: Vec<_> = all
-            .iter()
-            .filter(|object| !object.meta().uid.as_ref().is_some_and(|uid| self.ended.contains(uid)))
-            .cloned()
-            .collect();
-        queue::next(&left).cloned()
+        queue::next(self.left(all)).cloned()
+    }
+
+    /// What has not ended.
+    fn left<'a, K: Work + Resource>(&self, all: &'a [Arc<K>]) -> impl Iterator<Item = &'a Arc<K>> {
+        let has_ended = |object: &K| object.meta().uid.as_ref().is_some_and(|uid| self.ended.contains(uid));
+        all.iter().filter(move |object| object.stage().is_some() && !has_ended(object))
     }
 
     /// Of what has ended, only what the watch still shows as unfinished has to be remembered.
@@ -290,7 +340,30 @@ impl Rounds {
         self.ended.retain(unfinished);
     }
 
+    /// Starts what needs no Lease.
     fn start(&mut self, job: Job, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(job, async {
+            task.await;
+            End::Done
+        });
+    }
+
+    /// Starts what is broken off when the Lease is lost.
+    fn start_held(&mut self, held: &Held, job: Job, task: impl Future<Output = ()> + Send + 'static) {
+        let held = held.clone();
+        let told = job.clone();
+        self.spawn(job, async move {
+            match held.carry_out(task).await {
+                Some(()) => End::Done,
+                None => {
+                    tracing::warn!(job = ?told, "broken off: the Lease was lost");
+                    End::BrokenOff
+                }
+            }
+        });
+    }
+
+    fn spawn(&mut self, job: Job, task: impl Future<Output = End> + Send + 'static) {
         if self.jobs.values().any(|running| *running == job) {
             return;
         }

@@ -62,10 +62,12 @@ impl Work for Restore {
 }
 
 /// The next one: what was begun, then the oldest, and of two of one second the first by name.
-pub(crate) fn next<K: Work + kube::Resource>(all: &[std::sync::Arc<K>]) -> Option<&std::sync::Arc<K>> {
+pub(crate) fn next<'a, K: Work + kube::Resource>(
+    all: impl IntoIterator<Item = &'a std::sync::Arc<K>>,
+) -> Option<&'a std::sync::Arc<K>> {
     let created =
         |object: &K| object.meta().creation_timestamp.as_ref().map_or(Timestamp::MAX, |created| created.0);
-    all.iter()
+    all.into_iter()
         .filter_map(|object| Some((object.stage()?, object)))
         .min_by_key(|(stage, object)| (*stage, created(object), object.name_any()))
         .map(|(_, object)| object)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
 use kurator_api::velero::{Restore, RestorePhase};
 use serde_json::json;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::Server;
 use super::progress::follow;
 use super::queue::{Stage, Work as _};
-use super::write::{merge, merge_at_last, path};
+use super::write::{fresh, merge, merge_at_last, path};
 use crate::call::{CallError, chain};
 use crate::discover::discover;
 use crate::list::{ListRequest, Lister};
@@ -25,14 +25,19 @@ use crate::restore::{
     modifiers_named, policy_named, prepare,
 };
 
-pub(super) async fn restore(server: &Server, restore: Arc<Restore>) {
+pub(super) async fn restore(server: &Server, known: &Restore) {
+    // Another engine may have ended it, and the watch not said so yet.
+    let Some(restore) = fresh(&server.caller, &server.namespace, known).await else { return };
+    if restore.stage().is_none() {
+        return;
+    }
     let name = restore.name_any();
     let path = path::<Restore>(&server.namespace, &name);
     let ended = match attempt(server, &restore, &path).await {
         Ok(ended) => ended,
         Err(why) => {
             tracing::warn!(restore = name, why, "the restore has failed");
-            let mut failed = Restore::clone(&restore);
+            let mut failed = restore.clone();
             let status = failed.status.get_or_insert_default();
             status.phase = Some(RestorePhase::Failed);
             status.failure_reason = Some(why);
@@ -46,11 +51,9 @@ pub(super) async fn restore(server: &Server, restore: Arc<Restore>) {
 }
 
 async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Restore, String> {
-    let client = server.caller.client();
-    let catalog = discover(client).await.map_err(|error| chain(&error))?;
-    let maps = Api::<ConfigMap>::namespaced(client.clone(), &server.namespace);
-    let modifiers = map_named(&maps, modifiers_named(restore)).await?;
-    let policy = map_named(&maps, policy_named(restore)).await?;
+    let catalog = discover(&server.caller).await.map_err(|error| chain(&error))?;
+    let modifiers = map_named(server, modifiers_named(restore)).await?;
+    let policy = map_named(server, policy_named(restore)).await?;
     let backups = server.backups();
     let locations = server.locations();
     let facts = Facts {
@@ -80,10 +83,10 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
 
     let store = server.stores.open(&prepared.location).await?;
     let storage_classes = StorageClasses::new(
-        config(&maps, STORAGE_CLASS_LABEL).await?,
+        config(server, STORAGE_CLASS_LABEL).await?,
         classes(server).await.map_err(|error| error.to_string())?,
     );
-    let images = Images::new(config(&maps, IMAGE_LABEL).await?);
+    let images = Images::new(config(server, IMAGE_LABEL).await?);
     let (progress, told) = watch::channel(Progress::default());
     let tools = Tools {
         caller: &server.caller,
@@ -102,18 +105,22 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
     }
 }
 
-async fn map_named(maps: &Api<ConfigMap>, name: Option<&str>) -> Result<Option<ConfigMap>, String> {
-    match name {
-        Some(name) => maps.get_opt(name).await.map_err(|error| chain(&error)),
-        None => Ok(None),
-    }
+async fn map_named(server: &Server, name: Option<&str>) -> Result<Option<ConfigMap>, String> {
+    let Some(name) = name else { return Ok(None) };
+    let found = server.caller.read(|client| async move { maps(server, client).get_opt(name).await });
+    found.await.map_err(|error| chain(&error))
 }
 
 /// The ConfigMaps that configure an action.
-async fn config(maps: &Api<ConfigMap>, label: &str) -> Result<Vec<Config>, String> {
-    let selector = format!("{PLUGIN_CONFIG_LABEL},{label}={ACTION}");
-    let found = maps.list(&ListParams::default().labels(&selector)).await.map_err(|error| chain(&error))?;
+async fn config(server: &Server, label: &str) -> Result<Vec<Config>, String> {
+    let labelled = &ListParams::default().labels(&format!("{PLUGIN_CONFIG_LABEL},{label}={ACTION}"));
+    let found = server.caller.read(|client| async move { maps(server, client).list(labelled).await });
+    let found = found.await.map_err(|error| chain(&error))?;
     Ok(found.items.into_iter().map(|map| (map.name_any(), map.data.unwrap_or_default())).collect())
+}
+
+fn maps(server: &Server, client: Client) -> Api<ConfigMap> {
+    Api::namespaced(client, &server.namespace)
 }
 
 async fn classes(server: &Server) -> Result<BTreeSet<String>, CallError> {

@@ -12,7 +12,7 @@ use kurator_schedule::{Cron, Dialect, NextRun, base, next_run};
 use serde_json::{Value, json};
 
 use super::Server;
-use super::write::{merge, path};
+use super::write::{AGAIN, fresh, merge, path};
 
 /// Velero looks at its schedules this often; one that is always due runs no more often.
 const EVERY: Duration = Duration::from_secs(60);
@@ -86,11 +86,14 @@ fn is_running(schedule: &str, backups: &[Arc<Backup>]) -> bool {
     })
 }
 
-pub(super) async fn run(server: &Server, schedule: &Schedule) {
+pub(super) async fn run(server: &Server, known: &Schedule) {
+    // Another engine may have made its Backup, and the watch not said so yet.
+    let Some(schedule) = &fresh(&server.caller, &server.namespace, known).await else { return };
     let now = server.clock.now();
     let backups = super::known(server.member.backups());
     let patch = match step(schedule, &backups, now) {
-        Step::Wait(_) => return,
+        // What the watch shows is out of date; the next look must find it new.
+        Step::Wait(_) => return tokio::time::sleep(AGAIN).await,
         Step::Judge(Ok(())) => json!({"status": {"phase": "Enabled", "validationErrors": null}}),
         Step::Judge(Err(why)) => json!({"status": {"phase": "FailedValidation", "validationErrors": [why]}}),
         Step::Skip => json!({"spec": {"skipImmediately": false}, "status": {"lastSkipped": time(now)}}),
@@ -98,13 +101,14 @@ pub(super) async fn run(server: &Server, schedule: &Schedule) {
             Ok(()) => json!({"status": {"lastBackup": time(now)}}),
             Err(why) => {
                 tracing::warn!(schedule = schedule.name_any(), why, "cannot make a Backup");
-                return;
+                return tokio::time::sleep(AGAIN).await;
             }
         },
     };
     let path = path::<Schedule>(&server.namespace, &schedule.name_any());
     if let Err(error) = merge(&server.caller, &path, &patch).await {
         tracing::warn!(schedule = schedule.name_any(), error = %error, "cannot write the schedule");
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

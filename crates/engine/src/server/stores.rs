@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt as _};
 use kurator_api::velero::BackupStorageLocation;
 use kurator_store::{Location, Patience, Store};
 
-use crate::call::chain;
+use crate::call::{Caller, chain};
 
 /// Opens the stores of a cluster's locations.
 ///
@@ -64,11 +64,11 @@ impl Stores for AsTheClusterSays {
 
 impl AsTheClusterSays {
     async fn secret(&self, name: &str, key: &str) -> Result<Vec<u8>, String> {
-        let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
-        let found = api
-            .get_opt(name)
-            .await
-            .map_err(|error| format!("cannot read Secret `{name}`: {}", chain(&error)))?;
+        let caller = Caller::new(self.client.clone());
+        let found = caller.read(|client| async move {
+            Api::<Secret>::namespaced(client, &self.namespace).get_opt(name).await
+        });
+        let found = found.await.map_err(|error| format!("cannot read Secret `{name}`: {}", chain(&error)))?;
         let secret = found.ok_or_else(|| {
             format!(
                 "`spec.credential.name`: there is no Secret `{name}` in namespace {}; create it",

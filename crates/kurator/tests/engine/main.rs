@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Api, ResourceExt};
 use kurator_api::velero::{Backup, BackupStorageLocation, Restore};
 use kurator_testkit::{
-    Cluster, Guest, Lab, LabSpec,
+    Cluster, Guest, Lab, LabSpec, S3,
     fixtures::{FixtureError, json_of, object, sow, velero as in_member},
 };
 use scene::{LOCATION, location, of, start};
@@ -30,7 +30,7 @@ fn in_lab(test: impl AsyncFnOnce(&'static Lab) -> Outcome) -> Outcome {
             lab.member(OURS).stop_velero()?;
             lab.run(async {
                 for i in [OURS, VELEROS] {
-                    location(lab.member(i)).await?;
+                    location(lab.member(i), S3::ENDPOINT).await?;
                 }
                 anyhow::Ok(())
             })?;

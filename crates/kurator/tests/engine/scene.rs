@@ -18,15 +18,20 @@ pub(crate) const PREFIX: &str = "both";
 
 /// Starts `kurator engine` for a cluster, with its log in this file.
 pub(crate) fn start(lab: &Lab, cluster: &Cluster, log: &Path) -> anyhow::Result<Guest> {
+    start_by(lab, &cluster.kubeconfig_path(), log)
+}
+
+/// As [`start`], over the way that a kubeconfig names.
+pub(crate) fn start_by(lab: &Lab, kubeconfig: &Path, log: &Path) -> anyhow::Result<Guest> {
     let log = File::create(log)?;
     let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_kurator")));
-    command.args(["engine", "--kubeconfig"]).arg(cluster.kubeconfig_path());
+    command.args(["engine", "--kubeconfig"]).arg(kubeconfig);
     command.stdin(Stdio::null()).stderr(log);
     Ok(lab.spawn(&mut command)?)
 }
 
-/// One location for all members: the same prefix of the same bucket.
-pub(crate) async fn location(member: &Cluster) -> anyhow::Result<()> {
+/// One location for all members: the same prefix of the same bucket, over this way to the store.
+pub(crate) async fn location(member: &Cluster, url: &str) -> anyhow::Result<()> {
     let keys = format!(
         "[default]\naws_access_key_id={}\naws_secret_access_key={}\n",
         S3::ACCESS_KEY,
@@ -40,7 +45,7 @@ pub(crate) async fn location(member: &Cluster) -> anyhow::Result<()> {
         "provider": "aws",
         "objectStorage": {"bucket": S3::BUCKET, "prefix": PREFIX},
         "credential": {"name": "keys", "key": "cloud"},
-        "config": {"region": S3::REGION, "s3Url": S3::ENDPOINT, "s3ForcePathStyle": "true"},
+        "config": {"region": S3::REGION, "s3Url": url, "s3ForcePathStyle": "true"},
         "backupSyncPeriod": "0s",
     });
     in_member::<BackupStorageLocation>(member)?.create(&object(LOCATION, spec)?).await?;

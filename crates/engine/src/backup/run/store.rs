@@ -65,10 +65,16 @@ pub(super) async fn keep(store: &dyn Store, at: &BackupFiles, files: Files) -> R
 
 /// Makes the backup exist: stores the object with its last status. Never over another.
 pub(super) async fn seal(store: &dyn Store, at: &BackupFiles, backup: &Backup) -> Result<(), KeepError> {
-    let json = serde_json::to_vec_pretty(backup)?;
-    match store.create(&at.metadata(), Bytes::from(json)).await? {
-        Creation::Created => Ok(()),
-        Creation::AlreadyExists => Err(KeepError::Exists),
+    let json = Bytes::from(serde_json::to_vec_pretty(backup)?);
+    let failed = match store.create(&at.metadata(), json.clone()).await {
+        Ok(Creation::Created) => return Ok(()),
+        Ok(Creation::AlreadyExists) => KeepError::Exists,
+        Err(error) => error.into(),
+    };
+    // Where only the answer was lost, what is there is ours.
+    match store.get(&at.metadata()).await {
+        Ok(Some(found)) if found == json => Ok(()),
+        _ => Err(failed),
     }
 }
 

@@ -32,7 +32,7 @@ use self::item::Maker;
 use self::namespaces::Namespaces;
 use super::reset::RESTORE_NAME_LABEL;
 use super::{CRDS, Images, ItemRef, Prepared, StorageClasses};
-use crate::call::Caller;
+use crate::call::{CallError, Caller};
 use crate::discover::discover;
 use crate::hooks::Runner;
 use crate::progress::Progress;
@@ -74,7 +74,7 @@ pub enum RunError {
     Download(#[from] DownloadError),
     /// What the cluster serves cannot be asked.
     #[error("cannot ask the API server what it serves")]
-    Discovery(#[source] Box<kube::Error>),
+    Discovery(#[source] CallError),
     /// The results cannot be made.
     #[error(transparent)]
     Results(#[from] MetadataError),
@@ -160,8 +160,7 @@ async fn objects(
         let created = run.all_of(&crds, &catalog, tools.progress).await;
         if !created.is_empty() {
             item::await_definitions(tools.caller, &created, report).await;
-            let fresh = discover(tools.caller.client()).await;
-            catalog = Cow::Owned(fresh.map_err(|error| RunError::Discovery(Box::new(error)))?);
+            catalog = Cow::Owned(discover(tools.caller).await.map_err(RunError::Discovery)?);
         }
     }
     let in_backup: BTreeSet<GroupResource> =

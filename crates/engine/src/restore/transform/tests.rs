@@ -64,6 +64,12 @@ fn objects_that_are_done_or_that_kubernetes_makes_are_skipped() {
         ),
         (json!({"metadata": {}}), "apiservices.apiregistration.k8s.io", None),
         (json!({"metadata": {}}), "datauploads.velero.io", Some(Skip::DataUpload)),
+        (
+            json!({"metadata": {"name": "kurator-engine", "labels": {"fleet.kurator.dev/plugin": "backup"}}}),
+            "leases.coordination.k8s.io",
+            Some(Skip::EngineLease),
+        ),
+        (json!({"metadata": {"name": "kurator-engine"}}), "leases.coordination.k8s.io", None),
         (token("builder-token-x7f9k"), "secrets", Some(Skip::AccountToken)),
         (token("mine"), "secrets", None),
     ] {

@@ -1,0 +1,192 @@
+//! One engine at a time: a Lease, held only while something is to be run.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use kube::Client;
+use kurator_api::names::ENGINE_LEASE;
+use kurator_member::lease::{Claim, LeaseConfig, elect};
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+/// This engine's part in the Lease of its cluster and namespace.
+pub(super) struct Tenure {
+    client: Client,
+    config: LeaseConfig,
+    bid: Option<Bid>,
+}
+
+/// A claim that is raised, or being handed back.
+struct Bid {
+    claim: watch::Receiver<Claim>,
+    stop: CancellationToken,
+    /// Who was last said to hold the Lease instead.
+    rival: Option<String>,
+}
+
+/// The right to work, for as long as the claim behind it is held.
+#[derive(Clone)]
+pub(super) struct Held(watch::Receiver<Claim>);
+
+impl Tenure {
+    /// No part yet. The client needs no Lease to write.
+    pub(super) fn new(client: Client, namespace: &str) -> Self {
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kurator".to_owned());
+        let identity = format!("{host}_{:016x}", rand::random::<u64>());
+        Self { client, config: LeaseConfig::new(namespace, ENGINE_LEASE, identity), bid: None }
+    }
+
+    /// Contends for the Lease while it is `wanted` and hands it back when it no longer is; the right to work once it
+    /// is held.
+    pub(super) fn tend(&mut self, wanted: bool) -> Option<Held> {
+        if !wanted {
+            if let Some(bid) = &self.bid {
+                bid.stop.cancel();
+            }
+            return None;
+        }
+        let bid = self.bid.get_or_insert_with(|| {
+            let stop = CancellationToken::new();
+            let claim = elect(self.client.clone(), self.config.clone(), stop.clone());
+            Bid { claim, stop, rival: None }
+        });
+        if let Claim::Waiting { holder: Some(holder) } = &*bid.claim.borrow()
+            && bid.rival.as_ref() != Some(holder)
+        {
+            tracing::info!(
+                lease = ENGINE_LEASE,
+                holder,
+                "another engine has the cluster, or had it when it died"
+            );
+            bid.rival = Some(holder.clone());
+        }
+        let held = Held(bid.claim.clone());
+        (!bid.stop.is_cancelled() && held.is_held()).then_some(held)
+    }
+
+    /// Waits until there is something new to [`tend`](Self::tend).
+    pub(super) async fn changed(&mut self) {
+        let Some(bid) = &mut self.bid else { return std::future::pending().await };
+        // The channel closes when the elector has ended, because the Lease was handed back or lost.
+        if bid.claim.changed().await.is_err() {
+            self.bid = None;
+        }
+    }
+
+    /// Hands the Lease back, after all work has ended.
+    pub(super) async fn end(mut self) {
+        self.tend(false);
+        if let Some(mut bid) = self.bid {
+            while bid.claim.changed().await.is_ok() {}
+        }
+    }
+}
+
+impl Held {
+    fn is_held(&self) -> bool {
+        self.0.borrow().is_held()
+    }
+
+    /// Carries `work` out for as long as the Lease is held, and looks before each step of it: a process that was
+    /// stopped, and goes on when another one has the Lease, takes none. `None` if it was broken off.
+    pub(super) async fn carry_out<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        let mut lost = pin!(self.clone().lost());
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if lost.as_mut().poll(context).is_ready() || !self.is_held() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(context).map(Some)
+        })
+        .await
+    }
+
+    /// Waits until the claim is not held any more.
+    async fn lost(mut self) {
+        loop {
+            let until = match &*self.0.borrow_and_update() {
+                claim @ Claim::Held { until } if claim.is_held() => *until,
+                _ => return,
+            };
+            tokio::select! {
+                () = sleep_until(until) => {}
+                changed = self.0.changed() => if changed.is_err() {
+                    // Nobody renews it any more.
+                    sleep_until(until).await;
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use tokio::task::yield_now;
+    use tokio::time::{Instant, advance, sleep};
+
+    use super::*;
+
+    fn held_for(seconds: u64) -> Claim {
+        Claim::Held { until: Instant::now() + Duration::from_secs(seconds) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_goes_on_while_the_lease_is_renewed() {
+        let (claim, watched) = watch::channel(held_for(10));
+        let renewals = async {
+            for _ in 0..5 {
+                sleep(Duration::from_secs(6)).await;
+                claim.send_replace(held_for(10));
+            }
+        };
+        let work = Held(watched).carry_out(async {
+            sleep(Duration::from_secs(30)).await;
+            "done"
+        });
+        let (done, ()) = tokio::join!(work, renewals);
+        assert_eq!(done, Some("done"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_ends_when_the_lease_is_lost_or_not_renewed() {
+        for lost in [Some(Claim::Lost), Some(Claim::Waiting { holder: Some("other".to_owned()) }), None] {
+            let (claim, watched) = watch::channel(held_for(10));
+            let began = Instant::now();
+            let takes_it = async {
+                sleep(Duration::from_secs(3)).await;
+                if let Some(lost) = lost.clone() {
+                    claim.send_replace(lost);
+                }
+                std::future::pending::<()>().await;
+            };
+            let ended = tokio::select! {
+                ended = Held(watched).carry_out(std::future::pending::<()>()) => ended,
+                () = takes_it => None,
+            };
+            assert_eq!(ended, None);
+            let seconds = if lost.is_some() { 3 } else { 10 };
+            assert_eq!(began.elapsed(), Duration::from_secs(seconds), "{lost:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_slept_longer_than_its_lease_takes_no_further_step() {
+        let (_claim, watched) = watch::channel(held_for(10));
+        let steps = Cell::new(0);
+        let work = Held(watched).carry_out(async {
+            steps.set(1);
+            yield_now().await;
+            steps.set(2);
+            // As a stopped process: time goes on and nothing runs.
+            advance(Duration::from_secs(11)).await;
+            steps.set(3);
+        });
+        assert_eq!(work.await, None);
+        assert_eq!(steps.get(), 2);
+    }
+}
