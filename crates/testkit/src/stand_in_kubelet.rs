@@ -22,6 +22,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -130,9 +131,11 @@ fn tls() -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
 }
 
 async fn serve(listener: &TcpListener, tls: &TlsAcceptor, shared: &Arc<Shared>) {
+    let mut sessions = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
+        while sessions.try_join_next().is_some() {}
         let (tls, shared) = (tls.clone(), Arc::clone(shared));
-        tokio::spawn(async move {
+        sessions.spawn(async move {
             if let Err(error) = session(stream, &tls, &shared).await {
                 tracing::info!(%error, "a command of the stand-in for a kubelet");
             }

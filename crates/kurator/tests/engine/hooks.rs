@@ -52,7 +52,7 @@ async fn run(pods: &Api<Pod>, name: &str) -> Outcome {
 }
 
 /// A running pod on the node, with these annotations.
-async fn pod(client: &Client, namespace: &str, name: &str, annotations: Value) -> Outcome {
+async fn pod(client: &Client, namespace: &str, name: &str, annotations: &Value) -> Outcome {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"name": name, "annotations": annotations, "labels": {"app": name}},
@@ -96,8 +96,8 @@ fn hook_status(object: &Value) -> Value {
 fn hooks_run_around_the_backup_of_their_pods_in_the_order_that_was_asked_for() -> Outcome {
     in_lab_with_node(async |lab, kubelet, client| {
         namespace(&client, "hooked").await?;
-        pod(&client, "hooked", "a", around(r#"["print", "freeze a"]"#, r#"["print", "thaw a"]"#)).await?;
-        pod(&client, "hooked", "b", around(r#"["print", "freeze b"]"#, r#"["print", "thaw b"]"#)).await?;
+        pod(&client, "hooked", "a", &around(r#"["print", "freeze a"]"#, r#"["print", "thaw a"]"#)).await?;
+        pod(&client, "hooked", "b", &around(r#"["print", "freeze b"]"#, r#"["print", "thaw b"]"#)).await?;
         let mut spec = of("hooked");
         spec["orderedResources"] = json!({"pods": "hooked/b,hooked/gone"});
         let backups = in_member::<Backup>(lab.member(OURS))?;
@@ -120,7 +120,7 @@ fn a_hook_that_fails_makes_a_backup_partial_and_says_which_command_it_was() -> O
     in_lab_with_node(async |lab, kubelet, client| {
         namespace(&client, "failing").await?;
         for name in ["stop", "go-on", "slow"] {
-            pod(&client, "failing", name, json!({})).await?;
+            pod(&client, "failing", name, &json!({})).await?;
         }
         let rule = |name: &str, command: Value, on_error: &str| {
             json!({
@@ -167,8 +167,8 @@ fn a_hook_that_fails_makes_a_backup_partial_and_says_which_command_it_was() -> O
 fn a_pod_that_goes_before_its_turn_is_told_and_the_backup_goes_on() -> Outcome {
     in_lab_with_node(async |lab, kubelet, client| {
         namespace(&client, "leaving").await?;
-        pod(&client, "leaving", "first", around(r#"["hold"]"#, r#"["print", "after"]"#)).await?;
-        pod(&client, "leaving", "gone", around(r#"["print", "before"]"#, r#"["print", "after"]"#)).await?;
+        pod(&client, "leaving", "first", &around(r#"["hold"]"#, r#"["print", "after"]"#)).await?;
+        pod(&client, "leaving", "gone", &around(r#"["print", "before"]"#, r#"["print", "after"]"#)).await?;
         let backups = in_member::<Backup>(lab.member(OURS))?;
         backups.create(&object("leaving", of("leaving"))?).await?;
         let holds = async || Ok::<_, String>((!kubelet.ran("leaving").is_empty()).then_some(()));
@@ -192,11 +192,11 @@ fn hooks_run_in_restored_pods_once_they_are_up() -> Outcome {
     in_lab_with_node(async |lab, kubelet, client| {
         let after = |command: &str| json!({"post.hook.restore.velero.io/command": command});
         namespace(&client, "asleep").await?;
-        pod(&client, "asleep", "good", after(r#"["print", "warm"]"#)).await?;
-        pod(&client, "asleep", "bad", after(r#"["fail", "5", "cold"]"#)).await?;
+        pod(&client, "asleep", "good", &after(r#"["print", "warm"]"#)).await?;
+        pod(&client, "asleep", "bad", &after(r#"["fail", "5", "cold"]"#)).await?;
         let mut never = after(r#"["print", "never"]"#);
         never["post.hook.restore.velero.io/wait-timeout"] = json!("1s");
-        pod(&client, "asleep", "never", never).await?;
+        pod(&client, "asleep", "never", &never).await?;
         let member = lab.member(OURS);
         let backups = in_member::<Backup>(member)?;
         backups.create(&object("asleep", of("asleep"))?).await?;
@@ -220,8 +220,7 @@ fn hooks_run_in_restored_pods_once_they_are_up() -> Outcome {
             let binding: Binding = serde_json::from_value(
                 json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": NODE}}),
             )?;
-            let body = serde_json::to_vec(&binding)?;
-            let _: Value = pods.create_subresource("binding", name, &PostParams::default(), body).await?;
+            let _: Value = pods.create_subresource("binding", name, &PostParams::default(), &binding).await?;
             run(&pods, name).await?;
         }
         let restore = restores.until_phase("awake", "PartiallyFailed").await?;

@@ -20,7 +20,7 @@ fn hook(container: &str, changes: impl FnOnce(&mut ExecHook)) -> ExecHook {
     hook
 }
 
-fn pod(status: Value) -> Pod {
+fn pod(status: &Value) -> Pod {
     let pod =
         json!({"metadata": {"name": "p", "namespace": "a"}, "spec": {"containers": []}, "status": status});
     serde_json::from_value(pod).unwrap()
@@ -33,18 +33,18 @@ fn container(name: &str, state: &str, ready: bool) -> Value {
 #[test]
 fn a_container_is_up_when_it_runs_or_is_ready_if_a_hook_wants_that() {
     let hooks = [hook("a", |_| ()), hook("b", |_| ()), hook("b", |hook| hook.wait_for_ready = true)];
-    let there = |containers: Value| pod(json!({"phase": "Running", "containerStatuses": containers}));
+    let there = |containers: Value| pod(&json!({"phase": "Running", "containerStatuses": containers}));
     let of = |name: &str| Up::Container(name.to_owned());
     for (seen, expected) in [
-        (pod(json!({})), Up::NotYet),
-        (pod(json!({"phase": "Pending"})), Up::NotYet),
+        (pod(&json!({})), Up::NotYet),
+        (pod(&json!({"phase": "Pending"})), Up::NotYet),
         (there(json!([container("a", "waiting", false)])), Up::NotYet),
         (there(json!([container("a", "running", false)])), of("a")),
         (there(json!([container("b", "running", false)])), Up::NotYet),
         (there(json!([container("b", "running", true), container("a", "running", true)])), of("b")),
         (there(json!([container("other", "running", true)])), Up::NotYet),
-        (pod(json!({"phase": "Failed"})), Up::Never("the pod entered the phase Failed".to_owned())),
-        (pod(json!({"phase": "Succeeded"})), Up::Never("the pod entered the phase Succeeded".to_owned())),
+        (pod(&json!({"phase": "Failed"})), Up::Never("the pod entered the phase Failed".to_owned())),
+        (pod(&json!({"phase": "Succeeded"})), Up::Never("the pod entered the phase Succeeded".to_owned())),
     ] {
         assert_eq!(View::from(&seen).up(&hooks), expected, "{:?}", seen.status);
     }
@@ -66,15 +66,15 @@ fn pods_are_waited_for_without_end_if_one_of_their_hooks_is() {
 fn a_pod_that_a_new_list_does_not_show_is_gone() {
     let mut views = Views::default();
     let (known, late) = (views.of("a", "p").subscribe(), views.of("a", "q").subscribe());
-    views.see(Event::InitApply(pod(json!({}))));
+    views.see(Event::InitApply(pod(&json!({}))));
     views.see(Event::Init);
     let created_meanwhile = views.of("a", "r").subscribe();
-    views.see(Event::InitApply(pod(json!({"phase": "Failed"}))));
+    views.see(Event::InitApply(pod(&json!({"phase": "Failed"}))));
     views.see(Event::InitDone);
     assert_eq!(*known.borrow(), View::Ended("Failed".to_owned()));
     assert_eq!(*late.borrow(), View::Gone);
     assert_eq!(*created_meanwhile.borrow(), View::Unknown);
-    views.see(Event::Delete(pod(json!({}))));
+    views.see(Event::Delete(pod(&json!({}))));
     assert_eq!(*known.borrow(), View::Gone);
 }
 
