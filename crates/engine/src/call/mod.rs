@@ -42,6 +42,8 @@ pub enum CallError {
         reason: String,
         /// For people.
         message: String,
+        /// The single faults that the server found, if it tells them apart.
+        causes: Vec<String>,
     },
     /// No answer, after all attempts.
     #[error("no answer from the API server: {0}")]
@@ -61,6 +63,12 @@ impl CallError {
         matches!(self, Self::Refused { code, .. } if *code == status.as_u16())
     }
 
+    /// Whether the server refuses for nothing but ports that are in use: by what was to be created, if that is there.
+    #[must_use]
+    pub fn is_of_taken_ports(&self) -> bool {
+        matches!(self, Self::Refused { causes, .. } if says_ports_are_taken(causes))
+    }
+
     /// Whether what was to be created is there, whoever made it.
     #[must_use]
     pub fn is_there_already(&self) -> bool {
@@ -70,6 +78,10 @@ impl CallError {
             Self::Unreachable(_) | Self::Unusable(_) => false,
         }
     }
+}
+
+fn says_ports_are_taken(causes: &[String]) -> bool {
+    !causes.is_empty() && causes.iter().all(|cause| cause.contains("provided port is already allocated"))
 }
 
 /// Body and content type of a write.
@@ -282,23 +294,41 @@ struct Status {
     message: String,
     reason: String,
     metadata: ListMeta,
+    details: Option<Details>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    causes: Vec<Cause>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cause {
+    message: String,
 }
 
 async fn refused(answer: Response<Body>) -> Failed {
     let code = answer.status();
     let asked = retry_after(&answer);
     let status = read(answer.into_body()).await.unwrap_or_default();
-    let Status { message, reason, metadata } = serde_json::from_slice(&status).unwrap_or_default();
+    let Status { message, reason, metadata, details } = serde_json::from_slice(&status).unwrap_or_default();
+    let causes: Vec<_> =
+        details.unwrap_or_default().causes.into_iter().map(|cause| cause.message).collect();
     let message = if message.is_empty() { format!("the API server answered {code}") } else { message };
     let again = match code {
         StatusCode::TOO_MANY_REQUESTS => Again::Throttled(asked),
+        // The server's word for a health check port that is in use; asking again changes nothing.
+        StatusCode::INTERNAL_SERVER_ERROR if says_ports_are_taken(&causes) => Again::No,
         StatusCode::INTERNAL_SERVER_ERROR
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => Again::Unwell,
         _ => Again::No,
     };
-    Failed { error: CallError::Refused { code: code.as_u16(), reason, message }, again, next: metadata.next }
+    let error = CallError::Refused { code: code.as_u16(), reason, message, causes };
+    Failed { error, again, next: metadata.next }
 }
 
 fn retry_after(answer: &Response<Body>) -> Option<Duration> {

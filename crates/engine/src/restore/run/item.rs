@@ -1,6 +1,7 @@
 //! One object into the cluster: create first, look only where it is there already.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ pub(super) struct Maker<'a> {
     pub(super) resumed: bool,
     /// What became of each.
     pub(super) list: Mutex<ResourceListWriter>,
+    /// How many there are in the list.
+    pub(super) listed: AtomicU64,
 }
 
 impl Maker<'_> {
@@ -134,7 +137,9 @@ impl Maker<'_> {
                 Action::Created
             }
             Err(error) => {
-                if !error.is_there_already() {
+                // As Velero 1.18 asks: a Service that is there may be refused for the ports that it has itself.
+                let is_of_ports = resource == "services" && error.is_of_taken_ports();
+                if !error.is_there_already() && !is_of_ports {
                     return failed("restoring", error);
                 }
                 let perhaps_ours = matches!(error, CallError::PerhapsCreated(_)) || self.resumed;
@@ -255,6 +260,7 @@ impl Maker<'_> {
     }
 
     fn listed(&self, api: &ApiType, kind: &str, namespace: Option<&str>, name: &str, action: Action) {
+        self.listed.fetch_add(1, Relaxed);
         let added = {
             let mut list = self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             list.add(&api.api_version(), kind, namespace, name, Some(action))

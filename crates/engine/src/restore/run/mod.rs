@@ -99,6 +99,7 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         report: &report,
         resumed: tools.resumed,
         list: Mutex::new(list),
+        listed: AtomicU64::new(0),
     };
     let run =
         Run { spool, related: &related, maker: &maker, report: &report, done: AtomicU64::new(0), total };
@@ -125,14 +126,17 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         }
     }
 
-    let done = run.done.load(Relaxed);
+    let listed = maker.listed.into_inner();
     let mut list = maker.list.into_inner().unwrap_or_else(PoisonError::into_inner);
-    for name in namespaces.created() {
+    let created = namespaces.created();
+    // As Velero 1.18 at the end: what was dealt with, and no longer what was expected.
+    let dealt_with = listed + u64::try_from(created.len()).unwrap_or_default();
+    for name in created {
         list.add("v1", "Namespace", None, &name, Some(Action::Created)).map_err(MetadataError::from)?;
     }
     let list = list.finish(Vec::new())?;
     let Reported { log, results, warnings, errors } = report.close();
-    restore.status = Some(last_status(&restore, Progress { total, done }, warnings, errors, &*tools.clock));
+    restore.status = Some(last_status(&restore, dealt_with, warnings, errors, &*tools.clock));
     let results = metadata::write(&results, Vec::new())?;
     if let Err(error) = keep(&*tools.store, &restore.name_any(), log, results, list).await {
         // As Velero 1.18: the objects are there, so the files are not worth a failure.
@@ -176,7 +180,7 @@ enum KeepError {
 
 fn last_status(
     restore: &Restore,
-    Progress { total, done }: Progress,
+    dealt_with: u64,
     warnings: u64,
     errors: u64,
     clock: &dyn Clock,
@@ -189,8 +193,8 @@ fn last_status(
         warnings: some(warnings),
         errors: some(errors),
         progress: Some(RestoreProgress {
-            total_items: Some(count(total)),
-            items_restored: Some(count(done)),
+            total_items: Some(count(dealt_with)),
+            items_restored: Some(count(dealt_with)),
             ..RestoreProgress::default()
         }),
         ..restore.status.clone().unwrap_or_default()

@@ -1,0 +1,303 @@
+//! The same Restore of the same archive, by either engine into a cluster of its own.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use futures::future::try_join;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::ObjectMeta;
+use kube::ResourceExt as _;
+use kurator_api::velero::{Backup, Restore};
+use kurator_testkit::fixtures::{json_of, object, velero as in_member};
+use kurator_testkit::{Cluster, Lab};
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::backups::{self, is_over};
+use crate::differences::Differences;
+use crate::live::{Live, everything};
+use crate::scene::{Make, grow, lab};
+use crate::stored::json as unpacked;
+
+/// A Restore that both run, each in its turn.
+struct Case {
+    name: &'static str,
+    /// Whose archive.
+    of: Make,
+    spec: fn() -> Value,
+    /// What is there before, in a namespace that something drifts in.
+    before: &'static [&'static str],
+}
+
+/// What became of a Restore.
+struct Ended {
+    restore: Value,
+    results: Value,
+    resource_list: Value,
+}
+
+/// All Restores, and what was in the clusters in the end.
+struct Outcomes {
+    restores: BTreeMap<String, [Ended; 2]>,
+    clusters: [BTreeMap<String, Live>; 2],
+}
+
+/// One test and one Restore for each spec; an archive is Velero's or ours.
+macro_rules! specs {
+    ($($name:ident, of $of:ident $(, over [$($before:literal),*])?: $spec:tt)*) => {
+        const CASES: &[Case] = &[$(Case {
+            name: stringify!($name), of: Make::$of, spec: || json!($spec), before: &[$($($before),*)?],
+        }),*];
+        $(#[test] fn $name() -> Outcome { alike(stringify!($name)) })*
+    };
+}
+
+specs! {
+    definitions_and_instances, of Engine: {
+        "includedNamespaces": ["ops"], "includedResources": ["crd", "gadgets", "plants.ops.example.com"],
+        "includeClusterResources": true,
+    }
+    the_example_of_the_docs, of Velero: {"includedNamespaces": ["nginx-example"]}
+    an_app_with_state, of Engine: {"includedNamespaces": ["data"]}
+    an_app_with_state_under_another_name, of Velero: {
+        "includedNamespaces": ["data"], "namespaceMapping": {"data": "data-mapped"},
+    }
+    claims_alone, of Velero: {
+        "includedNamespaces": ["data"], "includedResources": ["pvc"], "namespaceMapping": {"data": "data-claims"},
+        "includeClusterResources": false, "restorePVs": false,
+    }
+    rights, of Velero: {
+        "includedNamespaces": ["rbac"], "namespaceMapping": {"rbac": "rbac-mapped"},
+        "includedResources": ["sa", "roles", "rolebindings", "clusterroles", "clusterrolebindings", "secrets"],
+        "includeClusterResources": true,
+    }
+    types_of_the_cluster, of Engine: {
+        "includedResources": [
+            "storageclasses", "priorityclasses", "ingressclasses", "persistentvolumes", "nodes",
+            "validatingwebhookconfigurations",
+        ],
+    }
+    an_update_of_what_has_drifted, of Velero, over ["shop-updated"]: {
+        "includedNamespaces": ["shop"], "namespaceMapping": {"shop": "shop-updated"},
+        "excludedResources": ["services"], "existingResourcePolicy": "update",
+    }
+    what_has_drifted_stays, of Engine, over ["shop-left"]: {
+        "includedNamespaces": ["shop"], "namespaceMapping": {"shop": "shop-left"},
+        "excludedResources": ["services"],
+    }
+    what_has_drifted_stays_by_policy, of Velero, over ["shop-none"]: {
+        "includedNamespaces": ["shop"], "namespaceMapping": {"shop": "shop-none"},
+        "excludedResources": ["services"], "existingResourcePolicy": "none",
+    }
+    nothing_to_update, of Velero: {
+        "includedNamespaces": ["nginx-example", "rbac"], "includeClusterResources": false,
+        "existingResourcePolicy": "update",
+    }
+    status_of_some_types, of Engine: {
+        "includedNamespaces": ["ops", "shop"], "includedResources": ["gadgets", "pods", "jobs"],
+        "namespaceMapping": {"ops": "ops-status", "shop": "shop-status"},
+        "restoreStatus": {"includedResources": ["gadgets", "jobs"]},
+    }
+    status_of_what_asks_for_it, of Velero: {
+        "includedNamespaces": ["ops"], "namespaceMapping": {"ops": "ops-asked"},
+    }
+    node_ports_that_were_asked_for, of Engine: {
+        "includedNamespaces": ["shop"], "includedResources": ["services", "endpoints"],
+        "namespaceMapping": {"shop": "shop-ports"},
+    }
+    ports_that_the_service_has_itself, of Velero: {
+        "includedNamespaces": ["shop"], "includedResources": ["services"],
+        "namespaceMapping": {"shop": "shop-ports"},
+    }
+    node_ports_preserved, of Velero: {
+        "includedNamespaces": ["shop"], "includedResources": ["services"], "preserveNodePorts": true,
+        "namespaceMapping": {"shop": "shop-preserved"},
+    }
+    a_selector, of Engine: {
+        "labelSelector": {"matchLabels": {"tier": "gold"}}, "excludedNamespaces": ["rbac"],
+        "namespaceMapping": {"shop": "shop-gold", "ops": "ops-gold"},
+    }
+    any_of_some_selectors, of Velero: {
+        "orLabelSelectors": [{"matchLabels": {"tier": "silver"}}, {"matchLabels": {"app": "db"}}],
+        "includedNamespaces": ["shop", "data"], "namespaceMapping": {"shop": "shop-or", "data": "data-or"},
+    }
+    namespaces_by_glob, of Engine: {
+        "includedNamespaces": ["shop*"], "excludedNamespaces": ["shop"], "excludedResources": ["pods"],
+    }
+    changed_on_the_way, of Velero: {
+        "includedNamespaces": ["shop"], "namespaceMapping": {"shop": "shop-changed"},
+        "includedResources": ["configmaps", "secrets", "pods", "cronjobs", "networkpolicies"],
+        "resourceModifier": {"kind": "ConfigMap", "name": "modifiers"},
+    }
+    with_all_of_the_cluster, of Engine: {
+        "includedNamespaces": ["shop-old"], "namespaceMapping": {"shop-old": "shop-all"},
+        "includeClusterResources": true,
+    }
+    a_type_that_is_never_restored, of Velero: {"includedResources": ["nodes"]}
+    a_backup_that_is_missing, of Velero: {"backupName": "nowhere"}
+    two_kinds_of_selectors, of Velero: {
+        "labelSelector": {"matchLabels": {"a": "b"}}, "orLabelSelectors": [{"matchLabels": {"a": "b"}}],
+    }
+    a_policy_that_nobody_knows, of Velero: {"existingResourcePolicy": "replace"}
+}
+
+const MODIFIERS: &str = r#"version: v1
+resourceModifierRules:
+- conditions:
+    groupResource: configmaps
+    resourceNameRegex: "^pri"
+    namespaces: [shop]
+  patches:
+  - {operation: replace, path: /data/tea, value: "4"}
+  - {operation: add, path: /metadata/labels/changed, value: "yes"}
+- conditions:
+    groupResource: cronjobs.batch
+    labelSelector: {matchLabels: {tier: gold}}
+  mergePatches:
+  - patchData: '{"spec": {"schedule": "0 5 1 1 *"}, "metadata": {"labels": {"tier": null}}}'
+- conditions:
+    groupResource: pods
+    matches:
+    - {path: /metadata/name, value: clerk}
+  strategicPatches:
+  - patchData: '{"spec": {"containers": [{"name": "clerk", "image": "busybox:1.36"}, {"name": "aide", "image": "busybox:1.37"}]}}'
+- conditions:
+    groupResource: secrets
+    resourceNameRegex: ".*"
+  patches:
+  - {operation: test, path: /type, value: Opaque}
+  - {operation: remove, path: /data/pin}
+"#;
+
+fn outcomes() -> anyhow::Result<&'static Outcomes> {
+    static ALL: OnceLock<Result<Outcomes, String>> = OnceLock::new();
+    let all = ALL.get_or_init(|| made().map_err(|error| format!("{error:#}")));
+    all.as_ref().map_err(|error| anyhow::anyhow!("the restores could not be made: {error}"))
+}
+
+fn made() -> anyhow::Result<Outcomes> {
+    let lab = lab()?;
+    let archives = backups::whole()?;
+    lab.run(async {
+        for target in Make::BOTH.map(|make| lab.member(make.target())) {
+            for archive in archives {
+                bring(archive, target).await?;
+            }
+            let map: ConfigMap =
+                serde_json::from_value(json!({"metadata": {"name": "modifiers"}, "data": {"rules": MODIFIERS}}))?;
+            in_member::<ConfigMap>(target)?.create(&map).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    let mut restores = BTreeMap::new();
+    for case in CASES {
+        for namespace in case.before {
+            for make in Make::BOTH {
+                let manifest = include_str!("manifests/drifted.yaml").replace("NAMESPACE", namespace);
+                grow(lab, lab.member(make.target()), &manifest, &["create"])?;
+            }
+        }
+        let (velero, engine) =
+            lab.run(async { try_join(run(lab, case, Make::Velero), run(lab, case, Make::Engine)).await })?;
+        restores.insert(case.name.to_owned(), [velero, engine]);
+    }
+    let [velero, engine] = Make::BOTH.map(|make| lab.member(make.target()));
+    let (velero, engine) = lab.run(async { try_join(everything(velero), everything(engine)).await })?;
+    Ok(Outcomes { restores, clusters: [velero, engine] })
+}
+
+/// Makes a backup known in a target, as Velero's sync would.
+async fn bring(backup: &Backup, target: &Cluster) -> Outcome {
+    let mut copy = backup.clone();
+    copy.metadata =
+        ObjectMeta { name: Some(backup.name_any()), labels: Some(backup.labels().clone()), ..ObjectMeta::default() };
+    in_member::<Backup>(target)?.create(&copy).await?;
+    Ok(())
+}
+
+async fn run(lab: &Lab, case: &Case, make: Make) -> anyhow::Result<Ended> {
+    // The two share the bucket, and the results of a Restore go where its Backup is.
+    let name = format!("{}-{}", case.name.replace('_', "-"), if make == Make::Velero { "v" } else { "k" });
+    let mut spec = (case.spec)();
+    if spec["backupName"].is_null() {
+        spec["backupName"] = backups::whole_by(case.of).into();
+    }
+    let restores = in_member::<Restore>(lab.member(make.target()))?;
+    restores.create(&object(&name, spec)?).await?;
+    let ended = restores.until(&name, "to end", |restore| is_over(&json_of(restore))).await?;
+    let file = async |kind: &str| {
+        let key = format!("{}/restores/{name}/restore-{name}-{kind}.gz", case.of.location());
+        lab.s3().get(&key).await?.map_or(Ok(Value::Null), |content| unpacked(&content))
+    };
+    Ok(Ended {
+        restore: json_of(&ended),
+        results: file("results").await?,
+        resource_list: file("resource-list.json").await?,
+    })
+}
+
+/// Compares what became of one spec.
+fn alike(name: &str) -> Outcome {
+    let all = outcomes()?;
+    let [velero, engine] = &all.restores[name];
+    let case = CASES.iter().find(|case| case.name == name).ok_or_else(|| anyhow::anyhow!("no case {name}"))?;
+    let mut differences = Differences::default();
+    differences.compare("spec", &spec(velero), &spec(engine));
+    differences.compare("status", &status(velero), &status(engine));
+    differences.compare("results", &told(velero), &told(engine));
+    differences.compare("resource list", &velero.resource_list, &engine.resource_list);
+    let namespaces = namespaces(&(case.spec)());
+    let is_of = |live: &Live| {
+        live.restore.as_deref() == Some(&*name.replace('_', "-"))
+            || live.namespace.as_ref().is_some_and(|namespace| namespaces.contains(namespace))
+    };
+    let [velero, engine] = all.clusters.each_ref().map(|cluster| {
+        let of_case = cluster.iter().filter(|(_, live)| is_of(live));
+        of_case.map(|(path, live)| (path.clone(), live.object.clone())).collect()
+    });
+    differences.compare_all(&velero, &engine);
+    differences.none()
+}
+
+/// The namespaces that a Restore is meant for.
+fn namespaces(spec: &Value) -> Vec<String> {
+    let mapping = spec["namespaceMapping"].as_object();
+    let mapped = mapping.into_iter().flat_map(|mapping| mapping.values()).filter_map(Value::as_str);
+    let included = spec["includedNamespaces"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let unmapped = included.filter(|name| !mapping.is_some_and(|mapping| mapping.contains_key(*name)));
+    mapped.chain(unmapped).map(str::to_owned).collect()
+}
+
+fn spec(ended: &Ended) -> Value {
+    ended.restore["spec"].clone()
+}
+
+fn status(ended: &Ended) -> Value {
+    let mut status = ended.restore["status"].clone();
+    for time in ["startTimestamp", "completionTimestamp"] {
+        if !status[time].is_null() {
+            status[time] = "a time".into();
+        }
+    }
+    status
+}
+
+/// What the results say.
+fn told(ended: &Ended) -> Value {
+    ended.results.clone()
+}
+
+#[test]
+fn nothing_else_has_changed_in_the_clusters() -> Outcome {
+    let all = outcomes()?;
+    let of_cases: Vec<String> = CASES.iter().flat_map(|case| namespaces(&(case.spec)())).collect();
+    let [velero, engine] = all.clusters.each_ref().map(|cluster| {
+        let others = cluster.iter().filter(|(_, live)| {
+            live.restore.is_none() && !live.namespace.as_ref().is_some_and(|namespace| of_cases.contains(namespace))
+        });
+        others.map(|(path, live)| (path.clone(), live.object.clone())).collect()
+    });
+    let mut differences = Differences::default();
+    differences.compare_all(&velero, &engine);
+    differences.none()
+}
