@@ -314,8 +314,7 @@ async fn refused(answer: Response<Body>) -> Failed {
     let asked = retry_after(&answer);
     let status = read(answer.into_body()).await.unwrap_or_default();
     let Status { message, reason, metadata, details } = serde_json::from_slice(&status).unwrap_or_default();
-    let causes: Vec<_> =
-        details.unwrap_or_default().causes.into_iter().map(|cause| cause.message).collect();
+    let causes: Vec<_> = details.unwrap_or_default().causes.into_iter().map(|cause| cause.message).collect();
     let message = if message.is_empty() { format!("the API server answered {code}") } else { message };
     let again = match code {
         StatusCode::TOO_MANY_REQUESTS => Again::Throttled(asked),

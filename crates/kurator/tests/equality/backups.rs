@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use kurator_api::velero::Backup;
 use kurator_testkit::fixtures::{json_of, object, shelf};
 use kurator_testkit::{Cluster, Lab};
-use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::differences::Differences;
+use crate::results::{count, messages};
 use crate::scene::{Make, SOURCE, lab};
 use crate::stored::Stored;
 
@@ -84,13 +85,20 @@ specs! {
             {"matchLabels": {"tier": "silver", "more": "no"}},
         ],
     }
-    a_selector_on_claims: {"labelSelector": {"matchLabels": {"app": "db"}}, "includedResources": ["pods"]}
-    claims_bring_their_volumes: {"includedResources": ["persistentvolumeclaims"]}
-    claims_without_their_volumes: {"includedResources": ["pvc"], "includeClusterResources": false}
+    a_selector_on_pods: {"labelSelector": {"matchLabels": {"app": "db"}}, "includedResources": ["pods"]}
+    claims_alone: {"includedResources": ["persistentvolumeclaims"]}
+    claims_without_cluster_scoped: {"includedResources": ["pvc"], "includeClusterResources": false}
     accounts_bring_their_roles: {"includedNamespaces": ["rbac"], "includedResources": ["serviceaccounts"]}
     instances_bring_their_definitions: {"includedResources": ["gadgets"]}
     cluster_scoped_instances: {"includedResources": ["plants"]}
-    pods_bring_their_claims: {"includedNamespaces": ["data"], "includedResources": ["pods"]}
+    claims_bring_their_volumes: {"includedNamespaces": ["data"], "includedNamespaceScopedResources": ["pvc"]}
+    pods_bring_nothing_that_is_excluded: {"includedNamespaces": ["data"], "includedResources": ["pods"]}
+    what_a_selector_takes_brings_the_rest: {
+        "includedNamespaces": ["data", "rbac"],
+        "labelSelector": {"matchExpressions": [
+            {"key": "apps.kubernetes.io/pod-index", "operator": "In", "values": ["0"]},
+        ]},
+    }
     without_snapshots: {"includedNamespaces": ["data"], "snapshotVolumes": false}
     a_policy_of_types: {
         "includedNamespaces": ["shop", "rbac", "ops"],
@@ -130,11 +138,11 @@ namespacedFilterPolicies:
     names: [\"p*\"]
     excludedNames: [private]
   - kinds: [services]
-    labelSelector: {tier: gold}
+    labelSelector: {matchLabels: {tier: gold}}
 - namespaces: [\"da*\"]
   resourceFilters:
   - kinds: [\"*\"]
-    labelSelector: {app: db}
+    labelSelector: {matchLabels: {app: db}}
 ",
         ),
     ]
@@ -152,7 +160,8 @@ async fn made(lab: &Lab) -> anyhow::Result<BTreeMap<String, [Ended; 2]>> {
     let source = lab.member(SOURCE);
     for make in Make::BOTH {
         for (name, policy) in policies() {
-            let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": name}, "data": {"policy": policy}}))?;
+            let map: ConfigMap =
+                serde_json::from_value(json!({"metadata": {"name": name}, "data": {"policy": policy}}))?;
             shelf::<ConfigMap>(source, make.namespace())?.create(&map).await?;
         }
         let backups = shelf::<Backup>(source, make.namespace())?;
@@ -208,16 +217,18 @@ fn alike(name: &str) -> Outcome {
     let [velero, engine] = &all()?[name];
     let mut differences = Differences::default();
     differences.compare("status", &status(&velero.backup), &status(&engine.backup));
+    differences.compare("stored", &velero.stored.is_some().into(), &engine.stored.is_some().into());
     if let (Some(velero), Some(engine)) = (&velero.stored, &engine.stored) {
-        differences.compare("backup", &body(&velero.backup), &body(&engine.backup));
-        differences.compare("resource list", &velero.resource_list, &engine.resource_list);
-        differences.compare("results", &velero.results, &engine.results);
-        differences.compare("volumes", &velero.volumes, &engine.volumes);
+        differences.compare("backup", &body(velero, Make::Velero), &body(engine, Make::Engine));
+        differences.compare("resource list", &listed(&velero.resource_list), &listed(&engine.resource_list));
+        differences.compare("results", &told(&velero.results), &told(&engine.results));
+        differences.compare_all(&volumes(velero), &volumes_that_are_stored(engine));
         differences.compare_all(&objects(velero), &objects(engine));
     }
     differences.none()
 }
 
+/// The status without times, counts that [`counts_are_true`] looks at, and the version of the format (decision 7).
 fn status(backup: &Backup) -> Value {
     let mut status = json_of(backup)["status"].clone();
     for time in ["startTimestamp", "completionTimestamp", "expiration"] {
@@ -225,30 +236,103 @@ fn status(backup: &Backup) -> Value {
             status[time] = "a time".into();
         }
     }
+    for key in ["formatVersion", "progress", "warnings", "errors"] {
+        status[key].take();
+    }
+    // As many reasons, each in the engine's own words.
+    if let Some(reasons) = status["validationErrors"].as_array_mut() {
+        reasons.fill("a reason".into());
+    }
     status
 }
 
-fn body(backup: &Value) -> Value {
-    let mut backup = backup.clone();
+/// The Backup as it is stored, but for whose it is.
+fn body(stored: &Stored, make: Make) -> Value {
+    let mut backup = stored.backup.clone();
     backup["status"].take();
     for key in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "namespace", "generation"] {
         backup["metadata"][key].take();
     }
+    for place in ["/metadata/labels/velero.io~1storage-location", "/spec/storageLocation"] {
+        if let Some(location) = backup.pointer_mut(place).filter(|location| **location == make.location()) {
+            *location = "its own".into();
+        }
+    }
     backup
 }
 
+fn listed(list: &Value) -> Value {
+    let kinds = list.as_object().into_iter().flatten();
+    kinds
+        .filter(|(kind, _)| !kind.contains("velero.io/") && !kind.ends_with("/Event"))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
+}
+
+/// How many messages there are of each level and scope: the words are the engine's own.
+fn told(results: &Value) -> Value {
+    messages(results).into_iter().map(|(scope, told)| (scope, json!(told.len()))).collect()
+}
+
+/// The volumes whose data stays where it is, by name.
+fn volumes(stored: &Stored) -> BTreeMap<String, Value> {
+    let all = stored.volumes.as_array().into_iter().flatten().cloned().map(|mut volume| {
+        let name = volume["pvName"].as_str().unwrap_or_default().to_owned();
+        let reason = volume["skippedReason"].take();
+        volume["skippedReason"] = (!reason.is_null()).into();
+        (format!("volume {name}"), volume)
+    });
+    all.collect()
+}
+
+/// The engine tells of claims too whose volume was not taken; Velero doesn't (decision 8).
+fn volumes_that_are_stored(engine: &Stored) -> BTreeMap<String, Value> {
+    let mut all = volumes(engine);
+    all.retain(|_, volume| !volume["pvInfo"].is_null());
+    all
+}
+
+/// What was taken, without what changes from second to second.
 fn objects(stored: &Stored) -> BTreeMap<String, Value> {
-    let mut objects = stored.objects.clone();
+    let of_the_test = stored.objects.iter().filter(|(path, _)| !is_moving(path));
+    let mut objects: BTreeMap<_, _> =
+        of_the_test.map(|(path, object)| (path.clone(), object.clone())).collect();
     for (path, object) in &mut objects {
         object["metadata"]["resourceVersion"].take();
-        if let Some(managers) = object["metadata"]["managedFields"].as_array_mut() {
-            for manager in managers {
-                manager["time"].take();
-            }
+        for manager in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+            manager["time"].take();
         }
-        if path.contains(".velero.io/") {
-            object.take();
+        if path.starts_with("leases.") {
+            object["spec"].take();
         }
     }
     objects
+}
+
+/// Events, and the objects of the engines themselves.
+fn is_moving(path: &str) -> bool {
+    let of = path.split('/').next().unwrap_or_default();
+    of == "events" || of == "events.events.k8s.io" || of.ends_with(".velero.io")
+}
+
+#[test]
+fn counts_are_true() -> Outcome {
+    for (name, both) in all()? {
+        for Ended { backup, stored } in both {
+            let Some(stored) = stored else { continue };
+            let status = &json_of(backup)["status"];
+            let number = |at: &str| status.pointer(at).and_then(Value::as_u64).unwrap_or_default();
+            let objects = u64::try_from(stored.objects.len())?;
+            assert_eq!(number("/progress/itemsBackedUp"), objects, "{name}");
+            assert_eq!(number("/progress/totalItems"), objects, "{name}");
+            for level in ["warnings", "errors"] {
+                assert_eq!(
+                    number(&format!("/{level}")),
+                    u64::try_from(count(&stored.results, level))?,
+                    "{name}"
+                );
+            }
+        }
+    }
+    Ok(())
 }

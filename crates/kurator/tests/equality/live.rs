@@ -41,7 +41,11 @@ pub(crate) async fn everything(cluster: &Cluster) -> anyhow::Result<BTreeMap<Str
             if is_made_by_controllers(&api.plural, &name) {
                 continue;
             }
-            let of = if api.group.is_empty() { api.plural.clone() } else { format!("{}.{}", api.plural, api.group) };
+            let of = if api.group.is_empty() {
+                api.plural.clone()
+            } else {
+                format!("{}.{}", api.plural, api.group)
+            };
             let path = [of.as_str(), namespace.as_deref().unwrap_or_default(), &name].join("/");
             let restore = text("/metadata/labels/velero.io~1restore-name").map(|name| bare(&name).to_owned());
             let keeps_ports = restore.as_deref() == Some(PRESERVED);
@@ -56,14 +60,17 @@ pub(crate) fn bare(name: &str) -> &str {
     name.rsplit_once('-').map_or(name, |(bare, _)| bare)
 }
 
-/// Types that tell of the engines themselves, or change with every second.
+/// Types that tell of the engines themselves, that controllers keep, or that change with every second.
 fn is_apart(group: &str, plural: &str) -> bool {
-    group == "velero.io" || matches!(plural, "events" | "leases" | "endpointslices")
+    group == "velero.io" || matches!(plural, "events" | "leases" | "endpointslices" | "ipaddresses")
 }
 
 /// What controllers make in each namespace, before a restore does or after it.
 fn is_made_by_controllers(plural: &str, name: &str) -> bool {
-    matches!((plural, name), ("configmaps", "kube-root-ca.crt") | ("serviceaccounts", "default"))
+    matches!(
+        (plural, name),
+        ("configmaps", "kube-root-ca.crt") | ("serviceaccounts", "default") | ("endpoints", "kubernetes")
+    )
 }
 
 /// An object without what the API server and controllers choose themselves.
@@ -85,11 +92,15 @@ fn walk(value: &mut Value, keeps_ports: bool) {
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
-                let is_time = key.ends_with("Time") || key.ends_with("Timestamp");
+                let is_time = ["Time", "Timestamp", "-time"].iter().any(|end| key.ends_with(end));
                 let is_count = key == "observedGeneration";
                 match key.as_str() {
+                    // That of a claim on a volume, which the controller writes.
+                    "resourceVersion" => *value = "a version".into(),
                     _ if is_time || is_count => *value = "a time".into(),
-                    "uid" => *value = "an id".into(),
+                    _ if key == "uid" || key.ends_with("-uid") || key.ends_with(".uid") => {
+                        *value = "an id".into()
+                    }
                     "clusterIP" if *value != "None" => *value = "an address".into(),
                     "clusterIPs" if value[0] != "None" => *value = "addresses".into(),
                     "nodePort" | "healthCheckNodePort" if !keeps_ports && value.as_i64() > LAST_ASKED => {

@@ -7,6 +7,7 @@ mod backups;
 mod differences;
 mod live;
 mod restores;
+mod results;
 mod scene;
 mod stored;
 

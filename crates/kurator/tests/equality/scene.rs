@@ -107,7 +107,8 @@ async fn location(cluster: &Cluster, namespace: &str, make: Make) -> Outcome {
         S3::SECRET_KEY
     );
     let name = make.location();
-    let secret: Secret = serde_json::from_value(json!({"metadata": {"name": name}, "stringData": {"cloud": keys}}))?;
+    let secret: Secret =
+        serde_json::from_value(json!({"metadata": {"name": name}, "stringData": {"cloud": keys}}))?;
     shelf::<Secret>(cluster, namespace)?.create(&secret).await?;
     let spec = json!({
         "provider": "aws",
@@ -131,11 +132,18 @@ fn populate(lab: &Lab) -> Outcome {
     grow(lab, source, include_str!("manifests/definitions.yaml"), &["create"])?;
     let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
     kubectl(lab, source, &wait)?;
+    // Velero learns of new types every five minutes, and when it begins.
+    source.stop_velero()?;
+    source.start_velero()?;
     grow(lab, source, include_str!("manifests/source.yaml"), &["create"])?;
     grow(lab, source, include_str!("manifests/applied.yaml"), &["apply"])?;
     grow(lab, source, include_str!("manifests/server-side.yaml"), &["apply", "--server-side"])?;
     let ended = r#"{"status":{"phase":"Succeeded"}}"#;
-    kubectl(lab, source, &["patch", "pod", "errand", "-n", "shop", "--subresource=status", "--type=merge", "-p", ended])?;
+    kubectl(
+        lab,
+        source,
+        &["patch", "pod", "errand", "-n", "shop", "--subresource=status", "--type=merge", "-p", ended],
+    )?;
     let status = r#"{"status":{"turns":7}}"#;
     for gadget in ["drill", "lamp"] {
         kubectl(

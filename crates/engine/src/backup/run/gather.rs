@@ -58,8 +58,8 @@ struct Taken {
     namespaces: HashSet<String>,
     /// What objects that were taken bring in, as far as it has not been looked for.
     wanted: BTreeSet<Reference>,
-    /// Claims whose data stays where it is.
-    left_out: Vec<LeftOut>,
+    /// Volumes whose data stays where it is.
+    left_out: LeftOut,
 }
 
 /// What is to be known of the whole cluster to tell what an object brings in.
@@ -87,8 +87,8 @@ impl<'a> Gather<'a> {
         Self { caller, catalog, selection, packer, report, progress, backup, hashes, around, taken }
     }
 
-    /// The claims that were taken without their data.
-    pub(super) fn left_out(self) -> Vec<LeftOut> {
+    /// The volumes that were taken without their data.
+    pub(super) fn left_out(self) -> LeftOut {
         self.taken.into_inner().unwrap_or_else(PoisonError::into_inner).left_out
     }
 
@@ -236,9 +236,10 @@ impl<'a> Gather<'a> {
                     json = changed;
                 }
                 brought = self.around.claims.with(&claim);
-                self.taken().left_out.push(LeftOut::from(&claim));
+                self.taken().left_out.claim(&claim);
                 brought.push(claim.volume);
             }),
+            ("", "persistentvolumes") => self.taken().left_out.volume(&json),
             ("", "serviceaccounts") => {
                 let namespace = path.namespace().unwrap_or_default();
                 brought = self.around.bindings.of(namespace, path.name()).cloned().collect();

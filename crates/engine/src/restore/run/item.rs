@@ -19,6 +19,8 @@ use crate::restore::{Conflict, Context, Made, Transformed, resolve, transform};
 use crate::types::ApiType;
 
 const MERGE: &str = "application/merge-patch+json";
+/// How often a status is written, at most, as Velero 1.18 (`retry.DefaultRetry`).
+const STATUS_ATTEMPTS: u32 = 5;
 /// Longest time that CRDs are waited for, as Velero 1.18's `--resource-timeout`.
 const ESTABLISHED: Duration = Duration::from_secs(600);
 /// First and longest pause between two looks at a CRD.
@@ -194,11 +196,27 @@ impl Maker<'_> {
         }
     }
 
+    /// Writes the status of an object that was created. Its controllers may change it meanwhile: then it is read again,
+    /// as Velero 1.18 does.
     async fn write_status(&self, path: &str, created: &[u8], status: &Value) -> Result<(), CallError> {
-        let mut object: Value =
-            serde_json::from_slice(created).map_err(|error| CallError::Unusable(error.to_string()))?;
+        let unusable = |error: serde_json::Error| CallError::Unusable(error.to_string());
+        let mut object: Value = serde_json::from_slice(created).map_err(unusable)?;
         object["status"] = status.clone();
-        let body = serde_json::to_vec(&object).map_err(|error| CallError::Unusable(error.to_string()))?;
+        for _ in 1..STATUS_ATTEMPTS {
+            match self.replace_status(path, &object).await {
+                Err(error) if error.is(StatusCode::CONFLICT) => {
+                    let Some(found) = self.caller.get(path).await? else { return Err(error) };
+                    let found: Value = serde_json::from_slice(&found).map_err(unusable)?;
+                    object["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
+                }
+                written => return written,
+            }
+        }
+        self.replace_status(path, &object).await
+    }
+
+    async fn replace_status(&self, path: &str, object: &Value) -> Result<(), CallError> {
+        let body = serde_json::to_vec(object).map_err(|error| CallError::Unusable(error.to_string()))?;
         match self.caller.replace(&format!("{path}/status"), body.clone().into()).await {
             // A type without the subresource takes the status like any other field.
             Err(error) if error.is(StatusCode::NOT_FOUND) => {
