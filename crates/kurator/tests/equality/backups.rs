@@ -86,6 +86,11 @@ specs! {
         ],
     }
     a_selector_on_pods: {"labelSelector": {"matchLabels": {"app": "db"}}, "includedResources": ["pods"]}
+    pods_that_share_a_claim: {"includedNamespaces": ["data"], "labelSelector": {"matchLabels": {"shares": "first"}}}
+    claims_of_a_group: {
+        "includedNamespaces": ["data"], "labelSelector": {"matchLabels": {"statefulset.kubernetes.io/pod-name": "db-0"}},
+    }
+    a_namespace_that_is_going: {"includedNamespaces": ["shop-going", "shop-old"]}
     claims_alone: {"includedResources": ["persistentvolumeclaims"]}
     claims_without_cluster_scoped: {"includedResources": ["pvc"], "includeClusterResources": false}
     accounts_bring_their_roles: {"includedNamespaces": ["rbac"], "includedResources": ["serviceaccounts"]}

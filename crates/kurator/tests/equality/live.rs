@@ -75,8 +75,12 @@ fn is_made_by_controllers(plural: &str, name: &str) -> bool {
 
 /// An object without what the API server and controllers choose themselves.
 fn normal(mut object: Value, keeps_ports: bool) -> Value {
-    for key in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"] {
+    for key in ["uid", "resourceVersion", "creationTimestamp", "generation"] {
         object["metadata"][key].take();
+    }
+    // Velero writes back all, the engine those that say what somebody applied (decision 8).
+    if let Some(managers) = object["metadata"]["managedFields"].as_array_mut() {
+        managers.retain(|manager| manager["operation"] == "Apply");
     }
     if let Some(label) = object.pointer_mut("/metadata/labels/velero.io~1restore-name") {
         *label = bare(label.as_str().unwrap_or_default()).into();
@@ -92,7 +96,7 @@ fn walk(value: &mut Value, keeps_ports: bool) {
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
-                let is_time = ["Time", "Timestamp", "-time"].iter().any(|end| key.ends_with(end));
+                let is_time = ["Time", "Timestamp", "time"].iter().any(|end| key.ends_with(end));
                 let is_count = key == "observedGeneration";
                 match key.as_str() {
                     // That of a claim on a volume, which the controller writes.

@@ -26,8 +26,8 @@ struct Case {
     /// Whose archive.
     of: Make,
     spec: fn() -> Value,
-    /// What is there before, in a namespace that something drifts in.
-    before: &'static [&'static str],
+    /// What is there before: a manifest, and the namespace that it is made in.
+    before: Option<(&'static str, &'static str)>,
 }
 
 /// What became of a Restore.
@@ -43,6 +43,9 @@ struct Outcomes {
     clusters: [BTreeMap<String, Live>; 2],
 }
 
+const DRIFTED: &str = include_str!("manifests/drifted.yaml");
+const STRICT: &str = include_str!("manifests/strict.yaml");
+
 /// With all of the cluster Velero makes the Namespaces that are not to be restored too, with nothing in them. The engine
 /// makes those that it restores into (decision 8).
 const WITH_OTHER_NAMESPACES: &str = "with_all_of_the_cluster";
@@ -50,9 +53,10 @@ const OTHER_NAMESPACES: [&str; 3] = ["engine", "ops", "shop"];
 
 /// One test and one Restore for each spec; an archive is Velero's or ours.
 macro_rules! specs {
-    ($($name:ident, of $of:ident $(, over [$($before:literal),*])?: $spec:tt)*) => {
+    ($($name:ident, of $of:ident $(, over $before:ident in $namespace:literal)?: $spec:tt)*) => {
         const CASES: &[Case] = &[$(Case {
-            name: stringify!($name), of: Make::$of, spec: || json!($spec), before: &[$($($before),*)?],
+            name: stringify!($name), of: Make::$of, spec: || json!($spec),
+            before: [$(($before, $namespace))?].first().copied(),
         }),*];
         $(#[test] fn $name() -> Outcome { alike(stringify!($name)) })*
     };
@@ -83,15 +87,15 @@ specs! {
             "validatingwebhookconfigurations",
         ],
     }
-    an_update_of_what_has_drifted, of Velero, over ["shop-updated"]: {
+    an_update_of_what_has_drifted, of Velero, over DRIFTED in "shop-updated": {
         "includedNamespaces": ["shop"], "namespaceMapping": {"shop": "shop-updated"},
         "excludedResources": ["services"], "existingResourcePolicy": "update",
     }
-    what_has_drifted_stays, of Engine, over ["shop-left"]: {
+    what_has_drifted_stays, of Engine, over DRIFTED in "shop-left": {
         "includedNamespaces": ["shop"], "namespaceMapping": {"shop": "shop-left"},
         "excludedResources": ["services"],
     }
-    what_has_drifted_stays_by_policy, of Velero, over ["shop-none"]: {
+    what_has_drifted_stays_by_policy, of Velero, over DRIFTED in "shop-none": {
         "includedNamespaces": ["shop"], "namespaceMapping": {"shop": "shop-none"},
         "excludedResources": ["services"], "existingResourcePolicy": "none",
     }
@@ -115,6 +119,17 @@ specs! {
         "includedNamespaces": ["shop"], "includedResources": ["services"],
         "namespaceMapping": {"shop": "shop-ports"},
     }
+    services_that_have_drifted, of Velero, over DRIFTED in "shop-services": {
+        "includedNamespaces": ["shop"], "includedResources": ["services"], "existingResourcePolicy": "update",
+        "namespaceMapping": {"shop": "shop-services"},
+    }
+    pods_that_are_refused, of Engine, over STRICT in "shop-strict": {
+        "includedNamespaces": ["shop"], "includedResources": ["pods", "jobs", "configmaps"],
+        "namespaceMapping": {"shop": "shop-strict"},
+    }
+    the_newest_of_a_schedule, of Velero: {
+        "scheduleName": "plan", "includedNamespaces": ["shop-old"], "namespaceMapping": {"shop-old": "shop-newest"},
+    }
     node_ports_preserved, of Velero: {
         "includedNamespaces": ["shop"], "includedResources": ["services"], "preserveNodePorts": true,
         "namespaceMapping": {"shop": "shop-preserved"},
@@ -128,8 +143,8 @@ specs! {
         "includedNamespaces": ["shop", "data"], "namespaceMapping": {"shop": "shop-or", "data": "data-or"},
     }
     images_and_classes_by_settings, of Velero: {
-        "includedNamespaces": ["*"], "includedResources": ["storageclasses", "persistentvolumes", "deployments"],
-        "namespaceMapping": {"shop-old": "shop-moved", "nginx-example": "nginx-moved"},
+        "includedNamespaces": ["shop-old"], "includedResources": ["storageclasses", "persistentvolumes", "deployments"],
+        "includeClusterResources": true, "namespaceMapping": {"shop-old": "shop-moved"},
     }
     namespaces_by_glob, of Engine: {
         "includedNamespaces": ["shop*"], "excludedNamespaces": ["shop"], "excludedResources": ["pods"],
@@ -214,9 +229,9 @@ fn made() -> anyhow::Result<Outcomes> {
     })?;
     let mut restores = BTreeMap::new();
     for case in CASES {
-        for namespace in case.before {
+        if let Some((manifest, namespace)) = case.before {
             for make in Make::BOTH {
-                let manifest = include_str!("manifests/drifted.yaml").replace("NAMESPACE", namespace);
+                let manifest = manifest.replace("NAMESPACE", namespace);
                 grow(lab, lab.member(make.target()), &manifest, &["create"])?;
             }
         }
@@ -232,11 +247,12 @@ fn made() -> anyhow::Result<Outcomes> {
 /// Makes a backup known in a target, as Velero's sync would.
 async fn bring(backup: &Backup, target: &Cluster) -> Outcome {
     let mut copy = backup.clone();
-    copy.metadata = ObjectMeta {
-        name: Some(backup.name_any()),
-        labels: Some(backup.labels().clone()),
-        ..ObjectMeta::default()
-    };
+    let mut labels = backup.labels().clone();
+    if backup.name_any() == backups::whole_by(Make::Velero) {
+        labels.insert("velero.io/schedule-name".to_owned(), "plan".to_owned());
+    }
+    copy.metadata =
+        ObjectMeta { name: Some(backup.name_any()), labels: Some(labels), ..ObjectMeta::default() };
     in_member::<Backup>(target)?.create(&copy).await?;
     Ok(())
 }
@@ -245,7 +261,7 @@ async fn run(lab: &Lab, case: &Case, make: Make) -> anyhow::Result<Ended> {
     // The two share the bucket, and the results of a Restore go where its Backup is.
     let name = format!("{}-{}", case.name.replace('_', "-"), if make == Make::Velero { "v" } else { "k" });
     let mut spec = (case.spec)();
-    if spec["backupName"].is_null() {
+    if spec["backupName"].is_null() && spec["scheduleName"].is_null() {
         spec["backupName"] = backups::whole_by(case.of).into();
     }
     let restores = in_member::<Restore>(lab.member(make.target()))?;

@@ -55,16 +55,16 @@ impl Make {
 
 /// The lab with its engines, begun by the first test that asks.
 pub(crate) fn lab() -> anyhow::Result<&'static Lab> {
-    static SCENE: OnceLock<Result<(&'static Lab, Mutex<[Guest; 2]>), String>> = OnceLock::new();
-    let scene = SCENE.get_or_init(|| begun().map_err(|error| format!("{error:#}")));
-    match scene {
-        Ok((lab, _)) => Ok(lab),
+    static ENGINES: OnceLock<Result<Mutex<[Guest; 2]>, String>> = OnceLock::new();
+    let lab = Lab::shared(LabSpec { members: 3, velero: true, s3: true })?;
+    let engines = ENGINES.get_or_init(|| begin(lab).map(Mutex::new).map_err(|error| format!("{error:#}")));
+    match engines {
+        Ok(_) => Ok(lab),
         Err(error) => anyhow::bail!("the lab could not be prepared: {error}"),
     }
 }
 
-fn begun() -> anyhow::Result<(&'static Lab, Mutex<[Guest; 2]>)> {
-    let lab = Lab::shared(LabSpec { members: 3, velero: true, s3: true })?;
+fn begin(lab: &Lab) -> anyhow::Result<[Guest; 2]> {
     let (source, ours) = (lab.member(SOURCE), lab.member(Make::Engine.target()));
     ours.stop_velero()?;
     kubectl(lab, source, &["create", "namespace", Make::Engine.namespace()])?;
@@ -89,7 +89,7 @@ fn begun() -> anyhow::Result<(&'static Lab, Mutex<[Guest; 2]>)> {
         }
         anyhow::Ok(())
     })?;
-    Ok((lab, Mutex::new(engines)))
+    Ok(engines)
 }
 
 fn start(lab: &Lab, cluster: &Cluster, namespace: &str, log: &str) -> anyhow::Result<Guest> {
@@ -144,6 +144,8 @@ fn populate(lab: &Lab) -> Outcome {
         source,
         &["patch", "pod", "errand", "-n", "shop", "--subresource=status", "--type=merge", "-p", ended],
     )?;
+    kubectl(lab, source, &["delete", "--wait=false", "namespace/shop-going"])?;
+    kubectl(lab, source, &["delete", "--wait=false", "-n", "shop", "configmap/going"])?;
     let status = r#"{"status":{"turns":7}}"#;
     for gadget in ["drill", "lamp"] {
         kubectl(
@@ -159,17 +161,21 @@ async fn settled(source: &Cluster) -> Outcome {
     let client = source.client()?;
     let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), "data");
     let pods = Api::<Pod>::all(client.clone());
-    let tokens = Api::<Secret>::namespaced(client, "rbac");
+    let tokens = Api::<Secret>::namespaced(client.clone(), "rbac");
+    let going = Api::<ServiceAccount>::namespaced(client, "shop-going");
     until("the controllers of the source", BOUND, async || {
         let claims = claims.list(&Default::default()).await.map_err(|error| error.to_string())?;
         let bound = claims.iter().filter(|claim| json_of(claim)["status"]["phase"] == "Bound").count();
         let pods = pods.list(&Default::default()).await.map_err(|error| error.to_string())?.items.len();
         let token = tokens.get("robot-token").await.map_err(|error| error.to_string())?;
         let filled = token.data.is_some_and(|data| data.contains_key("token"));
-        if (bound, pods, filled) == (2, 6, true) {
+        let going = going.list(&Default::default()).await.map_err(|error| error.to_string())?.items.len();
+        if (bound, pods, filled, going) == (3, 8, true, 0) {
             Ok(Some(()))
         } else {
-            Err(format!("{bound} claims are bound, {pods} pods are there, the token is there: {filled}"))
+            Err(format!(
+                "bound claims: {bound}, pods: {pods}, token: {filled}, accounts that are going: {going}"
+            ))
         }
     })
     .await?;

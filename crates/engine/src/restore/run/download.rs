@@ -152,8 +152,14 @@ pub(super) async fn context(
     });
     let facts = VolumeFacts { methods: methods.collect(), in_cluster, ..VolumeFacts::default() };
     let volumes = Volumes::decide(&in_backup, facts, &plan);
-    let (storage_classes, images) =
+    let (mut storage_classes, images) =
         (std::mem::take(&mut tools.storage_classes), std::mem::take(&mut tools.images));
+    let classes = "storageclasses.storage.k8s.io";
+    if plan.takes(classes, None).is_ok() {
+        let of = classes.parse().ok();
+        let restored = of.iter().flat_map(|of| source.spool.items(of)).flatten().map(|item| item.name);
+        storage_classes.will_know(restored);
+    }
     Ok(Context { plan, volumes, storage_classes, images })
 }
 
