@@ -110,6 +110,17 @@ specs! {
         "resourcePolicy": {"kind": "configmap", "name": "types"},
     }
     a_policy_of_names: {"resourcePolicy": {"kind": "configmap", "name": "names"}}
+    a_policy_of_volumes: {
+        "includedNamespaces": ["data"], "resourcePolicy": {"kind": "configmap", "name": "volumes"},
+    }
+    a_policy_of_cluster_scoped_names: {
+        "includedNamespaces": ["rbac", "shop"], "resourcePolicy": {"kind": "configmap", "name": "cluster"},
+    }
+    types_of_no_namespace_of_the_list: {
+        "includedNamespaces": ["shop-old"], "includedResources": ["plants", "storageclasses", "cm"],
+    }
+    namespaces_alone: {"includedResources": ["namespaces"], "labelSelector": {"matchLabels": {"tier": "gold"}}}
+    a_long_life: {"includedNamespaces": ["shop-old"], "ttl": "1h30m", "csiSnapshotTimeout": "5m"}
     an_order: {
         "includedNamespaces": ["data", "shop"], "orderedResources": {"pods": "data/db-1,data/db-0", "pv": "kept"},
     }
@@ -122,8 +133,12 @@ specs! {
     a_policy_that_is_missing: {"resourcePolicy": {"kind": "configmap", "name": "nowhere"}}
 }
 
+/// Durations stay as their author wrote them; Velero spells them out (decision 8).
+const DURATIONS: [(&str, &str, &str); 2] =
+    [("ttl", "1h30m", "1h30m0s"), ("csiSnapshotTimeout", "5m", "5m0s")];
+
 /// Policies that specs name.
-fn policies() -> [(&'static str, &'static str); 2] {
+fn policies() -> [(&'static str, &'static str); 4] {
     [
         (
             "types",
@@ -131,6 +146,27 @@ fn policies() -> [(&'static str, &'static str); 2] {
 includeExcludePolicy:
   includedClusterScopedResources: [ingressclasses, plants]
   excludedNamespaceScopedResources: [secrets, endpoints]
+",
+        ),
+        (
+            "volumes",
+            "version: v1
+volumePolicies:
+- conditions: {storageClass: [hand-made], capacity: \"0,2Gi\"}
+  action: {type: skip}
+- conditions: {pvcLabels: {app: db}}
+  action: {type: snapshot}
+",
+        ),
+        (
+            "cluster",
+            "version: v1
+clusterScopedFilterPolicy:
+  resourceFilters:
+  - kinds: [clusterroles]
+    names: [\"rob*\", \"system:b*\"]
+  - kinds: [ingressclasses]
+    labelSelector: {matchLabels: {tier: gold}}
 ",
         ),
         (
@@ -257,6 +293,13 @@ fn body(stored: &Stored, make: Make) -> Value {
     backup["status"].take();
     for key in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "namespace", "generation"] {
         backup["metadata"][key].take();
+    }
+    if make == Make::Engine {
+        for (key, written, spelt_out) in DURATIONS {
+            if backup["spec"][key] == written {
+                backup["spec"][key] = spelt_out.into();
+            }
+        }
     }
     for place in ["/metadata/labels/velero.io~1storage-location", "/spec/storageLocation"] {
         if let Some(location) = backup.pointer_mut(place).filter(|location| **location == make.location()) {

@@ -130,6 +130,19 @@ specs! {
     the_newest_of_a_schedule, of Velero: {
         "scheduleName": "plan", "includedNamespaces": ["shop-old"], "namespaceMapping": {"shop-old": "shop-newest"},
     }
+    a_namespace_that_is_not_in_the_backup, of Velero: {
+        "includedNamespaces": ["nowhere", "shop-old"], "includedResources": ["cm", "unicorns.example.com"],
+        "namespaceMapping": {"shop-old": "shop-there", "elsewhere": "shop-elsewhere"},
+    }
+    all_namespaces_but_some, of Engine: {
+        "excludedNamespaces": [
+            "shop", "data", "kube-system", "default", "velero", "engine", "rbac", "nginx-example",
+        ],
+        "includeClusterResources": false, "namespaceMapping": {"ops": "ops-rest", "shop-old": "shop-rest"},
+    }
+    a_selector_that_takes_nothing, of Velero: {
+        "labelSelector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["lead"]}]},
+    }
     node_ports_preserved, of Velero: {
         "includedNamespaces": ["shop"], "includedResources": ["services"], "preserveNodePorts": true,
         "namespaceMapping": {"shop": "shop-preserved"},

@@ -9,6 +9,7 @@ const OF_THE_ENGINE: &[&str] = &[
     // "Volume data is not stored", and the same of a restore.
     "is not in the backup; this engine stores objects and no volume data",
     "is restored without the data of volume",
+    "have no effect: the objects of volumes are kept, their data is not",
     // "A pattern without effect is a warning".
     "matches no namespace",
     "spec.includedNamespaces: nothing is taken",

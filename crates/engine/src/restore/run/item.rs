@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use kurator_archive::identity::check_identity;
 use kurator_archive::metadata::resource_list::{Action, ResourceListWriter};
 use kurator_archive::{ItemPath, SpooledItem};
@@ -13,14 +12,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::namespaces::Namespaces;
+use super::status;
 use crate::call::{CallError, Caller, Content};
 use crate::report::{About, Report};
 use crate::restore::{Conflict, Context, Made, Transformed, resolve, transform};
 use crate::types::ApiType;
 
 const MERGE: &str = "application/merge-patch+json";
-/// How often a status is written, at most, as Velero 1.18 (`retry.DefaultRetry`).
-const STATUS_ATTEMPTS: u32 = 5;
 /// Longest time that CRDs are waited for, as Velero 1.18's `--resource-timeout`.
 const ESTABLISHED: Duration = Duration::from_secs(600);
 /// First and longest pause between two looks at a CRD.
@@ -181,7 +179,7 @@ impl Maker<'_> {
         }
         let path = api.object_path(target, name);
         if let Some(status) = &made.status {
-            let written = self.write_status(&path, created, status).await;
+            let written = status::write(self.caller, &path, created, status).await;
             if let Err(error) = written {
                 self.report
                     .warning(about, format!("cannot restore the status of {resource}/{shown}: {error}"));
@@ -193,36 +191,6 @@ impl Maker<'_> {
                 let problem = format!("cannot restore the managed fields of {resource}/{shown}: {error}");
                 self.report.error(about, problem);
             }
-        }
-    }
-
-    /// Writes the status of an object that was created. Its controllers may change it meanwhile: then it is read again,
-    /// as Velero 1.18 does.
-    async fn write_status(&self, path: &str, created: &[u8], status: &Value) -> Result<(), CallError> {
-        let unusable = |error: serde_json::Error| CallError::Unusable(error.to_string());
-        let mut object: Value = serde_json::from_slice(created).map_err(unusable)?;
-        object["status"] = status.clone();
-        for _ in 1..STATUS_ATTEMPTS {
-            match self.replace_status(path, &object).await {
-                Err(error) if error.is(StatusCode::CONFLICT) => {
-                    let Some(found) = self.caller.get(path).await? else { return Err(error) };
-                    let found: Value = serde_json::from_slice(&found).map_err(unusable)?;
-                    object["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
-                }
-                written => return written,
-            }
-        }
-        self.replace_status(path, &object).await
-    }
-
-    async fn replace_status(&self, path: &str, object: &Value) -> Result<(), CallError> {
-        let body = serde_json::to_vec(object).map_err(|error| CallError::Unusable(error.to_string()))?;
-        match self.caller.replace(&format!("{path}/status"), body.clone().into()).await {
-            // A type without the subresource takes the status like any other field.
-            Err(error) if error.is(StatusCode::NOT_FOUND) => {
-                self.caller.replace(path, body.into()).await.map(drop)
-            }
-            written => written.map(drop),
         }
     }
 

@@ -8,6 +8,7 @@ mod download;
 mod item;
 mod namespaces;
 mod related;
+mod status;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
