@@ -68,7 +68,15 @@ pub fn minio(prefix: &str) -> Value {
 /// # Errors
 /// No client could be made.
 pub fn velero<K: Object>(member: &Cluster) -> Result<Shelf<K>, FixtureError> {
-    Ok(Shelf(Api::namespaced(member.client()?, VELERO_NAMESPACE)))
+    shelf(member, VELERO_NAMESPACE)
+}
+
+/// Objects of a namespace in a member. Call it inside [`Lab::run`].
+///
+/// # Errors
+/// No client could be made.
+pub fn shelf<K: Object>(member: &Cluster, namespace: &str) -> Result<Shelf<K>, FixtureError> {
+    Ok(Shelf(Api::namespaced(member.client()?, namespace)))
 }
 
 /// Something to back up: a namespace in a member with one ConfigMap.

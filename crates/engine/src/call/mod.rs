@@ -42,6 +42,8 @@ pub enum CallError {
         reason: String,
         /// For people.
         message: String,
+        /// The single faults that the server found, if it tells them apart.
+        causes: Vec<String>,
     },
     /// No answer, after all attempts.
     #[error("no answer from the API server: {0}")]
@@ -61,6 +63,12 @@ impl CallError {
         matches!(self, Self::Refused { code, .. } if *code == status.as_u16())
     }
 
+    /// Whether the server refuses for nothing but ports that are in use: by what was to be created, if that is there.
+    #[must_use]
+    pub fn is_of_taken_ports(&self) -> bool {
+        matches!(self, Self::Refused { causes, .. } if says_ports_are_taken(causes))
+    }
+
     /// Whether what was to be created is there, whoever made it.
     #[must_use]
     pub fn is_there_already(&self) -> bool {
@@ -70,6 +78,10 @@ impl CallError {
             Self::Unreachable(_) | Self::Unusable(_) => false,
         }
     }
+}
+
+fn says_ports_are_taken(causes: &[String]) -> bool {
+    !causes.is_empty() && causes.iter().all(|cause| cause.contains("provided port is already allocated"))
 }
 
 /// Body and content type of a write.
@@ -256,6 +268,8 @@ impl Failed {
     fn refused(code: StatusCode, asked: Option<Duration>, error: CallError, next: String) -> Self {
         let again = match code {
             StatusCode::TOO_MANY_REQUESTS => Again::Throttled(asked),
+            // The server's word for a health check port that is in use; asking again changes nothing.
+            StatusCode::INTERNAL_SERVER_ERROR if error.is_of_taken_ports() => Again::No,
             StatusCode::INTERNAL_SERVER_ERROR
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
@@ -278,8 +292,10 @@ impl From<kube::Error> for Failed {
                 let asked = status.details.as_ref().map(|details| details.retry_after_seconds);
                 let asked =
                     asked.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
-                let kube::core::Status { code, reason, message, .. } = *status;
-                let refused = CallError::Refused { code, reason, message };
+                let kube::core::Status { code, reason, message, details, .. } = *status;
+                let causes = details.map(|details| details.causes).unwrap_or_default();
+                let causes = causes.into_iter().map(|cause| cause.message).collect();
+                let refused = CallError::Refused { code, reason, message, causes };
                 let code = StatusCode::from_u16(code).unwrap_or_default();
                 Self::refused(code, asked, refused, String::new())
             }
@@ -335,15 +351,30 @@ struct Status {
     message: String,
     reason: String,
     metadata: ListMeta,
+    details: Option<Details>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    causes: Vec<Cause>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cause {
+    message: String,
 }
 
 async fn refused(answer: Response<Body>) -> Failed {
     let code = answer.status();
     let asked = retry_after(&answer);
     let status = read(answer.into_body()).await.unwrap_or_default();
-    let Status { message, reason, metadata } = serde_json::from_slice(&status).unwrap_or_default();
+    let Status { message, reason, metadata, details } = serde_json::from_slice(&status).unwrap_or_default();
+    let causes: Vec<_> = details.unwrap_or_default().causes.into_iter().map(|cause| cause.message).collect();
     let message = if message.is_empty() { format!("the API server answered {code}") } else { message };
-    Failed::refused(code, asked, CallError::Refused { code: code.as_u16(), reason, message }, metadata.next)
+    let error = CallError::Refused { code: code.as_u16(), reason, message, causes };
+    Failed::refused(code, asked, error, metadata.next)
 }
 
 fn retry_after(answer: &Response<Body>) -> Option<Duration> {

@@ -82,3 +82,23 @@ async fn an_object_that_is_there_after_an_attempt_without_an_answer_may_be_ours(
     let failed = caller.create("/api/v1/namespaces", Bytes::new()).await.unwrap_err();
     assert!(matches!(failed, CallError::PerhapsCreated(_)), "{failed}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_a_refusal_for_nothing_but_taken_ports_says_so_and_is_final() {
+    const TAKEN: &str = "provided port is already allocated";
+    for (code, causes, said) in [
+        (422, &[TAKEN, "30080: provided port is already allocated"][..], true),
+        (500, &[TAKEN], true),
+        (422, &[TAKEN, "must be unique"], false),
+        (422, &[], false),
+    ] {
+        let causes: Vec<_> = causes.iter().map(|cause| serde_json::json!({"message": cause})).collect();
+        let answer = serde_json::json!({"message": "no", "details": {"causes": causes}}).to_string();
+        let (caller, log) = server(move |_, _| {
+            Response::builder().status(code).body(Body::from(answer.clone().into_bytes())).unwrap()
+        });
+        let refused = caller.create("/api/v1/namespaces/a/services", Bytes::new()).await.unwrap_err();
+        assert_eq!(refused.is_of_taken_ports(), said, "{code} {causes:?}");
+        assert_eq!(log.paths().len(), 1);
+    }
+}

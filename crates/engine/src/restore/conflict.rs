@@ -32,17 +32,6 @@ pub enum Conflict {
     },
 }
 
-/// Whether a refusal to create a Service says no more than that its node ports are taken, as Velero 1.18 asks: then it
-/// may be this very Service that has them, and if it is in the cluster it counts as being there already.
-///
-/// `causes` are the messages in the details of the server's answer.
-#[must_use]
-pub fn says_ports_are_taken<'a>(kind: &str, causes: impl IntoIterator<Item = &'a str>) -> bool {
-    let mut causes = causes.into_iter().peekable();
-    let taken = |cause: &str| cause.contains("provided port is already allocated");
-    kind == "Service" && causes.peek().is_some() && causes.all(taken)
-}
-
 /// Decides on an object that is there already: `made` is what was to be created, `found` what is in the cluster.
 /// `resource` is its type, such as `serviceaccounts`.
 #[must_use]

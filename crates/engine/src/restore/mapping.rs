@@ -43,6 +43,11 @@ impl StorageClasses {
         Self { rows: rows(STORAGE_CLASS_LABEL, found), known }
     }
 
+    /// These will be in the cluster too before they are asked for: the Restore brings them, ahead of volumes.
+    pub(crate) fn will_know(&mut self, names: impl IntoIterator<Item = String>) {
+        self.known.extend(names);
+    }
+
     /// What `class` is changed to; none if it isn't.
     pub(crate) fn changed(&self, class: &str) -> Result<Option<&str>, ActionError> {
         let rows = self.rows.as_ref().map_err(Clone::clone)?;
@@ -154,5 +159,13 @@ mod tests {
             classes.changed("slow").unwrap_err().to_string(),
             "error getting storage class lead from API: storageclasses.storage.k8s.io \"lead\" not found"
         );
+    }
+
+    #[test]
+    fn a_storage_class_that_is_restored_too_will_do() {
+        let mut classes = StorageClasses::new(vec![config("classes", &[("fast", "gold")])], BTreeSet::new());
+        assert!(classes.changed("fast").is_err());
+        classes.will_know(["gold".to_owned()]);
+        assert_eq!(classes.changed("fast"), Ok(Some("gold")));
     }
 }

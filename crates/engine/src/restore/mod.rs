@@ -24,7 +24,7 @@ mod volumes;
 mod testing;
 
 pub use actions::ActionError;
-pub use conflict::{Conflict, resolve, says_ports_are_taken};
+pub use conflict::{Conflict, resolve};
 pub use hooks::ExecHook;
 pub use mapping::{
     ACTION, Config, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, STORAGE_CLASS_LABEL, StorageClasses,

@@ -71,8 +71,8 @@ struct Taken {
     hooked: Vec<Hooked>,
     /// By resource, the places in `orderedResources` that were found.
     ordered: HashSet<(String, usize)>,
-    /// Claims whose data stays where it is.
-    left_out: Vec<LeftOut>,
+    /// Volumes whose data stays where it is.
+    left_out: LeftOut,
 }
 
 /// What is to be known of the whole cluster to tell what an object brings in.
@@ -101,8 +101,8 @@ impl<'a> Gather<'a> {
         Self { caller, catalog, selection, packer, report, progress, backup, runner, hashes, around, taken }
     }
 
-    /// What the status tells of the hooks, and the claims that were taken without their data.
-    pub(super) fn end(self) -> (Value, Vec<LeftOut>) {
+    /// What the status tells of the hooks, and the volumes that were taken without their data.
+    pub(super) fn end(self) -> (Value, LeftOut) {
         let taken = self.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
         (self.runner.status(), taken.left_out)
     }
@@ -263,9 +263,10 @@ impl<'a> Gather<'a> {
                     json = changed;
                 }
                 brought = self.around.claims.with(&claim);
-                self.taken().left_out.push(LeftOut::from(&claim));
+                self.taken().left_out.claim(&claim);
                 brought.push(claim.volume);
             }),
+            ("", "persistentvolumes") => self.taken().left_out.volume(&json),
             ("", "serviceaccounts") => {
                 let namespace = path.namespace().unwrap_or_default();
                 brought = self.around.bindings.of(namespace, path.name()).cloned().collect();

@@ -24,7 +24,6 @@ use tokio::sync::watch;
 
 use self::gather::{Asked, Gather};
 use self::store::Files;
-use self::volumes::LeftOut;
 use crate::backup::prepare::Prepared;
 use crate::backup::select::{NamespaceFact, Selection};
 use crate::call::Caller;
@@ -116,8 +115,8 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
     let items = packed.written.items;
     // Who wants no data need not be told that there is none.
     if backup.spec.snapshot_volumes != Some(false) {
-        for claim in &left_out {
-            report.warning(About::Namespace(claim.namespace()), claim.warning());
+        for (namespace, warning) in left_out.warnings() {
+            report.warning(About::Namespace(namespace), warning);
         }
     }
     report.info(format!("{items} objects, {} bytes compressed", packed.written.stored));
@@ -126,7 +125,7 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
     let mut status = last_status(&backup, items, warnings, errors, tools.clock.now());
     status.other.insert("hookStatus".to_owned(), hooks);
     backup.status = Some(status);
-    let files = Files { packed, log, results, volumes: left_out.into_iter().map(LeftOut::info).collect() };
+    let files = Files { packed, log, results, volumes: left_out.infos() };
     store::keep(&*tools.store, &at, files).await?;
     store::seal(&*tools.store, &at, &backup).await?;
     Ok(backup)

@@ -127,19 +127,6 @@ fn a_service_account_with_nothing_to_merge_is_the_same() {
     );
 }
 
-#[test]
-fn a_service_whose_ports_are_taken_may_be_there() {
-    const TAKEN: &str = "provided port is already allocated";
-    for (kind, causes, said) in [
-        ("Service", &[TAKEN, "30080: provided port is already allocated"][..], true),
-        ("Service", &[TAKEN, "must be unique"], false),
-        ("Service", &[], false),
-        ("Pod", &[TAKEN], false),
-    ] {
-        assert_eq!(says_ports_are_taken(kind, causes.iter().copied()), said, "{kind} {causes:?}");
-    }
-}
-
 /// As JSON would say it: a merge patch cannot write a null.
 fn without_nulls(value: Value) -> Value {
     match value {

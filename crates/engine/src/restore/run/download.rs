@@ -54,7 +54,8 @@ pub(super) struct Source {
     volumes: Vec<BackupVolumeInfo>,
 }
 
-/// Downloads the backup: of its objects those whose type the plan takes.
+/// Downloads the backup: of its objects those whose type the plan takes, and its Namespaces, since each is made as it was
+/// when something is restored into it, as by Velero 1.18.
 pub(super) async fn download(
     store: &dyn Store,
     backup: &Backup,
@@ -69,7 +70,9 @@ pub(super) async fn download(
     let (folder, plan) = (folder.to_owned(), plan.clone());
     let spooling = tokio::task::spawn_blocking(move || {
         let reader = Reader::new(Pieces { queue, piece: Bytes::new() }, Limits::default());
-        Spool::fill(reader, &folder, |resource| plan.takes_type(resource.as_str()))
+        Spool::fill(reader, &folder, |resource| {
+            plan.takes_type(resource.as_str()) || resource.as_str() == "namespaces"
+        })
     });
     let mut broken = None;
     while let Some(piece) = object.content.next().await {
@@ -149,8 +152,14 @@ pub(super) async fn context(
     });
     let facts = VolumeFacts { methods: methods.collect(), in_cluster, ..VolumeFacts::default() };
     let volumes = Volumes::decide(&in_backup, facts, &plan);
-    let (storage_classes, images) =
+    let (mut storage_classes, images) =
         (std::mem::take(&mut tools.storage_classes), std::mem::take(&mut tools.images));
+    let classes = "storageclasses.storage.k8s.io";
+    if plan.takes(classes, None).is_ok() {
+        let of = classes.parse().ok();
+        let restored = of.iter().flat_map(|of| source.spool.items(of)).flatten().map(|item| item.name);
+        storage_classes.will_know(restored);
+    }
     Ok(Context { plan, volumes, storage_classes, images })
 }
 

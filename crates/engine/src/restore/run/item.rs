@@ -1,10 +1,10 @@
 //! One object into the cluster: create first, look only where it is there already.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use kurator_archive::identity::check_identity;
 use kurator_archive::metadata::resource_list::{Action, ResourceListWriter};
 use kurator_archive::{ItemPath, SpooledItem};
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::hooks::Waiting;
 use super::namespaces::Namespaces;
+use super::status;
 use crate::call::{CallError, Caller, Content};
 use crate::report::{About, Report};
 use crate::restore::{Conflict, Context, Made, Transformed, resolve, transform};
@@ -37,6 +38,8 @@ pub(super) struct Maker<'a> {
     pub(super) hooked: mpsc::UnboundedSender<Waiting>,
     /// What became of each.
     pub(super) list: Mutex<ResourceListWriter>,
+    /// How many there are in the list.
+    pub(super) listed: AtomicU64,
 }
 
 impl Maker<'_> {
@@ -128,7 +131,9 @@ impl Maker<'_> {
                 Action::Created
             }
             Err(error) => {
-                if !error.is_there_already() {
+                // As Velero 1.18 asks: a Service that is there may be refused for the ports that it has itself.
+                let is_of_ports = resource == "services" && error.is_of_taken_ports();
+                if !error.is_there_already() && !is_of_ports {
                     return failed("restoring", error);
                 }
                 let perhaps_ours = matches!(error, CallError::PerhapsCreated(_)) || self.resumed;
@@ -173,7 +178,7 @@ impl Maker<'_> {
         }
         let path = api.object_path(target, name);
         if let Some(status) = &made.status {
-            let written = self.write_status(&path, created, status).await;
+            let written = status::write(self.caller, &path, created, status).await;
             if let Err(error) = written {
                 self.report
                     .warning(about, format!("cannot restore the status of {resource}/{shown}: {error}"));
@@ -185,20 +190,6 @@ impl Maker<'_> {
                 let problem = format!("cannot restore the managed fields of {resource}/{shown}: {error}");
                 self.report.error(about, problem);
             }
-        }
-    }
-
-    async fn write_status(&self, path: &str, created: &[u8], status: &Value) -> Result<(), CallError> {
-        let mut object: Value =
-            serde_json::from_slice(created).map_err(|error| CallError::Unusable(error.to_string()))?;
-        object["status"] = status.clone();
-        let body = serde_json::to_vec(&object).map_err(|error| CallError::Unusable(error.to_string()))?;
-        match self.caller.replace(&format!("{path}/status"), body.clone().into()).await {
-            // A type without the subresource takes the status like any other field.
-            Err(error) if error.is(StatusCode::NOT_FOUND) => {
-                self.caller.replace(path, body.into()).await.map(drop)
-            }
-            written => written.map(drop),
         }
     }
 
@@ -254,6 +245,7 @@ impl Maker<'_> {
     }
 
     fn listed(&self, api: &ApiType, kind: &str, namespace: Option<&str>, name: &str, action: Action) {
+        self.listed.fetch_add(1, Relaxed);
         let added = {
             let mut list = self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             list.add(&api.api_version(), kind, namespace, name, Some(action))

@@ -9,6 +9,7 @@ mod hooks;
 mod item;
 mod namespaces;
 mod related;
+mod status;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -110,21 +111,24 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         resumed: tools.resumed,
         hooked,
         list: Mutex::new(list),
+        listed: AtomicU64::new(0),
     };
     let done = AtomicU64::new(0);
     let selector = format!("{RESTORE_NAME_LABEL}={}", label_value(context.plan.restore()));
     let hooks = hooks::run(tools.caller.client(), &selector, &runner, &report, pods);
     let objects = objects(spool, &related, maker, &tools, Steps { done: &done, total });
     let (list, ()) = tokio::join!(objects, hooks);
-    let mut list = list?;
-    let done = done.load(Relaxed);
-    for name in namespaces.created() {
+    let (listed, mut list) = list?;
+    let created = namespaces.created();
+    // As Velero 1.18 at the end: what was dealt with, and no longer what was expected.
+    let dealt_with = listed + u64::try_from(created.len()).unwrap_or_default();
+    for name in created {
         list.add("v1", "Namespace", None, &name, Some(Action::Created)).map_err(MetadataError::from)?;
     }
     let list = list.finish(Vec::new())?;
     let hook_status = runner.status();
     let Reported { log, results, warnings, errors } = report.close();
-    let mut status = last_status(&restore, Progress { total, done }, warnings, errors, &*tools.clock);
+    let mut status = last_status(&restore, dealt_with, warnings, errors, &*tools.clock);
     status.other.insert("hookStatus".to_owned(), hook_status);
     restore.status = Some(status);
     let results = metadata::write(&results, Vec::new())?;
@@ -142,14 +146,14 @@ struct Steps<'a> {
     total: u64,
 }
 
-/// Restores all objects; what became of each.
+/// Restores all objects: how many were dealt with, and what became of each.
 async fn objects(
     spool: &Spool,
     related: &BTreeSet<ItemRef>,
     maker: Maker<'_>,
     tools: &Tools<'_>,
     steps: Steps<'_>,
-) -> Result<ResourceListWriter, RunError> {
+) -> Result<(u64, ResourceListWriter), RunError> {
     let (plan, report) = (&maker.context.plan, maker.report);
     let run = Run { spool, related, maker: &maker, report, steps };
     let mut catalog = Cow::Borrowed(&tools.catalog);
@@ -172,7 +176,8 @@ async fn objects(
             run.all_of(&resource, &catalog, tools.progress).await;
         }
     }
-    Ok(maker.list.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let list = maker.list.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((maker.listed.into_inner(), list))
 }
 
 async fn keep(
@@ -210,7 +215,7 @@ enum KeepError {
 
 fn last_status(
     restore: &Restore,
-    Progress { total, done }: Progress,
+    dealt_with: u64,
     warnings: u64,
     errors: u64,
     clock: &dyn Clock,
@@ -223,8 +228,8 @@ fn last_status(
         warnings: some(warnings),
         errors: some(errors),
         progress: Some(RestoreProgress {
-            total_items: Some(count(total)),
-            items_restored: Some(count(done)),
+            total_items: Some(count(dealt_with)),
+            items_restored: Some(count(dealt_with)),
             ..RestoreProgress::default()
         }),
         ..restore.status.clone().unwrap_or_default()
