@@ -7,7 +7,9 @@ mod backup;
 mod location;
 mod progress;
 mod queue;
+mod request;
 mod restore;
+mod runs;
 mod schedule;
 mod stores;
 mod write;
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use kube::{Resource, ResourceExt as _};
 use kurator_api::velero::{
-    Backup, BackupStorageLocation, BackupStorageLocationSpec, RequestPhase, Restore, ServerStatusRequest,
+    Backup, BackupStorageLocation, BackupStorageLocationSpec, Restore, ServerStatusRequest,
 };
 use kurator_member::cache::Cache;
 use kurator_member::clock::Clock;
@@ -31,9 +33,10 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::queue::Work;
-use self::write::{merge, path};
+use self::write::path;
 use crate::call::Caller;
 
+pub use self::runs::Runs;
 pub use self::stores::{AsTheClusterSays, Stores};
 
 /// The release of Velero whose behaviour this is, as `ServerStatusRequest`s are told; behind the plus, who says so.
@@ -74,6 +77,8 @@ pub struct Setup {
     pub stores: Arc<dyn Stores>,
     /// Folder for temporary files.
     pub folder: PathBuf,
+    /// How many runs may go at once, shared by all engines of a process.
+    pub runs: Arc<Runs>,
     /// For the times that are shown.
     pub clock: Arc<dyn Clock>,
 }
@@ -85,6 +90,7 @@ pub(crate) struct Server {
     pub(crate) namespace: String,
     pub(crate) stores: Arc<dyn Stores>,
     pub(crate) folder: PathBuf,
+    runs: Arc<Runs>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -110,17 +116,23 @@ fn known<K: Resource>(cache: &Cache<K>) -> Vec<Arc<K>> {
     }
 }
 
-/// Serves the cluster until `shutdown`; runs that are under way then are left for the next process to take up.
+/// Serves the cluster until `shutdown`, and calls `begun` when it does; runs that are under way at the end are left for
+/// the next process to take up.
 ///
 /// # Errors
 /// [`ServeError`] before anything was done.
-pub async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(), ServeError> {
-    let Setup { member, wake, namespace, stores, folder, clock } = setup;
+pub async fn serve(
+    setup: Setup,
+    shutdown: CancellationToken,
+    begun: impl FnOnce(),
+) -> Result<(), ServeError> {
+    let Setup { member, wake, namespace, stores, folder, runs, clock } = setup;
     let caller = Caller::new(member.client().clone());
-    let server = Arc::new(Server { caller, member, namespace, stores, folder, clock });
+    let server = Arc::new(Server { caller, member, namespace, stores, folder, runs, clock });
     if let Some(asked) = shutdown.run_until_cancelled(alone(&server, &wake)).await {
         asked?;
         tracing::info!("serving");
+        begun();
         let mut rounds = Rounds::default();
         shutdown.run_until_cancelled(rounds.go(&server, &wake)).await;
         rounds.running.shutdown().await;
@@ -141,7 +153,7 @@ async fn alone(server: &Server, wake: &Notify) -> Result<(), ServeError> {
     let answered = async {
         loop {
             if let Knowledge::Present(request) = server.member.status_requests().get(&name)
-                && is_answered(&request)
+                && request::is_answered(&request)
             {
                 return request.status.as_ref().and_then(|status| status.server_version.clone());
             }
@@ -162,8 +174,15 @@ async fn alone(server: &Server, wake: &Notify) -> Result<(), ServeError> {
     }
 }
 
-fn is_answered(request: &ServerStatusRequest) -> bool {
-    request.status.as_ref().and_then(|status| status.phase.as_ref()) == Some(&RequestPhase::Processed)
+/// What is to be run, as it is when its turn has come; nothing if it is gone or over.
+fn still<K: Work + Resource>(cache: &Cache<K>, found: Arc<K>) -> Option<Arc<K>> {
+    match cache.get(&found.name_any()) {
+        Knowledge::Present(now) => {
+            (now.meta().uid == found.meta().uid && now.stage().is_some()).then_some(now)
+        }
+        Knowledge::Absent => None,
+        Knowledge::Unknown { .. } => Some(found),
+    }
 }
 
 /// What a task works on.
@@ -218,9 +237,15 @@ impl Rounds {
         let now = server.clock.now();
         let mut pause = LOOK;
         for request in known(server.member.status_requests()) {
-            if !is_answered(&request) {
-                let server = Arc::clone(server);
-                self.start(Job::Request(request.name_any()), async move { answer(&server, &request).await });
+            match request::due(&request, now) {
+                Some(Duration::ZERO) => {
+                    let server = Arc::clone(server);
+                    self.start(Job::Request(request.name_any()), async move {
+                        request::handle(&server, &request).await;
+                    });
+                }
+                Some(later) => pause = pause.min(later),
+                None => {}
             }
         }
         for found in known(server.member.locations()) {
@@ -256,12 +281,22 @@ impl Rounds {
         if let Some(found) = self.next(&backups, |job| matches!(job, Job::Backup(_))) {
             let server = Arc::clone(server);
             let uid = found.uid().unwrap_or_default();
-            self.start(Job::Backup(uid), async move { backup::back_up(&server, found).await });
+            self.start(Job::Backup(uid), async move {
+                let _turn = server.runs.turn(runs::Kind::Backup).await;
+                if let Some(backup) = still(server.member.backups(), found) {
+                    backup::back_up(&server, backup).await;
+                }
+            });
         }
         if let Some(found) = self.next(&restores, |job| matches!(job, Job::Restore(_))) {
             let server = Arc::clone(server);
             let uid = found.uid().unwrap_or_default();
-            self.start(Job::Restore(uid), async move { restore::restore(&server, found).await });
+            self.start(Job::Restore(uid), async move {
+                let _turn = server.runs.turn(runs::Kind::Restore).await;
+                if let Some(restore) = still(server.member.restores(), found) {
+                    restore::restore(&server, restore).await;
+                }
+            });
         }
         pause
     }
@@ -296,15 +331,5 @@ impl Rounds {
         }
         let id = self.running.spawn(task).id();
         self.jobs.insert(id, job);
-    }
-}
-
-/// Says who serves.
-async fn answer(server: &Server, request: &ServerStatusRequest) {
-    let now = server.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let status = json!({"phase": "Processed", "processedTimestamp": now, "serverVersion": SERVER_VERSION, "plugins": []});
-    let path = path::<ServerStatusRequest>(&server.namespace, &request.name_any());
-    if let Err(error) = merge(&server.caller, &path, &json!({"status": status})).await {
-        tracing::warn!(request = request.name_any(), error = %error, "cannot answer a status request");
     }
 }

@@ -3,12 +3,13 @@
 mod clean_up;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::shorten;
-use kurator_api::fleet::{FleetClusterStatus, MemberBackupStatus};
+use kurator_api::fleet::{Engine, FleetClusterStatus, Layout, MemberBackupStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation};
@@ -23,6 +24,7 @@ use super::server::{self, Server};
 use super::validate::{Problem, ValidFleet, ValidPlugin};
 use crate::hub::Presence;
 use crate::location::is_owned_by;
+use crate::served::Standing;
 use crate::writes::Write;
 pub(super) use clean_up::Hitch;
 
@@ -120,8 +122,13 @@ impl Turn<'_> {
             }
             Goal::Off => return Ok(()),
         };
+        self.change_engine(plugin.engine, status)?;
         let velero = match (&alive.velero, alive.settled) {
             (Ok(velero), _) => velero,
+            (Err(why), _) if plugin.engine == Engine::Builtin => {
+                self.attempt(&alive.foundation, Action::LayFoundation)?;
+                return still(status, &format!("the types of velero.io are being made: {why}"));
+            }
             (Err(_), Some(until)) => {
                 self.at(until);
                 return still(status, "what is in the member is being listed");
@@ -141,16 +148,30 @@ impl Turn<'_> {
                 (None, None)
             }
         };
-        let name = self.write(plugin, key, alive, velero, &prefix, mode)?;
+        let name = match plugin.engine {
+            Engine::Velero => self.write(plugin, key, alive, velero, &prefix, mode)?,
+            Engine::Builtin => {
+                // Where somebody else serves, nothing is changed under him.
+                self.check_engine(status, alive)?;
+                let place = Place { prefix: &prefix, mode: mode.clone(), layout };
+                if let Some(name) = self.record(plugin, key, status, velero, &place)? {
+                    return still(status, &format!("storage location `{name}` is being written"));
+                }
+                self.write(plugin, key, alive, velero, &prefix, mode)?
+            }
+        };
         status.bucket = Some(plugin.bucket.clone());
         status.location = Some(name.clone());
         status.prefix = Some(prefix.clone());
         status.layout = Some(layout);
-        let location = self.check_location(status, velero, &name);
-        match self.check_server(status, alive, velero) {
-            // It explains whatever is said of the location, a new one being checked by nobody.
-            Err(silent @ (Reason::VeleroSilent, _)) => return Err(silent),
-            server => location.and(server)?,
+        let location = check_location(plugin.engine, status, velero, &name);
+        match plugin.engine {
+            Engine::Builtin => location?,
+            Engine::Velero => match self.check_server(status, alive, velero) {
+                // It explains whatever is said of the location, a new one being checked by nobody.
+                Err(silent @ (Reason::VeleroSilent, _)) => return Err(silent),
+                server => location.and(server)?,
+            },
         }
         match taken {
             None => Ok(()),
@@ -165,6 +186,71 @@ impl Turn<'_> {
         }
     }
 
+    /// What is known of the engine before says nothing of another one. Ends the pass where there was another.
+    fn change_engine(
+        &mut self,
+        engine: Engine,
+        status: &mut MemberBackupStatus,
+    ) -> Result<(), (Reason, String)> {
+        let before = status.engine.replace(engine);
+        // Rows of earlier versions name none.
+        let was = before.or(status.location.is_some().then_some(Engine::Velero));
+        if was.is_none_or(|was| was == engine) {
+            return Ok(());
+        }
+        status.ready = false;
+        status.server_version = None;
+        self.at(Instant::now() + SOON);
+        Err((Reason::Waiting, format!("the engine is being changed to {engine:?}")))
+    }
+
+    /// Whether the hub serves the member; its namespace is made on the way.
+    fn check_engine(
+        &mut self,
+        status: &mut MemberBackupStatus,
+        alive: &SeenAlive,
+    ) -> Result<(), (Reason, String)> {
+        match &alive.engine {
+            Some(Standing::Serves { version }) => {
+                status.server_version = Some(version.clone());
+                Ok(())
+            }
+            Some(Standing::Refused(why)) => Err((Reason::ServedByAnother, why.clone())),
+            Some(Standing::Failed(why)) => {
+                self.attempt(&alive.foundation, Action::LayFoundation)?;
+                Err((Reason::Waiting, format!("the built-in engine is being started: {why}")))
+            }
+            Some(Standing::Starting) | None => {
+                self.attempt(&alive.foundation, Action::LayFoundation)?;
+                still(status, "the built-in engine finds out whether another server is there")
+            }
+        }
+    }
+
+    /// Where the engine may store is in the status before any location says so: the hub follows its own word alone. The
+    /// name of a location that is not in the status yet.
+    fn record(
+        &mut self,
+        plugin: &ValidPlugin,
+        key: &ClusterKey,
+        status: &mut MemberBackupStatus,
+        velero: &SeenVelero,
+        place: &Place<'_>,
+    ) -> Result<Option<String>, (Reason, String)> {
+        let name = self.location_name(plugin, key, velero, place.prefix)?;
+        let before = status.clone();
+        status.location = Some(name.clone());
+        status.bucket = Some(plugin.bucket.clone());
+        status.prefix = Some(place.prefix.to_owned());
+        status.layout = Some(place.layout);
+        if let Some(mode) = &place.mode {
+            status.read_only = *mode == AccessMode::ReadOnly;
+        }
+        let same = (&before.location, &before.bucket, &before.prefix, before.read_only)
+            == (&status.location, &status.bucket, &status.prefix, status.read_only);
+        Ok((!same).then_some(name))
+    }
+
     /// Writes what differs; the name of the location. Without a mode, a location keeps the one it has.
     fn write(
         &mut self,
@@ -174,6 +260,41 @@ impl Turn<'_> {
         velero: &SeenVelero,
         prefix: &str,
         mode: Option<AccessMode>,
+    ) -> Result<String, (Reason, String)> {
+        let secret = match plugin.engine {
+            Engine::Velero => Some(self.write_secret(plugin, key, alive, velero)?),
+            Engine::Builtin => None,
+        };
+        let secret = secret.as_deref();
+        let name = self.location_name(plugin, key, velero, prefix)?;
+        let present = velero.locations.iter().find(|found| found.metadata.name.as_deref() == Some(&name));
+        let kept = || present.and_then(|found| found.spec.access_mode.clone());
+        let mode = mode.or_else(kept).unwrap_or(AccessMode::ReadWrite);
+        let default = mode == AccessMode::ReadWrite
+            && may_be_default(velero, &self.valid.uid, present.map(AsRef::as_ref));
+        let place = render::Place { name: &name, prefix, secret, mode, default };
+        let wanted = render::location(self.valid, plugin, key, place);
+        let is_right = |found: &Arc<BackupStorageLocation>| {
+            is_owned_by(found, &self.valid.uid) && render::says(found, &wanted)
+        };
+        let right = present.is_some_and(is_right);
+        if !right {
+            self.attempt(&alive.location_write, Action::Location(Box::new(wanted)))?;
+        }
+        self.retire(key, alive, velero, &name, secret)?;
+        if secret.is_none() && right {
+            self.remove_secrets(key, alive, velero)?;
+        }
+        Ok(name)
+    }
+
+    /// Brings the credential into the member; the name of its Secret.
+    fn write_secret(
+        &mut self,
+        plugin: &ValidPlugin,
+        key: &ClusterKey,
+        alive: &SeenAlive,
+        velero: &SeenVelero,
     ) -> Result<String, (Reason, String)> {
         let secret = self.secret_name(plugin, velero, key);
         let held = velero.secrets.iter().find(|held| held.name == secret);
@@ -188,6 +309,31 @@ impl Turn<'_> {
             // again.
             return Err((Reason::Waiting, "the credential is being written".to_owned()));
         }
+        Ok(secret)
+    }
+
+    /// What Velero needed before the hub served: the credential is on the hub alone.
+    fn remove_secrets(
+        &mut self,
+        key: &ClusterKey,
+        alive: &SeenAlive,
+        velero: &SeenVelero,
+    ) -> Result<(), (Reason, String)> {
+        let secrets = self.secrets(key, velero);
+        if secrets.is_empty() {
+            return Ok(());
+        }
+        self.attempt(&alive.secret_removal, Action::DeleteSecrets(secrets))
+    }
+
+    /// The location that is on this place already, else a name that is free.
+    fn location_name(
+        &self,
+        plugin: &ValidPlugin,
+        key: &ClusterKey,
+        velero: &SeenVelero,
+        prefix: &str,
+    ) -> Result<String, (Reason, String)> {
         let same_place = |location: &&BackupStorageLocation| {
             location.spec.object_storage.as_ref().is_some_and(|at| {
                 at.bucket.as_deref() == Some(&plugin.bucket)
@@ -195,25 +341,10 @@ impl Turn<'_> {
             })
         };
         let left = velero.locations.iter().map(AsRef::as_ref).filter(|location| self.is_left(location, key));
-        let name = match velero.ours(&self.valid.uid).chain(left).find(same_place) {
-            Some(present) => present.metadata.name.clone().unwrap_or_default(),
-            None => free_name(velero, plugin, prefix)?,
-        };
-        let present = velero.locations.iter().find(|found| found.metadata.name.as_deref() == Some(&name));
-        let kept = || present.and_then(|found| found.spec.access_mode.clone());
-        let mode = mode.or_else(kept).unwrap_or(AccessMode::ReadWrite);
-        let default = mode == AccessMode::ReadWrite
-            && may_be_default(velero, &self.valid.uid, present.map(AsRef::as_ref));
-        let place = render::Place { name: &name, prefix, secret: &secret, mode, default };
-        let wanted = render::location(self.valid, plugin, key, place);
-        let is_right = |found: &Arc<BackupStorageLocation>| {
-            is_owned_by(found, &self.valid.uid) && render::says(found, &wanted)
-        };
-        if !present.is_some_and(is_right) {
-            self.attempt(&alive.location_write, Action::Location(Box::new(wanted)))?;
+        match velero.ours(&self.valid.uid).chain(left).find(same_place) {
+            Some(present) => Ok(present.metadata.name.clone().unwrap_or_default()),
+            None => free_name(velero, plugin, prefix),
         }
-        self.retire(key, alive, velero, &name)?;
-        Ok(name)
     }
 
     /// Whether a location was written for this member by an earlier Fleet of this very name: the hub was built again.
@@ -247,7 +378,9 @@ impl Turn<'_> {
         alive: &SeenAlive,
         velero: &SeenVelero,
         current: &str,
+        secret: Option<&str>,
     ) -> Result<(), (Reason, String)> {
+        let credential = secret.map(render::credential_in);
         let of_this_cluster = |location: &BackupStorageLocation| {
             let annotations = location.metadata.annotations.as_ref();
             annotations
@@ -258,7 +391,8 @@ impl Turn<'_> {
             location.metadata.name.as_deref() != Some(current)
                 && of_this_cluster(location)
                 && (location.spec.access_mode != Some(AccessMode::ReadOnly)
-                    || location.spec.default == Some(true))
+                    || location.spec.default == Some(true)
+                    || location.spec.credential != credential)
         });
         let Some(earlier) = earlier else { return Ok(()) };
         let mut retired = earlier.clone();
@@ -272,31 +406,9 @@ impl Turn<'_> {
         retired.status = None;
         retired.spec.access_mode = Some(AccessMode::ReadOnly);
         retired.spec.default = Some(false);
+        retired.spec.credential = credential;
         tracing::info!(cluster = %key, location = ?retired.metadata.name, "keeping an earlier storage location read-only");
         self.attempt(&alive.location_write, Action::Location(Box::new(retired)))
-    }
-
-    fn check_location(
-        &self,
-        status: &mut MemberBackupStatus,
-        velero: &SeenVelero,
-        name: &str,
-    ) -> Result<(), (Reason, String)> {
-        let found = velero.locations.iter().find(|location| location.metadata.name.as_deref() == Some(name));
-        let seen = found.and_then(|location| location.status.as_ref());
-        let phase = seen.and_then(|seen| seen.phase.as_ref());
-        status.phase = phase.map(|phase| phase.as_str().to_owned());
-        match phase {
-            None => Err((
-                Reason::LocationPending,
-                format!("Velero has not checked storage location `{name}` yet"),
-            )),
-            Some(phase) if phase.is_available() => Ok(()),
-            Some(phase) => {
-                let message = seen.and_then(|seen| seen.message.as_deref()).unwrap_or("no message");
-                Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
-            }
-        }
     }
 
     fn check_server(
@@ -356,7 +468,42 @@ impl Turn<'_> {
     }
 }
 
+fn check_location(
+    engine: Engine,
+    status: &mut MemberBackupStatus,
+    velero: &SeenVelero,
+    name: &str,
+) -> Result<(), (Reason, String)> {
+    let who = match engine {
+        Engine::Velero => "Velero",
+        Engine::Builtin => "the built-in engine",
+    };
+    let found = velero.locations.iter().find(|location| location.metadata.name.as_deref() == Some(name));
+    let seen = found.and_then(|location| location.status.as_ref());
+    let phase = seen.and_then(|seen| seen.phase.as_ref());
+    status.phase = phase.map(|phase| phase.as_str().to_owned());
+    match phase {
+        None => {
+            Err((Reason::LocationPending, format!("{who} has not checked storage location `{name}` yet")))
+        }
+        Some(phase) if phase.is_available() => Ok(()),
+        Some(phase) => {
+            let message = seen.and_then(|seen| seen.message.as_deref()).unwrap_or("no message");
+            Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
+        }
+    }
+}
+
 const BEING_ASKED: &str = "Velero is being asked whether it runs";
+/// Pause before the next look where only this process has to do something.
+const SOON: Duration = Duration::from_millis(50);
+
+/// A place in the bucket, and what may be done there; no mode where nobody could be asked whose it is.
+struct Place<'a> {
+    prefix: &'a str,
+    mode: Option<AccessMode>,
+    layout: Layout,
+}
 
 /// Nothing new is known: what was good stays good, as after a restart of the hub.
 fn still(status: &MemberBackupStatus, why: &str) -> Result<(), (Reason, String)> {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use kurator_api::names::WITHOUT_DATA_ANNOTATION;
 use kurator_api::velero::{Backup, BackupPhase, BackupProgress, BackupStatus};
 use kurator_archive::layout::LayoutError;
 use kurator_archive::{BackupFiles, FORMAT_VERSION};
@@ -124,6 +125,10 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
     if backup.spec.snapshot_volumes != Some(false) {
         for claim in &left_out {
             report.warning(About::Namespace(claim.namespace()), claim.warning());
+        }
+        if !left_out.is_empty() {
+            let count = (WITHOUT_DATA_ANNOTATION.to_owned(), left_out.len().to_string());
+            backup.annotations_mut().extend([count]);
         }
     }
     report.info(format!("{items} objects, {} bytes compressed", packed.written.stored));

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod builtin;
 mod clean_up;
 
 use super::*;
@@ -21,6 +22,7 @@ const CLOUD: &str = "[default]\naws_access_key_id=a\naws_secret_access_key=s\n";
 
 fn plugin() -> ValidPlugin {
     ValidPlugin {
+        engine: Engine::Velero,
         provider: "aws",
         bucket: "velero".into(),
         root: String::new(),
@@ -107,6 +109,9 @@ fn alive(velero: Result<SeenVelero, String>) -> SeenAlive {
         server_write: Write::None,
         location_removal: Write::None,
         secret_removal: Write::None,
+        foundation: Write::None,
+        foundation_removal: Write::None,
+        engine: None,
         sign_of_life: Some(Instant::now()),
         asked: None,
     }
@@ -154,6 +159,8 @@ fn written(plan: &Plan) -> Vec<String> {
             let mode = location.spec.access_mode.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("{} location {} {mode}", key.name, name(&location.metadata))
         }
+        Action::LayFoundation => format!("{} lay foundation", key.name),
+        Action::ClearFoundation => format!("{} clear foundation", key.name),
         Action::AskServer => format!("{} ask", key.name),
         Action::DeleteLocations(names) => format!("{} delete locations {}", key.name, names.join(" ")),
         Action::DeleteSecrets(names) => format!("{} delete secrets {}", key.name, names.join(" ")),
