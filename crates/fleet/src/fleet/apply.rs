@@ -53,6 +53,11 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
             ctx.router.heartbeats.ask(cluster);
             ctx.writes.start(key(SERVER), async move { ask_server(client).await }, wake);
         }
+        Action::ChangeEngine => {
+            for what in [SECRET, LOCATION, SERVER, SECRET_REMOVAL] {
+                ctx.writes.forget(&key(what));
+            }
+        }
         Action::LayFoundation => {
             ctx.writes.forget(&key(FOUNDATION_REMOVAL));
             ctx.writes.start(key(FOUNDATION), foundation::lay(client), wake);

@@ -27,6 +27,8 @@ pub(super) enum Action {
     },
     Location(Box<BackupStorageLocation>),
     AskServer,
+    /// What was written for the engine before is no longer to be believed.
+    ChangeEngine,
     /// The namespace and types that the built-in engine works on.
     LayFoundation,
     ClearFoundation,

@@ -6,15 +6,19 @@ mod builtin;
 mod clean_up;
 
 use super::*;
+use kube::ResourceExt;
+use kube::core::ObjectMeta;
 use kurator_api::cluster::ClusterKind;
 use kurator_api::fleet::Layout;
-use kurator_api::velero::ServerStatusRequest;
+use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest};
 use kurator_store::Location;
 use serde_json::json;
 
-use super::super::observe::Seen;
+use super::super::observe::{Seen, SeenSecret};
 use super::super::plan::{Plan, plan};
+use super::super::render;
 use super::super::validate::Plugin;
+use crate::served::Standing;
 use crate::writes::Failure;
 
 const FLEET: &str = "fleet-uid";
@@ -159,6 +163,7 @@ fn written(plan: &Plan) -> Vec<String> {
             let mode = location.spec.access_mode.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("{} location {} {mode}", key.name, name(&location.metadata))
         }
+        Action::ChangeEngine => format!("{} change engine", key.name),
         Action::LayFoundation => format!("{} lay foundation", key.name),
         Action::ClearFoundation => format!("{} clear foundation", key.name),
         Action::AskServer => format!("{} ask", key.name),

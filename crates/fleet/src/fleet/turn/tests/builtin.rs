@@ -82,6 +82,17 @@ fn a_member_that_has_everything_is_ready() {
 }
 
 #[test]
+fn a_location_that_somebody_moved_is_moved_back() {
+    let mut moved = keyless();
+    moved.locations = vec![location("default", "clusters/default/attachedcluster/m2", "ReadWrite")];
+    let plan = look(Some(&recorded()), Ok(moved), serves());
+    assert_eq!(written(&plan), ["m1 location default ReadWrite"]);
+    let Some((_, Action::Location(location))) = plan.actions.first() else { panic!("no location") };
+    let at = location.spec.object_storage.as_ref().and_then(|at| at.prefix.as_deref());
+    assert_eq!(at, Some(PREFIX));
+}
+
+#[test]
 fn what_was_good_stays_good_while_the_engine_starts_again() {
     let good = look(Some(&recorded()), Ok(keyless()), serves()).rows.remove(0);
     let plan = look(Some(&good), Ok(keyless()), Some(Standing::Starting));
@@ -92,7 +103,7 @@ fn what_was_good_stays_good_while_the_engine_starts_again() {
 fn a_member_that_had_velero_loses_the_credential_once_the_hub_serves() {
     let with_velero = one(alive(Ok(all_written()))).rows.remove(0);
     let changing = look(Some(&with_velero), Ok(all_written()), None);
-    assert!(written(&changing).is_empty());
+    assert_eq!(written(&changing), ["m1 change engine"]);
     assert_eq!(changing.rows[0].backup.as_ref().map(|backup| backup.ready), Some(false));
     let refused = look(changing.rows.first(), Ok(all_written()), Some(Standing::Refused("Velero".into())));
     assert!(written(&refused).is_empty(), "what Velero works with was taken away");
@@ -110,7 +121,8 @@ fn back_at_velero_the_member_is_served_no_more_and_gets_its_credential_first() {
         decide(serving(), vec![SeenMember { recorded: Some(recorded.clone()), ..member("m1", contact()) }])
     };
     let changing = back(&recorded());
-    assert!(changing.served.is_empty() && written(&changing).is_empty());
+    assert!(changing.served.is_empty());
+    assert_eq!(written(&changing), ["m1 change engine"]);
     let then = back(&changing.rows[0]);
     assert!(then.served.is_empty());
     assert_eq!(written(&then), ["m1 secret quickstart-velero-s3"]);
