@@ -24,7 +24,7 @@ enum Task {
     #[command(subcommand)]
     Lab(lab::Lab),
     /// Walk the user's guide on real components, block by block.
-    Walkthrough,
+    Walkthrough(walkthrough::Walkthrough),
     /// Run every test that this machine can run, and say which it can't.
     Test,
     /// Measure, and write the result to target/bench/.
@@ -37,7 +37,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Lab(task) => lab::run(task),
-        Task::Walkthrough => walkthrough::run(),
+        Task::Walkthrough(task) => walkthrough::run(&task),
         Task::Test => test::run(),
         Task::Bench(task) => bench::run(task),
         Task::Crds(task) => crds::run(&task),

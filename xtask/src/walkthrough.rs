@@ -4,20 +4,47 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use kurator_testkit::walkthrough::walk;
-use kurator_testkit::{Lab, LabSpec};
+use kurator_testkit::Lab;
+use kurator_testkit::walkthrough::{Engine, walk};
 
 use crate::cargo::{kurator, root};
 
-pub(crate) fn run() -> Result<ExitCode> {
+/// Options of `walkthrough`.
+#[derive(clap::Args)]
+pub(crate) struct Walkthrough {
+    /// Who executes the backups: Velero in the members, or the hub, whose members have nothing.
+    #[arg(long, value_enum, default_value_t = EngineFlag::Velero)]
+    engine: EngineFlag,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum EngineFlag {
+    Velero,
+    Builtin,
+}
+
+impl From<EngineFlag> for Engine {
+    fn from(flag: EngineFlag) -> Self {
+        match flag {
+            EngineFlag::Velero => Self::Velero,
+            EngineFlag::Builtin => Self::Builtin,
+        }
+    }
+}
+
+pub(crate) fn run(task: &Walkthrough) -> Result<ExitCode> {
+    let engine = Engine::from(task.engine);
     println!("     building kurator");
     let program = kurator("dev")?;
     let began = Instant::now();
-    let spec = LabSpec { members: 2, velero: true, s3: true };
-    let lab =
-        Lab::start_named(None, spec, &|line| println!("     {line}")).context("cannot start the lab")?;
-    println!("ok   {:6.1} s  a hub, two members with Velero, and MinIO run", began.elapsed().as_secs_f64());
-    walk(&lab, &program, &root(), &|line| println!("{line}"))?;
+    let lab = Lab::start_named(None, engine.lab(), &|line| println!("     {line}"))
+        .context("cannot start the lab")?;
+    let with = match engine {
+        Engine::Velero => "with",
+        Engine::Builtin => "without",
+    };
+    println!("ok   {:6.1} s  a hub, two members {with} Velero, and MinIO run", began.elapsed().as_secs_f64());
+    walk(&lab, engine, &program, &root(), &|line| println!("{line}"))?;
     println!("\nall steps passed in {:.0} s", began.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }

@@ -19,6 +19,10 @@ pub const SOURCE_READY: &str = "sourceReady";
 pub const MEMBERS_READY: &str = "MembersReady";
 /// The newest run of a scheduled Backup was not good everywhere.
 pub const DEGRADED: &str = "Degraded";
+/// Whether a backup has the data of its volumes; only there where it is known that it has not.
+pub const VOLUME_DATA: &str = "VolumeData";
+/// Whether backups go when the spec says so; only there where they do not.
+pub const RETENTION: &str = "Retention";
 
 /// The longest message, in characters; longer ones are cut. At thousands of rows a status must stay
 /// within what the API server stores.

@@ -58,6 +58,13 @@ pub const READ_ONLY_LOCATION_PREFIX: &str = "kurator-ro-";
 /// Annotation on a copy of a Velero Backup: how many records of volumes came along, or `unknown`. Written last, so a
 /// copy without it is not complete.
 pub const VOLUMES_ANNOTATION: &str = "kurator.dev/volumes";
+/// Annotation on a storage location: who serves it, if not Velero. Its credential is then on the hub alone.
+pub const ENGINE_ANNOTATION: &str = "kurator.dev/engine";
+/// Annotation on velero.io's CRDs and on the namespace of a member: the release that made them because they were
+/// absent, so that they go with the last object.
+pub const MADE_BY_ANNOTATION: &str = "kurator.dev/made-by";
+/// Annotation on a Velero Backup of the built-in engine: how many claims it stored without the data of their volumes.
+pub const WITHOUT_DATA_ANNOTATION: &str = "kurator.dev/volumes-without-data";
 /// Annotation on a Fleet: asks for a control plane. Accepted, not managed.
 pub const CONTROL_PLANE_ANNOTATION: &str = "fleet.kurator.dev/controlplane";
 /// Annotation on our CRDs: the release that wrote them, so that an older one does not overwrite them.

@@ -35,6 +35,7 @@ use crate::hub::{Guarded, Hub, HubKind};
 use crate::members::Members;
 use crate::metrics::{Kind, Metrics, Reconcile};
 use crate::route::{Router, Wakes};
+use crate::served::{Engines, ServedMembers};
 use crate::wake::WakeSet;
 use crate::writes::{Writes, retry_delay};
 
@@ -55,6 +56,8 @@ pub struct Setup {
     pub metrics: Metrics,
     /// Choices of whoever runs the hub.
     pub options: Options,
+    /// Where it is told which members the hub itself is to serve.
+    pub served: tokio::sync::watch::Sender<ServedMembers>,
     /// Cancelled when the process is to end.
     pub shutdown: CancellationToken,
 }
@@ -69,7 +72,7 @@ pub struct StartError(#[source] Box<kube::Error>);
 /// # Errors
 /// [`StartError`] if the hub does not answer at all.
 pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
-    let Setup { client, gate, clock, metrics, options, shutdown } = setup;
+    let Setup { client, gate, clock, metrics, options, served, shutdown } = setup;
     let kube_system = Api::<Namespace>::all(client.clone()).get("kube-system").await;
     let uid = kube_system.map_err(|error| StartError(Box::new(error)))?.uid().unwrap_or_default();
 
@@ -89,8 +92,12 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
         restores,
         migrates,
     });
-    let router =
-        Arc::new(Router { hub: Arc::clone(&hub), wakes: Wakes::new(), heartbeats: Heartbeats::default() });
+    let router = Arc::new(Router {
+        hub: Arc::clone(&hub),
+        wakes: Wakes::new(),
+        heartbeats: Heartbeats::default(),
+        engines: Engines::new(served),
+    });
     let member_options = MemberOptions { clock: Arc::clone(&clock), ..MemberOptions::default() };
     let work = TaskTracker::new();
     let ctx = Arc::new(Ctx {

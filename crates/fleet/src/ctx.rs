@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kurator_api::condition::{self, Condition};
-use kurator_api::fleet::Installer;
+use kurator_api::fleet::{Engine, Installer};
 use kurator_api::reason::Reason;
 use kurator_member::clock::Clock;
 use kurator_member::kubeconfig::TrustPolicy;
@@ -28,6 +28,8 @@ use crate::writes::Writes;
 /// Choices of whoever runs the hub.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Who executes backups where a Fleet names no engine.
+    pub default_engine: Engine,
     /// Installer of a backup plugin whose Fleet names none.
     pub default_installer: Installer,
     /// Which kubeconfigs of tenants are used.

@@ -18,6 +18,7 @@ use kurator_member::member::Change;
 use crate::heartbeat::Heartbeats;
 use crate::hub::{Guarded, Hub, HubKind, has_finalizer, in_namespace};
 use crate::run::kinds::{Run, RunPhase};
+use crate::served::Engines;
 use crate::wake::WakeSet;
 
 /// One set of wakes per controller.
@@ -48,6 +49,7 @@ pub(crate) struct Router {
     pub(crate) hub: Arc<Hub>,
     pub(crate) wakes: Wakes,
     pub(crate) heartbeats: Heartbeats,
+    pub(crate) engines: Engines,
 }
 
 impl Router {
@@ -126,6 +128,7 @@ impl Router {
 
     /// Something in a member changed.
     pub(crate) fn member_changed(&self, key: &ClusterKey, change: &Change) {
+        self.engines.wake(key);
         match change {
             Change::Liveness => self.cluster_changed(key),
             Change::Resynced(_) => self.members_of_fleets_changed(key),
@@ -174,7 +177,7 @@ impl Router {
         }
     }
 
-    fn fleets_with(&self, key: &ClusterKey) {
+    pub(crate) fn fleets_with(&self, key: &ClusterKey) {
         for fleet in in_namespace(&self.hub.fleets, &key.namespace) {
             let lists_it = |f: &Fleet| {
                 f.spec.clusters.iter().any(|entry| entry.name == key.name)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use kurator_api::fleet::Installer;
+use kurator_api::fleet::{Engine, Installer};
 
 use crate::failure::Failure;
 use crate::{engine, serve};
@@ -22,8 +22,9 @@ enum Command {
     /// Run the controllers of a hub
     ///
     /// Installs the CRDs, then follows AttachedClusters, Fleets, Backups, Restores and Migrates, and the member
-    /// clusters, until it is ended. Several processes may run; one leads. In this version Velero has to be in the
-    /// members already: serve with --default-installer none, or say so in each Fleet.
+    /// clusters, until it is ended. Several processes may run; one leads. With engine Builtin it executes the backups
+    /// and restores of the members itself, and nothing has to be in them. For engine Velero, this version needs Velero
+    /// in the members already: serve with --default-installer none, or say so in each Fleet.
     Serve(ServeFlags),
 
     /// Run the built-in engine for one cluster
@@ -52,6 +53,19 @@ pub(crate) struct ServeFlags {
     /// Namespace of the Lease that decides who leads; the pod's own, else `default`
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub(crate) lease_namespace: Option<String>,
+
+    /// Who executes the backups of a Fleet that names no engine: Velero in the members, or this process
+    #[arg(long, value_enum, default_value_t = EngineFlag::Velero, ignore_case = true)]
+    pub(crate) default_engine: EngineFlag,
+
+    /// Memory for the runs of the built-in engine, in MiB; 64 for each that goes at once, the others wait
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u32).range(64..))]
+    pub(crate) engine_memory: u32,
+
+    /// Folder for temporary files of the built-in engine: room for the largest backups, compressed, and what is
+    /// restored of them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
 
     /// Installer of backup plugins whose Fleet names none; `none`: Velero is there already
     #[arg(long, value_enum, default_value_t = InstallerFlag::Helm, ignore_case = true)]
@@ -96,6 +110,21 @@ pub(crate) struct EngineFlags {
     /// Format of the log on stderr; RUST_LOG filters it
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum EngineFlag {
+    Velero,
+    Builtin,
+}
+
+impl From<EngineFlag> for Engine {
+    fn from(flag: EngineFlag) -> Self {
+        match flag {
+            EngineFlag::Velero => Self::Velero,
+            EngineFlag::Builtin => Self::Builtin,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]

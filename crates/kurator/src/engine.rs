@@ -1,9 +1,10 @@
 //! `kurator engine`: the built-in engine for one cluster, without a hub.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use kurator_api::cluster::{ClusterKey, ClusterKind};
-use kurator_engine::server::{ANSWER_WITHIN, AsTheClusterSays, Setup, serve};
+use kurator_engine::server::{ANSWER_WITHIN, AsTheClusterSays, Runs, Setup, serve};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
 use kurator_member::gate::WriteGate;
@@ -15,6 +16,9 @@ use tokio_util::task::TaskTracker;
 use crate::cli::EngineFlags;
 use crate::failure::Failure;
 use crate::process;
+
+/// A backup and a restore, as many as one cluster has at once.
+const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
 pub(crate) fn engine(flags: EngineFlags) -> Result<(), Failure> {
     process::run(flags.log_format, run(flags))
@@ -29,12 +33,7 @@ async fn run(flags: EngineFlags) -> Result<(), Failure> {
     let client = hub_client(config, &WriteGate::open())?;
     process::reach("cluster", &client, &server).await?;
 
-    let folder = flags.spool.unwrap_or_else(std::env::temp_dir);
-    if !folder.is_dir() {
-        return Err(
-            anyhow::anyhow!("--spool: `{}` is no folder; make it or name another", folder.display()).into()
-        );
-    }
+    let folder = process::spool(flags.spool)?;
     let wake = Arc::new(Notify::new());
     let told = Arc::clone(&wake);
     let options =
@@ -56,10 +55,11 @@ async fn run(flags: EngineFlags) -> Result<(), Failure> {
         namespace: flags.namespace,
         stores: Arc::new(stores),
         folder,
+        runs: Runs::new(AT_ONCE),
         clock: Arc::new(SystemClock),
         answer_within: ANSWER_WITHIN,
     };
-    serve(setup, shutdown).await.map_err(|error| {
+    serve(setup, shutdown, || {}).await.map_err(|error| {
         Failure::with_hint(
             error,
             "only one server may work on a cluster; scale the Velero deployment to 0 first",

@@ -1,7 +1,7 @@
 //! What every long-running command has: a log, a runtime, signals, and a cluster to begin with.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kube::Client;
@@ -83,6 +83,15 @@ pub(crate) async fn reach(what: &str, client: &Client, server: &str) -> Result<(
         })?;
     tracing::info!(what, server, version = version.git_version, "connected");
     Ok(())
+}
+
+/// The folder for temporary files.
+pub(crate) fn spool(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let folder = given.unwrap_or_else(std::env::temp_dir);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(anyhow::anyhow!("--spool: `{}` is no folder; make it or name another", folder.display()).into())
 }
 
 /// The first SIGTERM or Ctrl-C ends in order, the second at once.

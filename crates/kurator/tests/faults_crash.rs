@@ -17,7 +17,7 @@ use kube::{
 };
 use kurator_api::{
     backup::{Backup, BackupDetails, RowPhase},
-    fleet::Installer,
+    fleet::{Engine, Installer},
     migrate::Migrate,
     names,
     restore::Restore,
@@ -77,10 +77,12 @@ async fn live(lab: &Lab, writes: usize, done: impl Future<Output = Outcome>) -> 
         clock: Arc::new(SystemClock),
         metrics: Metrics::register(&mut Registry::default()),
         options: Options {
+            default_engine: Engine::Velero,
             default_installer: Installer::None,
             trust: TrustPolicy { allow_loopback: false },
             concurrency: 5,
         },
+        served: tokio::sync::watch::Sender::default(),
         shutdown: shutdown.clone(),
     };
     let end = async {

@@ -3,7 +3,8 @@
 //! A page is Markdown. Each heading of the second level begins a step; in it,
 //! - a `console` block is run by a shell and must succeed;
 //! - a `text` block that follows at once, but for blank lines, is what the commands before it print;
-//! - a `yaml` block is an object that the hub's API server must accept.
+//! - a `yaml` block is an object that the hub's API server must accept;
+//! - a line `<!-- engine: NAME -->` says that the step is for fleets with this engine alone.
 
 use std::path::Path;
 use std::{fs, io};
@@ -13,6 +14,8 @@ use std::{fs, io};
 pub struct Step {
     /// The heading.
     pub title: String,
+    /// The engine that it is about; none means all.
+    pub engine: Option<String>,
     /// Its blocks, in order.
     pub blocks: Vec<Block>,
 }
@@ -57,7 +60,11 @@ pub fn parse(page: &str) -> Vec<Step> {
     let mut after_commands = false;
     while let Some((index, line)) = lines.next() {
         if let Some(title) = line.strip_prefix("## ") {
-            steps.push(Step { title: title.trim().to_owned(), blocks: Vec::new() });
+            steps.push(Step { title: title.trim().to_owned(), engine: None, blocks: Vec::new() });
+        }
+        let engine = line.strip_prefix("<!-- engine: ").and_then(|rest| rest.strip_suffix(" -->"));
+        if let (Some(step), Some(engine)) = (steps.last_mut(), engine) {
+            step.engine = Some(engine.to_owned());
         }
         let Some(kind) = line.strip_prefix("```") else {
             after_commands &= line.trim().is_empty();
@@ -89,6 +96,14 @@ pub fn parse(page: &str) -> Vec<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_can_be_about_one_engine() {
+        let page =
+            "## One\n\n<!-- engine: Velero -->\n\n```console\na\n```\n\n## Two\n\n```console\nb\n```\n";
+        let engines: Vec<_> = parse(page).into_iter().map(|step| step.engine).collect();
+        assert_eq!(engines, [Some("Velero".to_owned()), None]);
+    }
 
     #[test]
     fn commands_go_with_the_output_that_follows_them() {

@@ -6,10 +6,36 @@ use std::time::Instant;
 
 use crate::fixtures::{FixtureError, ready};
 use crate::guide::{self, Block, Content, Step};
-use crate::{Lab, LabError, Serving};
+use crate::{Lab, LabError, LabSpec, Serving};
 
 /// The pages, in the order of the story.
-const PAGES: [&str; 5] = ["fleet.md", "backup.md", "restore.md", "migrate.md", "clean-up.md"];
+const PAGES: [&str; 6] = ["fleet.md", "backup.md", "restore.md", "migrate.md", "engine.md", "clean-up.md"];
+
+/// Who executes the backups of the guide's fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Velero, in a lab that has it.
+    Velero,
+    /// The hub, in a lab whose members have nothing.
+    Builtin,
+}
+
+impl Engine {
+    /// As in a Fleet.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Velero => "Velero",
+            Self::Builtin => "Builtin",
+        }
+    }
+
+    /// The lab that the guide is walked in.
+    #[must_use]
+    pub fn lab(self) -> LabSpec {
+        LabSpec { members: 2, velero: self == Self::Velero, s3: true }
+    }
+}
 
 /// A step that did not end as the guide says.
 #[derive(Debug, thiserror::Error)]
@@ -55,16 +81,23 @@ pub enum WalkError {
     },
 }
 
-/// Walks the whole guide in a lab of two members with Velero and an object store, and tells each step as it is done.
+/// Walks the guide in the lab of this engine, and tells each step as it is done. Steps about the other engine are left
+/// out.
 ///
 /// `kurator` is the program, `root` the folder that holds `docs` and `examples`.
 ///
 /// # Errors
 /// The first step that does not end as it should.
-pub fn walk(lab: &Lab, kurator: &Path, root: &Path, tell: &dyn Fn(&str)) -> Result<(), WalkError> {
-    let serving = Serving::start(lab, kurator, [] as [&str; 0])?;
+pub fn walk(
+    lab: &Lab,
+    engine: Engine,
+    kurator: &Path,
+    root: &Path,
+    tell: &dyn Fn(&str),
+) -> Result<(), WalkError> {
+    let serving = Serving::start(lab, kurator, ["--default-engine", engine.name()])?;
     lab.run(ready(&serving))?;
-    let walk = Walk { lab, root: root.to_owned(), tell };
+    let walk = Walk { lab, engine, root: root.to_owned(), tell };
     let walked = walk.all();
     if walked.is_err() {
         let log = serving.log().unwrap_or_default();
@@ -76,6 +109,7 @@ pub fn walk(lab: &Lab, kurator: &Path, root: &Path, tell: &dyn Fn(&str)) -> Resu
 
 struct Walk<'a> {
     lab: &'a Lab,
+    engine: Engine,
     root: PathBuf,
     tell: &'a dyn Fn(&str),
 }
@@ -86,7 +120,8 @@ impl Walk<'_> {
             let path = self.root.join("docs/guide").join(page);
             let steps = guide::read(&path)
                 .map_err(|source| WalkError::Io { what: path.display().to_string(), source })?;
-            for step in &steps {
+            let is_ours = |step: &&Step| step.engine.as_ref().is_none_or(|of| of == self.engine.name());
+            for step in steps.iter().filter(is_ours) {
                 self.step(page, step)?;
             }
         }

@@ -15,9 +15,12 @@ pub struct BackupPlugin {
     /// Chart of the engine; each absent field keeps its default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chart: Option<Chart>,
+    /// Who executes backups; absent means what `kurator serve --default-engine` says, else `Velero`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
     /// Where backups go.
     pub storage: BackupStorage,
-    /// How the engine comes into a member; absent means what `kurator serve --default-installer` says, else `Helm`.
+    /// How Velero comes into a member; absent means what `kurator serve --default-installer` says, else `Helm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installer: Option<Installer>,
     /// Further values for the chart.
@@ -64,7 +67,16 @@ pub struct StorageLocation {
     pub prefix: Option<String>,
 }
 
-/// How the engine comes into a member; absent means what `kurator serve --default-installer` says, else `Helm`.
+/// Who executes backups and restores; absent means what `kurator serve --default-engine` says, else `Velero`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Engine {
+    /// Velero, which runs in the member.
+    Velero,
+    /// The hub itself; nothing runs in the member.
+    Builtin,
+}
+
+/// How Velero comes into a member; absent means what `kurator serve --default-installer` says, else `Helm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Installer {
     /// By Helm, from the hub.

@@ -13,7 +13,7 @@ use crate::condition::Condition;
 use crate::kind::kind;
 use crate::{encoding, schema};
 
-pub use backup::{BackupPlugin, BackupStorage, Installer, Layout, StorageLocation};
+pub use backup::{BackupPlugin, BackupStorage, Engine, Installer, Layout, StorageLocation};
 pub use other::{
     CephDaemons, CephDevice, CephNode, CephStorage, Chart, DistributedStorage, DistributedStoragePlugin,
     FlaggerConfig, FlaggerPlugin, GrafanaPlugin, Kyverno, MetricPlugin, ObjectStoreConfig, PodSecurity,
@@ -155,6 +155,9 @@ pub struct FleetClusterStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberBackupStatus {
+    /// Who executes backups there; absent, as earlier versions left it, means Velero.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
     /// Name of the storage location that new backups go to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
@@ -167,6 +170,9 @@ pub struct MemberBackupStatus {
     /// How the bucket is shared out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
+    /// Whether the prefix is another cluster's, and may only be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
     /// The storage location's phase in Velero's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,

@@ -4,9 +4,10 @@
 //! its `other` and goes back as it came, an unknown phase stays what it was. Nothing unset is serialised.
 //!
 //! Velero's CRDs have **no status subresource**: a status is written like any other field, by an ordinary
-//! update or already at creation. We never install these CRDs, so there are no schemas.
+//! update or already at creation. [`crds`] is for members without Velero.
 
 mod backup;
+mod crds;
 mod location;
 mod phase;
 mod requests;
@@ -17,6 +18,7 @@ pub use backup::{
     Backup, BackupPhase, BackupProgress, BackupSpec, BackupStatus, Schedule, SchedulePhase, ScheduleSpec,
     ScheduleStatus, TemplateMetadata,
 };
+pub use crds::crds;
 pub use location::{
     AccessMode, BackupStorageLocation, BackupStorageLocationPhase, BackupStorageLocationSpec,
     BackupStorageLocationStatus, ObjectStorage, SecretKeySelector,

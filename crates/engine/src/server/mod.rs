@@ -9,7 +9,9 @@ mod lease;
 mod location;
 mod progress;
 mod queue;
+mod request;
 mod restore;
+mod runs;
 mod schedule;
 mod stores;
 mod write;
@@ -21,8 +23,7 @@ use std::time::Duration;
 
 use kube::{Resource, ResourceExt as _};
 use kurator_api::velero::{
-    Backup, BackupStorageLocation, BackupStorageLocationSpec, RequestPhase, Restore, Schedule,
-    ServerStatusRequest,
+    Backup, BackupStorageLocation, BackupStorageLocationSpec, Restore, Schedule, ServerStatusRequest,
 };
 use kurator_member::cache::Cache;
 use kurator_member::clock::Clock;
@@ -35,9 +36,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::lease::{Held, Tenure};
 use self::queue::Work;
-use self::write::{merge, path};
+use self::write::path;
 use crate::call::Caller;
 
+pub use self::runs::Runs;
 pub use self::stores::{AsTheClusterSays, Stores};
 
 /// The release of Velero whose behaviour this is, as `ServerStatusRequest`s are told; behind the plus, who says so.
@@ -78,6 +80,8 @@ pub struct Setup {
     pub stores: Arc<dyn Stores>,
     /// Folder for temporary files.
     pub folder: PathBuf,
+    /// How many runs may go at once, shared by all engines of a process.
+    pub runs: Arc<Runs>,
     /// For the times that are shown.
     pub clock: Arc<dyn Clock>,
     /// How long another server has to answer before this one begins.
@@ -91,6 +95,7 @@ pub(crate) struct Server {
     pub(crate) namespace: String,
     pub(crate) stores: Arc<dyn Stores>,
     pub(crate) folder: PathBuf,
+    runs: Arc<Runs>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -116,17 +121,23 @@ fn known<K: Resource>(cache: &Cache<K>) -> Vec<Arc<K>> {
     }
 }
 
-/// Serves the cluster until `shutdown`; runs that are under way then are left for the next process to take up.
+/// Serves the cluster until `shutdown`, and calls `begun` when it does; runs that are under way at the end are left for
+/// the next process to take up.
 ///
 /// # Errors
 /// [`ServeError`] before anything was done.
-pub async fn serve(setup: Setup, shutdown: CancellationToken) -> Result<(), ServeError> {
-    let Setup { member, wake, namespace, stores, folder, clock, answer_within } = setup;
+pub async fn serve(
+    setup: Setup,
+    shutdown: CancellationToken,
+    begun: impl FnOnce(),
+) -> Result<(), ServeError> {
+    let Setup { member, wake, namespace, stores, folder, runs, clock, answer_within } = setup;
     let caller = Caller::new(member.client().clone());
-    let server = Arc::new(Server { caller, member, namespace, stores, folder, clock });
+    let server = Arc::new(Server { caller, member, namespace, stores, folder, runs, clock });
     if let Some(asked) = shutdown.run_until_cancelled(alone(&server, &wake, answer_within)).await {
         asked?;
         tracing::info!("serving");
+        begun();
         let mut rounds = Rounds::default();
         let mut tenure = Tenure::new(server.caller.client().clone(), &server.namespace);
         shutdown.run_until_cancelled(rounds.go(&server, &wake, &mut tenure)).await;
@@ -149,7 +160,7 @@ async fn alone(server: &Server, wake: &Notify, answer_within: Duration) -> Resul
     let answered = async {
         loop {
             if let Knowledge::Present(request) = server.member.status_requests().get(&name)
-                && is_answered(&request)
+                && request::is_answered(&request)
             {
                 return request.status.as_ref().and_then(|status| status.server_version.clone());
             }
@@ -168,10 +179,6 @@ async fn alone(server: &Server, wake: &Notify, answer_within: Duration) -> Resul
         }),
         Err(_) => Ok(()),
     }
-}
-
-fn is_answered(request: &ServerStatusRequest) -> bool {
-    request.status.as_ref().and_then(|status| status.phase.as_ref()) == Some(&RequestPhase::Processed)
 }
 
 /// What a task works on.
@@ -248,9 +255,15 @@ impl Rounds {
         let now = server.clock.now();
         let mut pause = LOOK;
         for request in known(server.member.status_requests()) {
-            if !is_answered(&request) {
-                let server = Arc::clone(server);
-                self.start(Job::Request(request.name_any()), async move { answer(&server, &request).await });
+            match request::due(&request, now) {
+                Some(Duration::ZERO) => {
+                    let server = Arc::clone(server);
+                    self.start(Job::Request(request.name_any()), async move {
+                        request::handle(&server, &request).await;
+                    });
+                }
+                Some(later) => pause = pause.min(later),
+                None => {}
             }
         }
         for found in known(server.member.locations()) {
@@ -306,12 +319,18 @@ impl Rounds {
         if let Some(found) = self.next(backups, |job| matches!(job, Job::Backup(_))) {
             let server = Arc::clone(server);
             let uid = found.uid().unwrap_or_default();
-            self.start_held(held, Job::Backup(uid), async move { backup::back_up(&server, &found).await });
+            self.start_held(held, Job::Backup(uid), async move {
+                let _turn = server.runs.turn(runs::Kind::Backup).await;
+                backup::back_up(&server, &found).await;
+            });
         }
         if let Some(found) = self.next(restores, |job| matches!(job, Job::Restore(_))) {
             let server = Arc::clone(server);
             let uid = found.uid().unwrap_or_default();
-            self.start_held(held, Job::Restore(uid), async move { restore::restore(&server, &found).await });
+            self.start_held(held, Job::Restore(uid), async move {
+                let _turn = server.runs.turn(runs::Kind::Restore).await;
+                restore::restore(&server, &found).await;
+            });
         }
     }
 
@@ -369,15 +388,5 @@ impl Rounds {
         }
         let id = self.running.spawn(task).id();
         self.jobs.insert(id, job);
-    }
-}
-
-/// Says who serves.
-async fn answer(server: &Server, request: &ServerStatusRequest) {
-    let now = server.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let status = json!({"phase": "Processed", "processedTimestamp": now, "serverVersion": SERVER_VERSION, "plugins": []});
-    let path = path::<ServerStatusRequest>(&server.namespace, &request.name_any());
-    if let Err(error) = merge(&server.caller, &path, &json!({"status": status})).await {
-        tracing::warn!(request = request.name_any(), error = %error, "cannot answer a status request");
     }
 }

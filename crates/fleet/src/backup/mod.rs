@@ -3,6 +3,7 @@
 //! The set of clusters of a one-time Backup is written down before anything is created; from then on the status is the
 //! plan. A finished Backup is never run again, whatever becomes of its Velero objects.
 
+mod notes;
 mod observe;
 mod release;
 pub(crate) mod schedule;
@@ -61,7 +62,13 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
         |cluster: &_, name: &str, location: String| template::velero_backup(&valid, cluster, name, location);
     let mut plan = plan::plan(&valid.run, seen, make, ctx.clock.now());
     observe::record_places(&ctx, &mut plan.rows);
-    let delayed = report::report(&ctx, backup, &plan).await?;
+    let runs = plan.rows.0.iter().filter_map(|row| Some((row.cluster.clone(), row.child.clone()?)));
+    let clusters = plan.rows.0.iter().map(|row| row.cluster.clone());
+    let say = |conditions: &mut Vec<_>| {
+        notes::say_volumes(&ctx, runs, conditions);
+        notes::say_retention(&ctx, &backup.spec, clusters, conditions);
+    };
+    let delayed = report::report(&ctx, backup, &plan, say).await?;
     apply::apply(&ctx, &valid.run.owner, &plan, &ctx.router.wakes.backups);
     Ok(run::look_again([plan.look_again, delayed]))
 }

@@ -12,6 +12,7 @@ use kurator_api::fleet::Fleet;
 use kurator_api::names;
 use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest, ServerStatusRequestSpec};
 
+use super::foundation;
 use super::plan::{Action, Plan};
 use crate::ctx::Ctx;
 use crate::hub::MANAGER;
@@ -20,6 +21,8 @@ use crate::writes::{self, Failure, WriteKey};
 pub(super) const SECRET: &str = "secret";
 pub(super) const LOCATION: &str = "location";
 pub(super) const SERVER: &str = "server";
+pub(super) const FOUNDATION: &str = "foundation";
+pub(super) const FOUNDATION_REMOVAL: &str = "foundation removal";
 pub(super) const SECRET_REMOVAL: &str = "secret removal";
 pub(super) const LOCATION_REMOVAL: &str = "location removal";
 
@@ -49,6 +52,19 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
         Action::AskServer => {
             ctx.router.heartbeats.ask(cluster);
             ctx.writes.start(key(SERVER), async move { ask_server(client).await }, wake);
+        }
+        Action::ChangeEngine => {
+            for what in [SECRET, LOCATION, SERVER, SECRET_REMOVAL] {
+                ctx.writes.forget(&key(what));
+            }
+        }
+        Action::LayFoundation => {
+            ctx.writes.forget(&key(FOUNDATION_REMOVAL));
+            ctx.writes.start(key(FOUNDATION), foundation::lay(client), wake);
+        }
+        Action::ClearFoundation => {
+            ctx.writes.forget(&key(FOUNDATION));
+            ctx.writes.start(key(FOUNDATION_REMOVAL), foundation::clear(client), wake);
         }
         Action::DeleteLocations(names) => {
             ctx.writes.forget(&key(LOCATION));

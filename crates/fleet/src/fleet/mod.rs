@@ -5,8 +5,10 @@
 
 mod apply;
 mod claim;
+mod foundation;
 mod layout;
 mod observe;
+pub(crate) mod places;
 mod plan;
 pub(crate) mod probe;
 mod release;
@@ -47,10 +49,11 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Res
     }
     let claimed = claim::claim(&ctx, fleet).await;
     let credential = observe::credential(&ctx, fleet).await?;
-    let valid = validate::validate(fleet, credential.as_ref(), ctx.options.default_installer);
+    let valid = validate::validate(fleet, credential.as_ref(), (&ctx.options).into());
     let seen = observe::observe(&ctx, fleet, &valid);
     let plan = plan::plan(&valid, seen);
     apply::apply(&ctx, fleet, &plan);
+    ctx.router.engines.want(&ctx, &valid.uid, &plan.served);
     report::report(&ctx, fleet, &plan).await?;
     claim::let_go(&ctx, fleet, &plan.left).await?;
     claimed?;

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::hub::Presence;
 use crate::location::is_owned_by;
 use crate::members::Access;
+use crate::served::Standing;
 use crate::usage;
 use crate::writes::{Write, WriteKey};
 
@@ -132,6 +133,10 @@ pub(super) struct SeenAlive {
     pub(super) server_write: Write,
     pub(super) location_removal: Write,
     pub(super) secret_removal: Write,
+    pub(super) foundation: Write,
+    pub(super) foundation_removal: Write,
+    /// How far the hub's engine for it is, if there is to be one.
+    pub(super) engine: Option<Standing>,
     /// When Velero last showed a sign of life, and when it was last asked for one.
     pub(super) sign_of_life: Option<Instant>,
     pub(super) asked: Option<Instant>,
@@ -233,6 +238,9 @@ fn contact(
         server_write: write(super::apply::SERVER),
         location_removal: write(super::apply::LOCATION_REMOVAL),
         secret_removal: write(super::apply::SECRET_REMOVAL),
+        foundation: write(super::apply::FOUNDATION),
+        foundation_removal: write(super::apply::FOUNDATION_REMOVAL),
+        engine: ctx.router.engines.standing(key),
         sign_of_life: ctx.router.heartbeats.sign_of_life(key),
         asked: ctx.router.heartbeats.asked(key),
         uid,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use kurator_api::cluster::ClusterKey;
-use kurator_api::fleet::{FleetClusterStatus, Layout};
+use kurator_api::fleet::{Engine, FleetClusterStatus, Layout, MemberBackupStatus};
 use kurator_api::reason::Reason;
 use kurator_api::velero::BackupStorageLocation;
 use tokio::time::Instant;
@@ -27,6 +27,11 @@ pub(super) enum Action {
     },
     Location(Box<BackupStorageLocation>),
     AskServer,
+    /// What was written for the engine before is no longer to be believed.
+    ChangeEngine,
+    /// The namespace and types that the built-in engine works on.
+    LayFoundation,
+    ClearFoundation,
     DeleteLocations(Vec<String>),
     DeleteSecrets(Vec<String>),
 }
@@ -48,6 +53,8 @@ pub(super) struct Plan {
     /// Members whose objects need not wait for this Fleet any longer to be deleted.
     pub(super) left: Vec<ClusterKey>,
     pub(super) look_again: Option<Instant>,
+    /// Members whose velero.io objects the hub is to execute.
+    pub(super) served: Vec<ClusterKey>,
 }
 
 pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
@@ -77,7 +84,7 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
     }
     let mut rows = Vec::with_capacity(seen.members.len());
     let mut actions = Vec::new();
-    let (mut stuck, mut lost, mut left) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stuck, mut lost, mut left, mut served) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let holders = holders(&seen.members);
     for member in seen.members {
         let twin = twin(&member, &holders);
@@ -92,6 +99,9 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
         let is_clean = row.as_ref().is_none_or(|row| row.backup.is_none());
         if member.presence == Presence::Leaving && turn.hitch.is_none() && is_clean {
             left.push(member.key.clone());
+        }
+        if row.as_ref().is_some_and(is_served) {
+            served.push(member.key.clone());
         }
         look_again = look_again.into_iter().chain(turn.look_again).min();
         actions.extend(turn.actions.into_iter().map(|action| (member.key.clone(), action)));
@@ -108,7 +118,18 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
         lost,
         left,
         look_again,
+        served,
     }
+}
+
+/// Until nothing of the plugin is left in it: what runs there is to end before.
+fn is_served(row: &FleetClusterStatus) -> bool {
+    let by_hub = |backup: &MemberBackupStatus| {
+        let is_anothers = backup.reason.as_deref() == Some(Reason::SameCluster.as_str());
+        backup.engine == Some(Engine::Builtin) && !is_anothers
+    };
+    let is_anothers = row.reason.as_deref() == Some(Reason::ClusterInAnotherFleet.as_str());
+    row.backup.as_ref().is_some_and(by_hub) && !is_anothers
 }
 
 /// What is worth knowing of the root, or why it can't be used as the spec says. A store out of the hub's

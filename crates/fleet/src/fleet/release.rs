@@ -38,6 +38,7 @@ pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Err
     let seen = observe::observe(ctx, fleet, &empty);
     let plan = plan::plan(&empty, if forced { seen.in_use_or_not() } else { seen });
     apply::apply(ctx, fleet, &plan);
+    ctx.router.engines.want(ctx, &empty.uid, &plan.served);
     let is_stuck =
         |row: &FleetClusterStatus| plan.stuck.iter().any(|key| key.kind == row.kind && key.name == row.name);
     if plan.rows.iter().any(|row| !forced || !is_stuck(row)) {
@@ -56,6 +57,7 @@ pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Err
         let given_up: Vec<_> = plan.stuck.into_iter().chain(plan.lost).collect();
         report::tell_lost(ctx, fleet, &given_up);
     }
+    ctx.router.engines.want(ctx, &uid, &[]);
     ctx.forget(fleet);
     Ok(Action::await_change())
 }

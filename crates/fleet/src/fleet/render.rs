@@ -18,6 +18,8 @@ use super::validate::{ValidFleet, ValidPlugin};
 pub(crate) const CONTENT_HASH: &str = "kurator.dev/content-hash";
 /// Key of the credentials file in the Secret, as Velero's own installation has it.
 const CLOUD: &str = "cloud";
+/// Value of [`names::ENGINE_ANNOTATION`] for the built-in engine.
+const BUILTIN: &str = "Builtin";
 /// Name of the first location, as Velero's chart has it.
 pub(super) const FIRST_LOCATION: &str = "default";
 
@@ -55,8 +57,8 @@ pub(super) fn credential(plugin: &ValidPlugin, mut metadata: ObjectMeta) -> Secr
 pub(super) struct Place<'a> {
     pub(super) name: &'a str,
     pub(super) prefix: &'a str,
-    /// Name of the Secret with the credential.
-    pub(super) secret: &'a str,
+    /// Name of the Secret with the credential; none where the hub serves.
+    pub(super) secret: Option<&'a str>,
     pub(super) mode: AccessMode,
     /// Whether Velero uses it for backups that name none.
     pub(super) default: bool,
@@ -72,9 +74,15 @@ pub(super) fn location(
     let spec = BackupStorageLocationSpec {
         default: Some(default),
         access_mode: Some(mode),
+        // The engine brings in nothing that others have stored.
+        backup_sync_period: secret.is_none().then(|| "0s".to_owned()),
         ..spec(plugin, &plugin.bucket, prefix, secret)
     };
-    BackupStorageLocation { metadata: metadata(fleet, name, key), spec, status: None }
+    let mut metadata = metadata(fleet, name, key);
+    if secret.is_none() {
+        metadata.annotations.get_or_insert_default().extend([served_by_hub()]);
+    }
+    BackupStorageLocation { metadata, spec, status: None }
 }
 
 /// How any cluster reaches a place in the plugin's store.
@@ -82,22 +90,32 @@ pub(super) fn spec(
     plugin: &ValidPlugin,
     bucket: &str,
     prefix: &str,
-    secret: &str,
+    secret: Option<&str>,
 ) -> BackupStorageLocationSpec {
     BackupStorageLocationSpec {
         provider: Some(plugin.provider.to_owned()),
         config: plugin.config.clone(),
-        credential: Some(SecretKeySelector {
-            name: Some(secret.to_owned()),
-            key: Some(CLOUD.to_owned()),
-            ..SecretKeySelector::default()
-        }),
+        credential: secret.map(credential_in),
         object_storage: Some(ObjectStorage {
             bucket: Some(bucket.to_owned()),
             prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
             ..ObjectStorage::default()
         }),
         ..BackupStorageLocationSpec::default()
+    }
+}
+
+/// Annotation of a location that says where its credential is: on the hub alone.
+pub(crate) fn served_by_hub() -> (String, String) {
+    (names::ENGINE_ANNOTATION.to_owned(), BUILTIN.to_owned())
+}
+
+/// Where a location says that its credential lies.
+pub(super) fn credential_in(secret: &str) -> SecretKeySelector {
+    SecretKeySelector {
+        name: Some(secret.to_owned()),
+        key: Some(CLOUD.to_owned()),
+        ..SecretKeySelector::default()
     }
 }
 

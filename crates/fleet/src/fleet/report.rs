@@ -87,7 +87,8 @@ fn is_away(row: &FleetClusterStatus) -> bool {
 
 /// Whether somebody must edit something before the row can become good.
 fn needs_help(row: &FleetClusterStatus) -> bool {
-    const HELP: [Reason; 6] = [
+    const HELP: [Reason; 7] = [
+        Reason::ServedByAnother,
         Reason::SameCluster,
         Reason::PrefixTaken,
         Reason::ClusterNotFound,
@@ -225,6 +226,7 @@ mod tests {
             lost: Vec::new(),
             left: Vec::new(),
             look_again: None,
+            served: Vec::new(),
         };
         let (phase, verdict) = verdict(&plan);
         (phase, verdict.standing, verdict.message)

@@ -7,6 +7,7 @@ use kube::core::ObjectMeta;
 use kurator_api::backup::StoredAt;
 use kurator_api::fleet::Fleet;
 use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationSpec};
+use kurator_store::Location;
 
 use super::validate::{Plugin, ValidPlugin};
 use super::{observe, render, validate};
@@ -27,7 +28,7 @@ pub(crate) type NoStore = String;
 /// Reads what the Fleet's plugin and its Secret say now.
 pub(crate) async fn of(ctx: &Ctx, fleet: &Fleet) -> Result<Result<Store, NoStore>, Error> {
     let credential = observe::credential(ctx, fleet).await?;
-    let valid = validate::validate(fleet, credential.as_ref(), ctx.options.default_installer);
+    let valid = validate::validate(fleet, credential.as_ref(), (&ctx.options).into());
     let name = fleet.name_any();
     Ok(match valid.plugin {
         Plugin::On(plugin) => Ok(Store { fleet: valid.uid, plugin }),
@@ -44,12 +45,24 @@ impl Store {
         &self.plugin.endpoint
     }
 
-    /// A location that reads this place and that Velero neither syncs nor cleans up.
+    /// What a location of a member that the hub serves says of this place.
+    pub(super) fn spec(&self, place: &StoredAt) -> BackupStorageLocationSpec {
+        render::spec(&self.plugin, &place.bucket, &place.prefix, None)
+    }
+
+    /// How the hub itself works on a place in this store.
+    pub(super) fn location(&self, bucket: &str, prefix: &str) -> Location {
+        let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+        Location { bucket, prefix, config: self.plugin.config.clone(), ..self.plugin.store.clone() }
+    }
+
+    /// A location that reads this place and that Velero neither syncs nor cleans up; without a Secret where the hub
+    /// serves.
     pub(crate) fn read_only(
         &self,
         metadata: ObjectMeta,
         place: &StoredAt,
-        secret: &str,
+        secret: Option<&str>,
     ) -> BackupStorageLocation {
         let spec = BackupStorageLocationSpec {
             access_mode: Some(AccessMode::ReadOnly),
@@ -76,7 +89,14 @@ impl Store {
             secret_key: "minio123".to_owned(),
             session_token: None,
         };
-        let valid = validate::validate(&fleet, Some(&credential), kurator_api::fleet::Installer::None);
+        let valid = validate::validate(
+            &fleet,
+            Some(&credential),
+            validate::Defaults {
+                engine: kurator_api::fleet::Engine::Velero,
+                installer: kurator_api::fleet::Installer::None,
+            },
+        );
         match valid.plugin {
             Plugin::On(plugin) => Self { fleet: valid.uid, plugin },
             Plugin::Off | Plugin::Faulty(_) => panic!("no plugin"),

@@ -1,30 +1,28 @@
 //! The decision for one member of a Fleet: what its row says and what is written in it next.
 
+mod builtin;
 mod clean_up;
+mod location;
 
-use std::sync::Arc;
-
-use kube::ResourceExt;
-use kube::core::ObjectMeta;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::shorten;
-use kurator_api::fleet::{FleetClusterStatus, MemberBackupStatus};
+use kurator_api::fleet::{Engine, FleetClusterStatus, MemberBackupStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
-use kurator_api::velero::{AccessMode, BackupStorageLocation};
+use kurator_api::velero::AccessMode;
 use tokio::time::Instant;
 
 use super::layout::{self, Owner, RootFinding};
-use super::observe::{SeenAlive, SeenContact, SeenMember, SeenSecret, SeenVelero};
+use super::observe::{SeenAlive, SeenContact, SeenMember, SeenVelero};
 use super::plan::Action;
 use super::probe::Probe;
-use super::render;
 use super::server::{self, Server};
 use super::validate::{Problem, ValidFleet, ValidPlugin};
 use crate::hub::Presence;
-use crate::location::is_owned_by;
 use crate::writes::Write;
+use builtin::record;
 pub(super) use clean_up::Hitch;
+use location::Wanted;
 
 /// What the Fleet wants of its members.
 #[derive(Clone, Copy)]
@@ -120,8 +118,13 @@ impl Turn<'_> {
             }
             Goal::Off => return Ok(()),
         };
+        self.change_engine(plugin.engine, status)?;
         let velero = match (&alive.velero, alive.settled) {
             (Ok(velero), _) => velero,
+            (Err(why), _) if plugin.engine == Engine::Builtin => {
+                self.attempt(&alive.foundation, Action::LayFoundation)?;
+                return still(status, &format!("the types of velero.io are being made: {why}"));
+            }
             (Err(_), Some(until)) => {
                 self.at(until);
                 return still(status, "what is in the member is being listed");
@@ -141,16 +144,39 @@ impl Turn<'_> {
                 (None, None)
             }
         };
-        let name = self.write(plugin, key, alive, velero, &prefix, mode)?;
+        let name = match plugin.engine {
+            Engine::Velero => {
+                let name = self.location_name(plugin, key, velero, &prefix)?;
+                self.write(plugin, key, alive, velero, Wanted { name, prefix: &prefix, mode })?
+            }
+            Engine::Builtin => {
+                // Where somebody else serves, nothing is changed under him.
+                self.check_engine(status, alive)?;
+                let before = status.clone();
+                let name = self.kept_name(plugin, key, status, velero, &prefix)?;
+                record(plugin, status, &name, &prefix, mode.as_ref());
+                status.layout = Some(layout);
+                if *status != before {
+                    return Err((
+                        Reason::Waiting,
+                        format!("the place of storage location `{name}` is being recorded"),
+                    ));
+                }
+                self.write(plugin, key, alive, velero, Wanted { name, prefix: &prefix, mode })?
+            }
+        };
         status.bucket = Some(plugin.bucket.clone());
         status.location = Some(name.clone());
         status.prefix = Some(prefix.clone());
         status.layout = Some(layout);
-        let location = self.check_location(status, velero, &name);
-        match self.check_server(status, alive, velero) {
-            // It explains whatever is said of the location, a new one being checked by nobody.
-            Err(silent @ (Reason::VeleroSilent, _)) => return Err(silent),
-            server => location.and(server)?,
+        let location = check_location(plugin.engine, status, velero, &name);
+        match plugin.engine {
+            Engine::Builtin => location?,
+            Engine::Velero => match self.check_server(status, alive, velero) {
+                // It explains whatever is said of the location, a new one being checked by nobody.
+                Err(silent @ (Reason::VeleroSilent, _)) => return Err(silent),
+                server => location.and(server)?,
+            },
         }
         match taken {
             None => Ok(()),
@@ -162,140 +188,6 @@ impl Turn<'_> {
                     names::TAKE_OVER_PREFIX_ANNOTATION
                 ),
             )),
-        }
-    }
-
-    /// Writes what differs; the name of the location. Without a mode, a location keeps the one it has.
-    fn write(
-        &mut self,
-        plugin: &ValidPlugin,
-        key: &ClusterKey,
-        alive: &SeenAlive,
-        velero: &SeenVelero,
-        prefix: &str,
-        mode: Option<AccessMode>,
-    ) -> Result<String, (Reason, String)> {
-        let secret = self.secret_name(plugin, velero, key);
-        let held = velero.secrets.iter().find(|held| held.name == secret);
-        let content = render::content_hash(plugin);
-        let says = |held: &SeenSecret| held.content.as_ref() == Some(&content) && self.wrote(held);
-        if !held.is_some_and(says) {
-            let wanted = Box::new(render::secret(self.valid, plugin, key, &secret));
-            self.attempt(&alive.secret_write, Action::Secret { secret: wanted, replace: held.is_some() })?;
-        }
-        if held.is_none() {
-            // Velero checks a new location at once and, if it fails for want of its Secret, only a minute later
-            // again.
-            return Err((Reason::Waiting, "the credential is being written".to_owned()));
-        }
-        let same_place = |location: &&BackupStorageLocation| {
-            location.spec.object_storage.as_ref().is_some_and(|at| {
-                at.bucket.as_deref() == Some(&plugin.bucket)
-                    && at.prefix.as_deref().unwrap_or_default() == prefix
-            })
-        };
-        let left = velero.locations.iter().map(AsRef::as_ref).filter(|location| self.is_left(location, key));
-        let name = match velero.ours(&self.valid.uid).chain(left).find(same_place) {
-            Some(present) => present.metadata.name.clone().unwrap_or_default(),
-            None => free_name(velero, plugin, prefix)?,
-        };
-        let present = velero.locations.iter().find(|found| found.metadata.name.as_deref() == Some(&name));
-        let kept = || present.and_then(|found| found.spec.access_mode.clone());
-        let mode = mode.or_else(kept).unwrap_or(AccessMode::ReadWrite);
-        let default = mode == AccessMode::ReadWrite
-            && may_be_default(velero, &self.valid.uid, present.map(AsRef::as_ref));
-        let place = render::Place { name: &name, prefix, secret: &secret, mode, default };
-        let wanted = render::location(self.valid, plugin, key, place);
-        let is_right = |found: &Arc<BackupStorageLocation>| {
-            is_owned_by(found, &self.valid.uid) && render::says(found, &wanted)
-        };
-        if !present.is_some_and(is_right) {
-            self.attempt(&alive.location_write, Action::Location(Box::new(wanted)))?;
-        }
-        self.retire(key, alive, velero, &name)?;
-        Ok(name)
-    }
-
-    /// Whether a location was written for this member by an earlier Fleet of this very name: the hub was built again.
-    fn is_left(&self, location: &BackupStorageLocation, key: &ClusterKey) -> bool {
-        let says = |annotation, value: &String| location.annotations().get(annotation) == Some(value);
-        says(names::OWNER_ANNOTATION, &render::owner(self.valid, key))
-            && says(names::CLUSTER_ANNOTATION, &key.to_string())
-    }
-
-    fn wrote(&self, secret: &SeenSecret) -> bool {
-        secret.owner.as_ref() == Some(&self.valid.uid)
-    }
-
-    /// Kurator's name for the Secret, unless a Fleet of the same name elsewhere on the hub has taken it here.
-    fn secret_name(&self, plugin: &ValidPlugin, velero: &SeenVelero, key: &ClusterKey) -> String {
-        let is_left = |secret: &SeenSecret| {
-            secret.made_by == Some(render::owner(self.valid, key)) && secret.made_for == Some(key.to_string())
-        };
-        let foreign = |secret: &SeenSecret| secret.owner.is_some() && !self.wrote(secret) && !is_left(secret);
-        if velero.secrets.iter().any(|secret| secret.name == plugin.secret && foreign(secret)) {
-            return names::second_choice(&plugin.secret, &self.valid.uid);
-        }
-        plugin.secret.clone()
-    }
-
-    /// An earlier place of ours is kept for restores, read-only: Velero would drop the Backup objects of
-    /// a location that is moved.
-    fn retire(
-        &mut self,
-        key: &ClusterKey,
-        alive: &SeenAlive,
-        velero: &SeenVelero,
-        current: &str,
-    ) -> Result<(), (Reason, String)> {
-        let of_this_cluster = |location: &BackupStorageLocation| {
-            let annotations = location.metadata.annotations.as_ref();
-            annotations
-                .and_then(|all| all.get(names::CLUSTER_ANNOTATION))
-                .is_none_or(|of| *of == key.to_string())
-        };
-        let earlier = velero.ours(&self.valid.uid).find(|location| {
-            location.metadata.name.as_deref() != Some(current)
-                && of_this_cluster(location)
-                && (location.spec.access_mode != Some(AccessMode::ReadOnly)
-                    || location.spec.default == Some(true))
-        });
-        let Some(earlier) = earlier else { return Ok(()) };
-        let mut retired = earlier.clone();
-        retired.metadata = ObjectMeta {
-            name: earlier.metadata.name.clone(),
-            namespace: earlier.metadata.namespace.clone(),
-            labels: earlier.metadata.labels.clone(),
-            annotations: earlier.metadata.annotations.clone(),
-            ..ObjectMeta::default()
-        };
-        retired.status = None;
-        retired.spec.access_mode = Some(AccessMode::ReadOnly);
-        retired.spec.default = Some(false);
-        tracing::info!(cluster = %key, location = ?retired.metadata.name, "keeping an earlier storage location read-only");
-        self.attempt(&alive.location_write, Action::Location(Box::new(retired)))
-    }
-
-    fn check_location(
-        &self,
-        status: &mut MemberBackupStatus,
-        velero: &SeenVelero,
-        name: &str,
-    ) -> Result<(), (Reason, String)> {
-        let found = velero.locations.iter().find(|location| location.metadata.name.as_deref() == Some(name));
-        let seen = found.and_then(|location| location.status.as_ref());
-        let phase = seen.and_then(|seen| seen.phase.as_ref());
-        status.phase = phase.map(|phase| phase.as_str().to_owned());
-        match phase {
-            None => Err((
-                Reason::LocationPending,
-                format!("Velero has not checked storage location `{name}` yet"),
-            )),
-            Some(phase) if phase.is_available() => Ok(()),
-            Some(phase) => {
-                let message = seen.and_then(|seen| seen.message.as_deref()).unwrap_or("no message");
-                Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
-            }
         }
     }
 
@@ -356,35 +248,37 @@ impl Turn<'_> {
     }
 }
 
+fn check_location(
+    engine: Engine,
+    status: &mut MemberBackupStatus,
+    velero: &SeenVelero,
+    name: &str,
+) -> Result<(), (Reason, String)> {
+    let who = match engine {
+        Engine::Velero => "Velero",
+        Engine::Builtin => "the built-in engine",
+    };
+    let found = velero.locations.iter().find(|location| location.metadata.name.as_deref() == Some(name));
+    let seen = found.and_then(|location| location.status.as_ref());
+    let phase = seen.and_then(|seen| seen.phase.as_ref());
+    status.phase = phase.map(|phase| phase.as_str().to_owned());
+    match phase {
+        None => {
+            Err((Reason::LocationPending, format!("{who} has not checked storage location `{name}` yet")))
+        }
+        Some(phase) if phase.is_available() => Ok(()),
+        Some(phase) => {
+            let message = seen.and_then(|seen| seen.message.as_deref()).unwrap_or("no message");
+            Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
+        }
+    }
+}
+
 const BEING_ASKED: &str = "Velero is being asked whether it runs";
 
 /// Nothing new is known: what was good stays good, as after a restart of the hub.
 fn still(status: &MemberBackupStatus, why: &str) -> Result<(), (Reason, String)> {
     if status.ready { Ok(()) } else { Err((Reason::Waiting, why.to_owned())) }
-}
-
-/// Velero allows one default location and takes the mark off all but the newest. So it is never put where
-/// somebody else's location has it, nor put back where Velero took it off.
-fn may_be_default(velero: &SeenVelero, fleet_uid: &str, present: Option<&BackupStorageLocation>) -> bool {
-    let has_mark = |location: &BackupStorageLocation| location.spec.default == Some(true);
-    let others =
-        velero.locations.iter().any(|location| has_mark(location) && !is_owned_by(location, fleet_uid));
-    !others || present.is_some_and(has_mark)
-}
-
-/// `default` for the first place, a name of its own for each later one.
-fn free_name(velero: &SeenVelero, plugin: &ValidPlugin, prefix: &str) -> Result<String, (Reason, String)> {
-    let later = render::later_location(plugin, prefix);
-    [render::FIRST_LOCATION.to_owned(), later.clone()]
-        .into_iter()
-        .find(|name| !velero.locations.iter().any(|found| found.metadata.name.as_deref() == Some(name)))
-        .ok_or_else(|| {
-            let message = format!(
-                "storage locations `{}` and `{later}` exist and are somebody else's",
-                render::FIRST_LOCATION
-            );
-            (Reason::LocationConflict, message)
-        })
 }
 
 fn not_ready(mut row: FleetClusterStatus, reason: Reason, message: impl AsRef<str>) -> FleetClusterStatus {

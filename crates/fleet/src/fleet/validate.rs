@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use kurator_api::cluster::ClusterKey;
-use kurator_api::fleet::{BackupPlugin, Fleet, Installer, Layout, Plugins};
+use kurator_api::fleet::{BackupPlugin, Engine, Fleet, Installer, Layout, Plugins};
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_store::Location;
 
 use super::observe::Credential;
+use crate::ctx::Options;
 use crate::destination::clusters_of;
 
 /// Options that say how a bucket is reached. What else Velero's plugin is told is not for the hub's few small objects.
@@ -43,6 +44,8 @@ pub(super) enum Plugin {
 
 /// A backup plugin that can be rendered.
 pub(super) struct ValidPlugin {
+    /// Who executes backups in the members.
+    pub(super) engine: Engine,
     /// Velero's name of the provider.
     pub(super) provider: &'static str,
     pub(super) bucket: String,
@@ -69,17 +72,15 @@ impl std::fmt::Debug for ValidPlugin {
     }
 }
 
-pub(super) fn validate(
-    fleet: &Fleet,
-    credential: Option<&Credential>,
-    default_installer: Installer,
-) -> ValidFleet {
+pub(super) fn validate(fleet: &Fleet, credential: Option<&Credential>, defaults: Defaults) -> ValidFleet {
     let mut not_managed = Vec::new();
     if fleet.annotations().contains_key(names::CONTROL_PLANE_ANNOTATION) {
         not_managed.push(format!("metadata.annotations[{}]", names::CONTROL_PLANE_ANNOTATION));
     }
     let plugins = fleet.spec.plugin.as_ref();
     not_managed.extend(plugins.map(foreign_plugins).unwrap_or_default());
+    let backup = plugins.and_then(|plugins| plugins.backup.as_ref());
+    not_managed.extend(backup.map(|plugin| left_alone(plugin, defaults)).unwrap_or_default());
     ValidFleet {
         uid: fleet.uid().unwrap_or_default(),
         name: fleet.name_any(),
@@ -87,12 +88,25 @@ pub(super) fn validate(
         problems: reference_problems(fleet),
         plugin: match plugins.and_then(|plugins| plugins.backup.as_ref()) {
             None => Plugin::Off,
-            Some(plugin) => match valid_plugin(fleet, plugin, credential, default_installer) {
+            Some(plugin) => match valid_plugin(fleet, plugin, credential, defaults) {
                 Ok(plugin) => Plugin::On(Box::new(plugin)),
                 Err(problems) => Plugin::Faulty(problems),
             },
         },
         not_managed,
+    }
+}
+
+/// What holds where a Fleet says nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Defaults {
+    pub(super) engine: Engine,
+    pub(super) installer: Installer,
+}
+
+impl From<&Options> for Defaults {
+    fn from(options: &Options) -> Self {
+        Self { engine: options.default_engine, installer: options.default_installer }
     }
 }
 
@@ -110,6 +124,16 @@ fn foreign_plugins(plugins: &Plugins) -> Vec<String> {
     .filter(|(_, given)| *given)
     .map(|(name, _)| format!("spec.plugin.{name}"))
     .collect()
+}
+
+/// What says how Velero is installed, where it is not wanted.
+fn left_alone(plugin: &BackupPlugin, defaults: Defaults) -> Vec<String> {
+    let by_hub = plugin.engine.unwrap_or(defaults.engine) == Engine::Builtin;
+    [("chart", plugin.chart.is_some()), ("extraArgs", plugin.extra_args.is_some())]
+        .into_iter()
+        .filter(|(_, given)| by_hub && *given)
+        .map(|(name, _)| format!("spec.plugin.backup.{name}"))
+        .collect()
 }
 
 fn reference_problems(fleet: &Fleet) -> Vec<Problem> {
@@ -132,14 +156,23 @@ fn valid_plugin(
     fleet: &Fleet,
     plugin: &BackupPlugin,
     credential: Option<&Credential>,
-    default_installer: Installer,
+    defaults: Defaults,
 ) -> Result<ValidPlugin, Vec<Problem>> {
     const AT: &str = "spec.plugin.backup";
     let mut problems = Vec::new();
     let mut problem = |reason, message: String| problems.push(Problem { reason, message });
     let location = &plugin.storage.location;
 
-    match (plugin.installer, plugin.installer.unwrap_or(default_installer)) {
+    let engine = plugin.engine.unwrap_or(defaults.engine);
+    match (plugin.installer, plugin.installer.unwrap_or(defaults.installer)) {
+        (_, Installer::None) | (None, _) if engine == Engine::Builtin => {}
+        (Some(given), _) if engine == Engine::Builtin => problem(
+            Reason::UnsupportedInstaller,
+            format!(
+                "{AT}.installer: `{given:?}` would install Velero, and with engine `Builtin` nothing is installed; take \
+                 the installer away, or set {AT}.engine to `Velero`"
+            ),
+        ),
         (_, Installer::None) => {}
         (Some(given), _) => problem(
             Reason::UnsupportedInstaller,
@@ -222,6 +255,7 @@ fn valid_plugin(
         cloud.push_str(&format!("aws_session_token={token}\n"));
     }
     Ok(ValidPlugin {
+        engine,
         provider: "aws",
         bucket: location.bucket.clone(),
         root: location.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned(),
@@ -241,4 +275,63 @@ fn valid_plugin(
         secret: names::label_value(&format!("{}-velero-{suffix}", fleet.name_any())),
         cloud,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// What becomes of a plugin that says this besides its store, on a hub with this default engine.
+    fn judged(said: &Value, default: Engine) -> ValidFleet {
+        let mut plugin = json!({"storage": {
+            "location": {"bucket": "velero", "provider": "aws", "endpoint": "http://s3"}, "secretName": "s",
+        }});
+        for (key, value) in said.as_object().unwrap() {
+            plugin[key] = value.clone();
+        }
+        let fleet =
+            json!({"metadata": {"name": "f"}, "spec": {"clusters": [], "plugin": {"backup": plugin}}});
+        let keys =
+            Credential::Keys { access_key: "a".to_owned(), secret_key: "s".to_owned(), session_token: None };
+        let defaults = Defaults { engine: default, installer: Installer::Helm };
+        validate(&serde_json::from_value(fleet).unwrap(), Some(&keys), defaults)
+    }
+
+    #[test]
+    fn the_fleet_says_who_executes_backups_and_else_the_hub() {
+        let engine = |said: &Value, default| match judged(said, default).plugin {
+            Plugin::On(plugin) => plugin.engine,
+            Plugin::Off | Plugin::Faulty(_) => panic!("{said}"),
+        };
+        let none = json!({"installer": "None"});
+        assert_eq!(engine(&none, Engine::Velero), Engine::Velero);
+        assert_eq!(engine(&none, Engine::Builtin), Engine::Builtin);
+        assert_eq!(engine(&json!({"engine": "Builtin"}), Engine::Velero), Engine::Builtin);
+        let velero = json!({"engine": "Velero", "installer": "None"});
+        assert_eq!(engine(&velero, Engine::Builtin), Engine::Velero);
+    }
+
+    #[test]
+    fn an_installer_beside_the_built_in_engine_is_refused() {
+        for (said, default) in [
+            (json!({"engine": "Builtin", "installer": "Helm"}), Engine::Velero),
+            (json!({"installer": "Helm"}), Engine::Builtin),
+        ] {
+            let Plugin::Faulty(problems) = judged(&said, default).plugin else { panic!("{said}") };
+            let expected = "spec.plugin.backup.installer: `Helm` would install Velero, and with engine `Builtin` nothing is \
+                            installed; take the installer away, or set spec.plugin.backup.engine to `Velero`";
+            let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+            assert_eq!(messages, [expected]);
+        }
+    }
+
+    #[test]
+    fn the_chart_of_a_velero_that_is_not_installed_is_left_alone_and_named() {
+        let said = json!({"engine": "Builtin", "chart": {"version": "1"}, "extraArgs": {}});
+        let expected = ["spec.plugin.backup.chart", "spec.plugin.backup.extraArgs"];
+        assert_eq!(judged(&said, Engine::Velero).not_managed, expected);
+        let velero = json!({"chart": {"version": "1"}});
+        assert!(judged(&velero, Engine::Velero).not_managed.is_empty());
+    }
 }

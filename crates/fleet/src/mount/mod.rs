@@ -24,5 +24,5 @@ pub(crate) use copy::{Copy, Records, note_lost_volumes};
 pub(crate) use place::{Source, endpoint_of};
 pub(crate) use prepare::{Prepared, Wish, note_ways, prepare, usable};
 pub(crate) use release::{Mounted, release, tidy};
-pub(crate) use render::metadata;
+pub(crate) use render::{metadata, name};
 pub(crate) use waiting::Waiting;

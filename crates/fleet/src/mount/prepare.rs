@@ -76,6 +76,8 @@ pub(crate) fn note_ways<S>(rows: &mut Rows<S>, prepared: &[(ClusterKey, Prepared
 
 /// What is known of the cluster.
 struct Seen {
+    /// The hub executes what is there, and needs no Secret in the cluster.
+    by_hub: bool,
     locations: Knowledge<Vec<Arc<BackupStorageLocation>>>,
     secrets: Knowledge<Vec<Arc<PartialObjectMeta<Secret>>>>,
     backup: Knowledge<Arc<Backup>>,
@@ -91,6 +93,7 @@ pub(crate) fn prepare(ctx: &Ctx, member: &Member, wish: &Wish<'_>) -> Prepared {
     };
     let none = Knowledge::Absent;
     let seen = Seen {
+        by_hub: ctx.router.engines.standing(wish.cluster).is_some(),
         locations: listed(member.locations().list()),
         secrets: listed(member.secrets().list()),
         backup: wish.copy.as_ref().map_or(none, |copy| member.backups().get(&copy.backup.name_any())),
@@ -122,7 +125,7 @@ struct Step {
 
 impl Step {
     fn next(&mut self, wish: &Wish<'_>, seen: Seen, mount: &mut Option<String>) -> Precondition<String> {
-        let Seen { locations, secrets, backup, secret_write, location_write, copy_write } = seen;
+        let Seen { by_hub, locations, secrets, backup, secret_write, location_write, copy_write } = seen;
         let locations = known(locations)?;
         let mut copy = wish.copy.clone();
         let (name, location) = match way(&wish.source, &locations, wish.recorded) {
@@ -144,7 +147,7 @@ impl Step {
                     ));
                 }
                 let found = locations.iter().find(|location| location.name_any() == name);
-                let there = Found { location: found.map(AsRef::as_ref), secrets: known(secrets)? };
+                let there = Found { by_hub, location: found.map(AsRef::as_ref), secrets: known(secrets)? };
                 let location = self.mounted(wish, &name, &there, &secret_write, &location_write)?;
                 (name, location)
             }
@@ -179,7 +182,8 @@ impl Step {
             return Err(NotYet::Wait(Reason::LocationConflict, message));
         }
         let secret = match there.secret_of_fleet(store) {
-            Some(secret) => secret,
+            _ if there.by_hub => None,
+            Some(secret) => Some(secret),
             None => {
                 let held = there.secrets.iter().find(|secret| secret.name_any() == name);
                 let content = held.and_then(|held| held.annotations().get(CONTENT_HASH));
@@ -194,10 +198,11 @@ impl Step {
                         "the credential for the source is being written",
                     ));
                 }
-                name.to_owned()
+                Some(name.to_owned())
             }
         };
-        let wanted = render::location(store, wish.owner, wish.cluster, wish.source.place, name, &secret);
+        let place = wish.source.place;
+        let wanted = render::location(store, wish.owner, wish.cluster, place, name, secret.as_deref());
         match there.location {
             Some(found) if says(found, &wanted) => Ok(available(found)),
             found => {
@@ -293,6 +298,7 @@ impl Step {
 
 /// What a cluster has of a mount.
 struct Found<'a> {
+    by_hub: bool,
     location: Option<&'a BackupStorageLocation>,
     secrets: Vec<Arc<PartialObjectMeta<Secret>>>,
 }

@@ -9,7 +9,7 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::names;
 use kurator_api::velero::{Backup, BackupStorageLocation, PodVolumeBackup};
 
-use crate::fleet::render::hash;
+use crate::fleet::render::{hash, served_by_hub};
 use crate::fleet::store::Store;
 use crate::run::Owner;
 
@@ -17,7 +17,7 @@ use crate::run::Owner;
 const DIGITS: usize = 8;
 
 /// Name of the location, and of its Secret: the same for all who read from this place.
-pub(super) fn name(store: &Store, place: &StoredAt) -> String {
+pub(crate) fn name(store: &Store, place: &StoredAt) -> String {
     let digest = hash(&[store.endpoint(), &place.bucket, &place.prefix, &store.fleet]);
     format!("{}{}", names::READ_ONLY_LOCATION_PREFIX, &digest[..DIGITS])
 }
@@ -28,9 +28,13 @@ pub(super) fn location(
     cluster: &ClusterKey,
     place: &StoredAt,
     name: &str,
-    secret: &str,
+    secret: Option<&str>,
 ) -> BackupStorageLocation {
-    store.read_only(metadata(owner, name, cluster), place, secret)
+    let mut metadata = metadata(owner, name, cluster);
+    if secret.is_none() {
+        metadata.annotations.get_or_insert_default().extend([served_by_hub()]);
+    }
+    store.read_only(metadata, place, secret)
 }
 
 pub(super) fn secret(store: &Store, owner: &Owner, cluster: &ClusterKey, name: &str) -> Secret {
@@ -77,7 +81,7 @@ mod tests {
 
     #[test]
     fn k07_a_mount_can_only_be_read_and_is_never_synced() {
-        let spec = store().read_only(ObjectMeta::default(), &place(), "credential").spec;
+        let spec = store().read_only(ObjectMeta::default(), &place(), Some("credential")).spec;
         assert_eq!(
             serde_json::to_value(spec).unwrap(),
             json!({

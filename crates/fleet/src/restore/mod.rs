@@ -66,7 +66,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> R
     valid.freeze_sources(&mut plan.rows, chosen);
     mount::note_ways(&mut plan.rows, &prepared);
     mount::note_lost_volumes(&ctx, &valid.run, &mut plan.rows);
-    let delayed = report::report(&ctx, restore, &plan).await?;
+    let delayed = report::report(&ctx, restore, &plan, |_| {}).await?;
     let (owner, wakes) = (&valid.run.owner, &ctx.router.wakes.restores);
     let ways = prepared.iter().filter_map(|(_, way)| way.look_again).min();
     for (cluster, way) in prepared {

@@ -91,6 +91,18 @@ pub(crate) fn erase<R: HubKind>(
     if backups.is_empty() {
         return erasing;
     }
+    if ctx.router.engines.standing(cluster).is_some() {
+        let why = |backup: &Arc<Backup>| {
+            format!(
+                "the built-in engine does not delete what it has stored yet: set the deletion policy to `Retain`, and \
+                 Velero Backup `{}` stays",
+                backup.name_any()
+            )
+        };
+        erasing.refused.extend(backups.iter().map(why));
+        erasing.stuck.extend(backups.iter().map(why));
+        return erasing;
+    }
     let requests = match member.delete_requests().list() {
         Knowledge::Unknown { why, .. } => {
             erasing.stuck(why, None);

@@ -1,6 +1,7 @@
 //! Writes the status of a run.
 
 use kube::ResourceExt;
+use kurator_api::condition::Condition;
 use tokio::time::Instant;
 
 use super::Unfit;
@@ -12,8 +13,13 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::standing::Verdict;
 
-/// Writes what the plan says. Returns when to come back if it is too early to write.
-pub(crate) async fn report<R, K>(ctx: &Ctx, object: &R, plan: &Plan<K>) -> Result<Option<Instant>, Error>
+/// Writes what the plan says, and what `also` adds. Returns when to come back if it is too early to write.
+pub(crate) async fn report<R, K>(
+    ctx: &Ctx,
+    object: &R,
+    plan: &Plan<K>,
+    also: impl FnOnce(&mut Vec<Condition>),
+) -> Result<Option<Instant>, Error>
 where
     R: Run,
     K: VeleroRun,
@@ -22,6 +28,7 @@ where
     let before = object.said();
     let mut conditions = before.conditions.clone();
     plan.verdict.record(&mut conditions, ctx.clock.now());
+    also(&mut conditions);
     let now = Said {
         phase: Some(plan.phase),
         conditions,

@@ -4,13 +4,14 @@
 //! does not lead it writes nothing but its wish to lead.
 
 mod crds;
+mod engines;
 mod http;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kurator_fleet::{Metrics, Options, Setup};
+use kurator_fleet::{Metrics, Options, ServedMembers, Setup};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
 use kurator_member::gate::WriteGate;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::cli::ServeFlags;
 use crate::failure::Failure;
 use crate::process;
+use engines::Engines;
 use http::Health;
 
 const LEASE: &str = "kurator";
@@ -93,29 +95,39 @@ async fn lead(
         installed = crds::install(&client) => installed?,
         () = shutdown.cancelled() => return Ok(()),
     }
+    let folder = process::spool(flags.spool.clone())?;
+    let (served, wanted) = watch::channel(ServedMembers::new());
+    let ending = shutdown.child_token();
+    let engines = Engines::new(flags.engine_memory, folder).run(wanted, ending.clone());
+    let engines = tokio::spawn(engines);
     let setup = Setup {
         client,
         gate,
         clock: Arc::new(SystemClock),
         metrics,
         options: Options {
+            default_engine: flags.default_engine.into(),
             default_installer: flags.default_installer.into(),
             trust: TrustPolicy { allow_loopback: flags.allow_loopback_members },
             concurrency: flags.concurrency,
         },
+        served,
         shutdown: shutdown.clone(),
     };
     let ready = || {
         tracing::info!("ready");
         health.ready();
     };
-    tokio::select! {
-        ended = kurator_fleet::run(setup, ready) => Ok(ended?),
+    let outcome = tokio::select! {
+        ended = kurator_fleet::run(setup, ready) => ended.map_err(Failure::from),
         lost = wait_for(claim, |claim| matches!(claim, Claim::Lost)) => {
             lost?;
             Err(Failure::from(anyhow::anyhow!("leadership was lost; start again to contend for it")))
         }
-    }
+    };
+    ending.cancel();
+    engines.await.context("the engines have died")?;
+    outcome
 }
 
 async fn wait_for(mut claim: watch::Receiver<Claim>, is: impl Fn(&Claim) -> bool) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use kurator_api::names::WITHOUT_DATA_ANNOTATION;
 use kurator_api::velero::{Backup, BackupPhase, BackupProgress, BackupStatus};
 use kurator_archive::layout::LayoutError;
 use kurator_archive::{BackupFiles, FORMAT_VERSION};
@@ -117,6 +118,10 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
     if backup.spec.snapshot_volumes != Some(false) {
         for (namespace, warning) in left_out.warnings() {
             report.warning(About::Namespace(namespace), warning);
+        }
+        let claims = left_out.warnings().count();
+        if claims > 0 {
+            backup.annotations_mut().extend([(WITHOUT_DATA_ANNOTATION.to_owned(), claims.to_string())]);
         }
     }
     report.info(format!("{items} objects, {} bytes compressed", packed.written.stored));

@@ -1,11 +1,13 @@
 //! Writes the status of a scheduled Backup.
 
 use kube::ResourceExt;
-use kurator_api::backup::{Backup, BackupStatus};
+use kurator_api::backup::{Backup, BackupDetails, BackupStatus};
+use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::{self, Condition};
 use kurator_api::reason::Reason;
 use tokio::time::Instant;
 
+use super::super::notes;
 use super::plan::Plan;
 use crate::ctx::Ctx;
 use crate::error::Error;
@@ -64,6 +66,15 @@ fn status(
         let degraded = Condition::new(condition::DEGRADED, degraded.is_some(), reason, message, at);
         condition::set(&mut conditions, degraded);
     }
+    let namespace = backup.namespace().unwrap_or_default();
+    let key = |row: &BackupDetails| ClusterKey {
+        namespace: namespace.clone(),
+        kind: row.cluster_kind,
+        name: row.cluster_name.clone(),
+    };
+    let runs = plan.rows.iter().filter_map(|row| Some((key(row), row.backup_name_in_cluster.clone()?)));
+    notes::say_volumes(ctx, runs, &mut conditions);
+    notes::say_retention(ctx, &backup.spec, plan.rows.iter().map(key), &mut conditions);
     BackupStatus {
         phase: plan.phase.or(before.phase),
         conditions,

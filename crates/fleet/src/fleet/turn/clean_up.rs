@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kurator_api::cluster::ClusterKey;
-use kurator_api::fleet::FleetClusterStatus;
+use kurator_api::fleet::{Engine, FleetClusterStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::Schedule;
@@ -96,6 +96,11 @@ impl Turn<'_> {
                 None => self.delete_ours(key, alive, velero),
             },
         };
+        let by_hub = row.backup.as_ref().is_some_and(|backup| backup.engine == Some(Engine::Builtin));
+        let left = match left {
+            Ok(false) if by_hub => self.clear(alive),
+            other => other,
+        };
         match left {
             Ok(false) => {
                 row.backup = None;
@@ -137,6 +142,25 @@ impl Turn<'_> {
         !self.valid.clusters.iter().any(meant)
     }
 
+    /// Names of the Secrets that were written for this member, or for one that is no longer listed.
+    pub(super) fn secrets(&self, key: &ClusterKey, velero: &SeenVelero) -> Vec<String> {
+        let ours = velero.secrets.iter().filter(|secret| {
+            secret.owner.as_ref() == Some(&self.valid.uid) && self.is_free(key, secret.made_for.as_ref())
+        });
+        ours.map(|secret| secret.name.clone()).collect()
+    }
+
+    /// Takes away what the built-in engine worked on; whether that is still to be done.
+    fn clear(&mut self, alive: &SeenAlive) -> Result<bool, (Reason, String)> {
+        if let Write::Done { .. } = &alive.foundation_removal {
+            return Ok(false);
+        }
+        if !matches!(alive.foundation, Write::InFlight) {
+            self.attempt(&alive.foundation_removal, Action::ClearFoundation)?;
+        }
+        Ok(true)
+    }
+
     fn delete_ours(
         &mut self,
         key: &ClusterKey,
@@ -157,10 +181,7 @@ impl Turn<'_> {
             self.attempt(&alive.location_removal, Action::DeleteLocations(locations))?;
             return Ok(true);
         }
-        let ours = velero.secrets.iter().filter(|secret| {
-            secret.owner.as_ref() == Some(&self.valid.uid) && self.is_free(key, secret.made_for.as_ref())
-        });
-        let secrets: Vec<_> = ours.map(|secret| secret.name.clone()).collect();
+        let secrets = self.secrets(key, velero);
         if !secrets.is_empty() {
             self.attempt(&alive.secret_removal, Action::DeleteSecrets(secrets))?;
             return Ok(true);

@@ -2,18 +2,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod builtin;
 mod clean_up;
 
 use super::*;
+use kube::ResourceExt;
+use kube::core::ObjectMeta;
 use kurator_api::cluster::ClusterKind;
 use kurator_api::fleet::Layout;
-use kurator_api::velero::ServerStatusRequest;
+use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest};
 use kurator_store::Location;
 use serde_json::json;
 
-use super::super::observe::Seen;
+use super::super::observe::{Seen, SeenSecret};
 use super::super::plan::{Plan, plan};
+use super::super::render;
 use super::super::validate::Plugin;
+use crate::served::Standing;
 use crate::writes::Failure;
 
 const FLEET: &str = "fleet-uid";
@@ -21,6 +26,7 @@ const CLOUD: &str = "[default]\naws_access_key_id=a\naws_secret_access_key=s\n";
 
 fn plugin() -> ValidPlugin {
     ValidPlugin {
+        engine: Engine::Velero,
         provider: "aws",
         bucket: "velero".into(),
         root: String::new(),
@@ -107,6 +113,9 @@ fn alive(velero: Result<SeenVelero, String>) -> SeenAlive {
         server_write: Write::None,
         location_removal: Write::None,
         secret_removal: Write::None,
+        foundation: Write::None,
+        foundation_removal: Write::None,
+        engine: None,
         sign_of_life: Some(Instant::now()),
         asked: None,
     }
@@ -154,6 +163,9 @@ fn written(plan: &Plan) -> Vec<String> {
             let mode = location.spec.access_mode.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("{} location {} {mode}", key.name, name(&location.metadata))
         }
+        Action::ChangeEngine => format!("{} change engine", key.name),
+        Action::LayFoundation => format!("{} lay foundation", key.name),
+        Action::ClearFoundation => format!("{} clear foundation", key.name),
         Action::AskServer => format!("{} ask", key.name),
         Action::DeleteLocations(names) => format!("{} delete locations {}", key.name, names.join(" ")),
         Action::DeleteSecrets(names) => format!("{} delete secrets {}", key.name, names.join(" ")),

@@ -17,6 +17,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let seen = Seen {
+            by_hub: false,
             locations: Knowledge::Present(Vec::new()),
             secrets: Knowledge::Present(Vec::new()),
             backup: Knowledge::Absent,

@@ -1,0 +1,156 @@
+use super::*;
+
+const PREFIX: &str = "clusters/default/attachedcluster/m1";
+
+fn by_hub() -> Plugin {
+    Plugin::On(Box::new(ValidPlugin { engine: Engine::Builtin, ..plugin() }))
+}
+
+fn serves() -> Option<Standing> {
+    Some(Standing::Serves { version: "v1.18.3+kurator".into() })
+}
+
+/// The next look at a member of which this was recorded.
+fn look(
+    recorded: Option<&FleetClusterStatus>,
+    velero: Result<SeenVelero, String>,
+    engine: Option<Standing>,
+) -> Plan {
+    let contact = SeenContact::Alive(Box::new(SeenAlive { engine, ..alive(velero) }));
+    decide(by_hub(), vec![SeenMember { recorded: recorded.cloned(), ..member("m1", contact) }])
+}
+
+/// What is recorded once the engine has served a first time.
+fn recorded() -> FleetClusterStatus {
+    look(None, Ok(nothing_written()), serves()).rows.remove(0)
+}
+
+/// The location as the hub writes it where it serves itself.
+fn keyless() -> SeenVelero {
+    let mut location = location("default", PREFIX, "ReadWrite");
+    let spec = &mut Arc::make_mut(&mut location).spec;
+    spec.credential = None;
+    spec.backup_sync_period = Some("0s".to_owned());
+    SeenVelero { locations: vec![location], ..nothing_written() }
+}
+
+#[test]
+fn a_bare_member_gets_the_types_and_is_served() {
+    let plan = look(None, Err("the server has no velero.io/v1 backups".into()), None);
+    assert_eq!(written(&plan), ["m1 lay foundation"]);
+    assert_eq!(plan.served, [key("m1")]);
+}
+
+#[test]
+fn nothing_is_written_before_it_is_known_that_nobody_else_serves() {
+    for engine in [None, Some(Standing::Starting), Some(Standing::Failed("404".into()))] {
+        let plan = look(None, Ok(nothing_written()), engine);
+        assert_eq!(written(&plan), ["m1 lay foundation"]);
+        assert_eq!(backup_reason(&plan), "Waiting");
+    }
+}
+
+#[test]
+fn where_another_serves_nothing_is_changed_and_the_row_names_him() {
+    let plan = look(None, Ok(all_written()), Some(Standing::Refused("another server (v1.18.3)".into())));
+    assert!(written(&plan).is_empty());
+    assert_eq!(backup_reason(&plan), "ServedByAnother");
+    let backup = plan.rows[0].backup.as_ref().unwrap();
+    assert_eq!(backup.message.as_deref(), Some("another server (v1.18.3)"));
+}
+
+#[test]
+fn the_place_is_in_the_status_before_a_location_says_so_and_no_credential_is_written() {
+    let first = look(None, Ok(nothing_written()), serves());
+    assert!(written(&first).is_empty());
+    let backup = first.rows[0].backup.as_ref().unwrap();
+    assert_eq!((backup.location.as_deref(), backup.prefix.as_deref()), (Some("default"), Some(PREFIX)));
+    let second = look(first.rows.first(), Ok(nothing_written()), serves());
+    assert_eq!(written(&second), ["m1 location default ReadWrite"]);
+    let Some((_, Action::Location(location))) = second.actions.first() else { panic!("no location") };
+    assert_eq!(location.spec.credential, None);
+    assert_eq!(location.annotations().get(names::ENGINE_ANNOTATION).map(String::as_str), Some("Builtin"));
+}
+
+#[test]
+fn a_member_that_has_everything_is_ready() {
+    let plan = look(Some(&recorded()), Ok(keyless()), serves());
+    assert!(written(&plan).is_empty());
+    let backup = plan.rows[0].backup.as_ref().unwrap();
+    assert!(backup.ready, "{backup:?}");
+    assert_eq!(backup.server_version.as_deref(), Some("v1.18.3+kurator"));
+}
+
+#[test]
+fn a_location_that_somebody_moved_is_moved_back() {
+    let mut moved = keyless();
+    moved.locations = vec![location("default", "clusters/default/attachedcluster/m2", "ReadWrite")];
+    let plan = look(Some(&recorded()), Ok(moved), serves());
+    assert_eq!(written(&plan), ["m1 location default ReadWrite"]);
+    let Some((_, Action::Location(location))) = plan.actions.first() else { panic!("no location") };
+    let at = location.spec.object_storage.as_ref().and_then(|at| at.prefix.as_deref());
+    assert_eq!(at, Some(PREFIX));
+}
+
+#[test]
+fn what_was_good_stays_good_while_the_engine_starts_again() {
+    let good = look(Some(&recorded()), Ok(keyless()), serves()).rows.remove(0);
+    let plan = look(Some(&good), Ok(keyless()), Some(Standing::Starting));
+    assert_eq!(plan.rows[0].backup.as_ref().map(|backup| backup.ready), Some(true));
+}
+
+#[test]
+fn a_member_that_had_velero_loses_the_credential_once_the_hub_serves() {
+    let with_velero = one(alive(Ok(all_written()))).rows.remove(0);
+    let changing = look(Some(&with_velero), Ok(all_written()), None);
+    assert_eq!(written(&changing), ["m1 change engine"]);
+    assert_eq!(changing.rows[0].backup.as_ref().map(|backup| backup.ready), Some(false));
+    let refused = look(changing.rows.first(), Ok(all_written()), Some(Standing::Refused("Velero".into())));
+    assert!(written(&refused).is_empty(), "what Velero works with was taken away");
+    let served = look(changing.rows.first(), Ok(all_written()), serves());
+    assert_eq!(written(&served), ["m1 location default ReadWrite"]);
+    let secrets = all_written().secrets;
+    let done = look(served.rows.first(), Ok(SeenVelero { secrets, ..keyless() }), serves());
+    assert_eq!(written(&done), ["m1 delete secrets quickstart-velero-s3"]);
+}
+
+#[test]
+fn back_at_velero_the_member_is_served_no_more_and_gets_its_credential_first() {
+    let contact = || SeenContact::Alive(Box::new(alive(Ok(keyless()))));
+    let back = |recorded: &FleetClusterStatus| {
+        decide(serving(), vec![SeenMember { recorded: Some(recorded.clone()), ..member("m1", contact()) }])
+    };
+    let changing = back(&recorded());
+    assert!(changing.served.is_empty());
+    assert_eq!(written(&changing), ["m1 change engine"]);
+    let then = back(&changing.rows[0]);
+    assert!(then.served.is_empty());
+    assert_eq!(written(&then), ["m1 secret quickstart-velero-s3"]);
+}
+
+#[test]
+fn what_the_engine_worked_on_goes_last_and_the_member_is_served_until_then() {
+    let left = |velero, foundation_removal| {
+        let contact = SeenContact::Alive(Box::new(SeenAlive { foundation_removal, ..alive(Ok(velero)) }));
+        let gone = SeenMember { listed: false, recorded: Some(recorded()), ..member("m1", contact) };
+        decide(Plugin::Off, vec![gone])
+    };
+    let plan = left(keyless(), Write::None);
+    assert_eq!(
+        (written(&plan), plan.served),
+        (vec!["m1 delete locations default".to_owned()], vec![key("m1")])
+    );
+    assert_eq!(written(&left(nothing_written(), Write::None)), ["m1 clear foundation"]);
+    let done = left(nothing_written(), Write::Done { until: Instant::now() + Duration::from_secs(1) });
+    assert!(done.rows.is_empty() && done.actions.is_empty() && done.served.is_empty());
+}
+
+#[test]
+fn a_twin_is_not_served() {
+    let contact = |name: &str| {
+        let contact = SeenContact::Alive(Box::new(SeenAlive { engine: serves(), ..alive(Ok(keyless())) }));
+        SeenMember { recorded: None, ..member(name, contact) }
+    };
+    let plan = decide(by_hub(), vec![contact("m1"), contact("m2")]);
+    assert_eq!(plan.served, [key("m1")]);
+}

@@ -1,0 +1,172 @@
+//! Members whose velero.io objects the hub itself executes, for whoever runs the engines.
+//!
+//! The set is a level, not a stream of events: what it holds is to be served, everything else is not.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use kurator_api::cluster::ClusterKey;
+use kurator_api::names;
+use kurator_api::velero::BackupStorageLocation;
+use kurator_member::member::Member;
+use kurator_store::Location;
+use tokio::sync::{Notify, watch};
+
+use crate::ctx::Ctx;
+use crate::fleet::places;
+
+/// All members that are to be served now.
+pub type ServedMembers = BTreeMap<ClusterKey, Arc<Served>>;
+
+/// How far the engine of one member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It finds out whether somebody else serves the member.
+    Starting,
+    /// It serves.
+    Serves {
+        /// What it says it is.
+        version: String,
+    },
+    /// Somebody else serves: one sentence that names who, and what to do.
+    Refused(String),
+    /// It could not begin, or has died, and is started again: why.
+    Failed(String),
+}
+
+/// One member that is to be served.
+pub struct Served {
+    member: Arc<Member>,
+    wake: Arc<Notify>,
+    standing: Mutex<Standing>,
+    ctx: Weak<Ctx>,
+}
+
+impl Served {
+    /// The cluster, watched.
+    #[must_use]
+    pub fn member(&self) -> &Arc<Member> {
+        &self.member
+    }
+
+    /// Told whenever anything about the member changes.
+    #[must_use]
+    pub fn wake(&self) -> &Arc<Notify> {
+        &self.wake
+    }
+
+    /// Velero's namespace in the member.
+    #[must_use]
+    pub fn namespace(&self) -> &'static str {
+        names::VELERO_NAMESPACE
+    }
+
+    /// The store that a location of the member means, with its credential as it is on the hub now.
+    ///
+    /// Which store that is follows from the objects of the hub alone. What the location says is only compared: one that
+    /// the hub did not write, or that somebody changed, is refused.
+    ///
+    /// # Errors
+    /// One sentence for the status of the location or run.
+    pub async fn store(&self, location: &BackupStorageLocation) -> Result<Location, String> {
+        let ctx = self.ctx.upgrade().ok_or("the hub is ending")?;
+        places::store(&ctx, self.member.id(), location).await
+    }
+
+    /// Tells the Fleet how far the engine is.
+    pub fn say(&self, standing: Standing) {
+        let news = {
+            let mut said = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+            let news = *said != standing;
+            *said = standing;
+            news
+        };
+        if let Some(ctx) = self.ctx.upgrade().filter(|_| news) {
+            ctx.router.fleets_with(self.member.id());
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What the Fleets want to be served.
+pub(crate) struct Engines {
+    published: watch::Sender<ServedMembers>,
+    wanted: Mutex<HashMap<ClusterKey, Wanted>>,
+}
+
+struct Wanted {
+    /// UID of the Fleet.
+    fleet: String,
+    served: Arc<Served>,
+}
+
+impl Engines {
+    pub(crate) fn new(published: watch::Sender<ServedMembers>) -> Self {
+        Self { published, wanted: Mutex::default() }
+    }
+
+    /// These members of a Fleet are to be served, and none of its others. One that was connected anew begins anew.
+    pub(crate) fn want(&self, ctx: &Arc<Ctx>, fleet: &str, clusters: &[ClusterKey]) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut news = false;
+        wanted.retain(|key, held| {
+            let stays = held.fleet != fleet || clusters.contains(key);
+            if !stays {
+                // What the engine wrote says nothing of another server.
+                ctx.router.heartbeats.forget(key);
+                news = true;
+            }
+            stays
+        });
+        for key in clusters {
+            let Some(member) = ctx.members.get(key) else {
+                news |= wanted.remove(key).is_some();
+                continue;
+            };
+            if wanted.get(key).is_some_and(|held| Arc::ptr_eq(&held.served.member, &member)) {
+                continue;
+            }
+            let served = Arc::new(Served {
+                member,
+                wake: Arc::new(Notify::new()),
+                standing: Mutex::new(Standing::Starting),
+                ctx: Arc::downgrade(ctx),
+            });
+            wanted.insert(key.clone(), Wanted { fleet: fleet.to_owned(), served });
+            news = true;
+        }
+        if news {
+            self.publish(&wanted);
+        }
+    }
+
+    /// A connection has ended, and with it whatever worked over it.
+    pub(crate) fn end(&self, key: &ClusterKey) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted.remove(key).is_some() {
+            self.publish(&wanted);
+        }
+    }
+
+    fn publish(&self, wanted: &HashMap<ClusterKey, Wanted>) {
+        let all = wanted.iter().map(|(key, held)| (key.clone(), Arc::clone(&held.served)));
+        self.published.send_replace(all.collect());
+    }
+
+    /// Something about a member changed.
+    pub(crate) fn wake(&self, key: &ClusterKey) {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = wanted.get(key) {
+            held.served.wake.notify_one();
+        }
+    }
+
+    /// How far the engine of a member is; nothing where none is wanted.
+    pub(crate) fn standing(&self, key: &ClusterKey) -> Option<Standing> {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.get(key).map(|held| held.served.standing())
+    }
+}

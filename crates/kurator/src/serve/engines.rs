@@ -1,0 +1,162 @@
+//! Runs one built-in engine for each member that the fleets want to be served.
+//!
+//! The engines know nothing of fleets, the fleets nothing of engines; here they meet. What happens to one engine, be it
+//! a panic, stays with it.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::velero::BackupStorageLocation;
+use kurator_engine::server::{ANSWER_WITHIN, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
+use kurator_fleet::{Served, ServedMembers, Standing};
+use kurator_member::clock::SystemClock;
+use kurator_store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+/// Most memory that a run needs, in MiB.
+const RUN_MIB: u32 = 64;
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// What all engines share.
+#[derive(Clone)]
+pub(super) struct Engines {
+    runs: Arc<Runs>,
+    folder: PathBuf,
+}
+
+/// One engine.
+struct Engine {
+    served: Arc<Served>,
+    stop: CancellationToken,
+    ended: JoinHandle<()>,
+}
+
+impl Engines {
+    pub(super) fn new(memory_mib: u32, folder: PathBuf) -> Self {
+        let places = usize::try_from(memory_mib / RUN_MIB).ok().and_then(NonZeroUsize::new);
+        Self { runs: Runs::new(places.unwrap_or(NonZeroUsize::MIN)), folder }
+    }
+
+    /// Serves what is to be served, until `shutdown`; all engines have ended then.
+    pub(super) async fn run(self, mut wanted: watch::Receiver<ServedMembers>, shutdown: CancellationToken) {
+        let mut running: HashMap<ClusterKey, Engine> = HashMap::new();
+        loop {
+            let now = wanted.borrow_and_update().clone();
+            self.adjust(&mut running, &now);
+            tokio::select! {
+                changed = wanted.changed() => if changed.is_err() { break },
+                () = shutdown.cancelled() => break,
+            }
+        }
+        for engine in running.values() {
+            engine.stop.cancel();
+        }
+        for engine in running.into_values() {
+            // It has caught whatever went wrong in it.
+            let _ended = engine.ended.await;
+        }
+    }
+
+    fn adjust(&self, running: &mut HashMap<ClusterKey, Engine>, wanted: &ServedMembers) {
+        running.retain(|key, engine| {
+            let stays = wanted.contains_key(key);
+            if !stays {
+                engine.stop.cancel();
+            }
+            stays
+        });
+        for (key, served) in wanted {
+            let before = running.get(key);
+            if before.is_some_and(|engine| Arc::ptr_eq(&engine.served, served)) {
+                continue;
+            }
+            let before = running.remove(key).map(|engine| {
+                engine.stop.cancel();
+                engine.ended
+            });
+            let stop = CancellationToken::new();
+            let keeping = keep(self.clone(), Arc::clone(served), before, stop.clone());
+            let span = tracing::info_span!("engine", cluster = %key);
+            let ended = tokio::spawn(keeping.instrument(span));
+            running.insert(key.clone(), Engine { served: Arc::clone(served), stop, ended });
+        }
+    }
+}
+
+/// Keeps the engine of one member going, after the end of its predecessor.
+async fn keep(
+    engines: Engines,
+    served: Arc<Served>,
+    before: Option<JoinHandle<()>>,
+    stop: CancellationToken,
+) {
+    if let Some(before) = before {
+        // It has caught whatever went wrong in it.
+        let _ended = before.await;
+    }
+    let mut pause = FIRST_RETRY;
+    while !stop.is_cancelled() {
+        let setup = Setup {
+            member: Arc::clone(served.member()),
+            wake: Arc::clone(served.wake()),
+            namespace: served.namespace().to_owned(),
+            stores: Arc::new(AsTheHubSays(Arc::clone(&served))),
+            folder: engines.folder.clone(),
+            runs: Arc::clone(&engines.runs),
+            clock: Arc::new(SystemClock),
+            answer_within: ANSWER_WITHIN,
+        };
+        let told = Arc::clone(&served);
+        let begun = move || told.say(Standing::Serves { version: SERVER_VERSION.to_owned() });
+        // In a task of its own, which a panic ends and nothing else.
+        let serving = tokio::spawn(serve(setup, stop.clone(), begun).in_current_span());
+        let standing = match serving.await {
+            Ok(Ok(())) => return,
+            Ok(Err(refused @ ServeError::Served { .. })) => Standing::Refused(refused.to_string()),
+            Ok(Err(error)) => Standing::Failed(chain(&error)),
+            Err(died) => Standing::Failed(format!("it has died: {died}")),
+        };
+        match &standing {
+            Standing::Failed(why) => tracing::warn!(why, "the engine could not begin, and is started again"),
+            other => tracing::debug!(standing = ?other, "the engine does not serve"),
+        }
+        served.say(standing);
+        let waited = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        if waited.is_none() {
+            return;
+        }
+        pause = (pause * 2).min(LAST_RETRY);
+    }
+}
+
+/// Opens what the hub itself knows of, whatever a location in the member says.
+struct AsTheHubSays(Arc<Served>);
+
+#[async_trait]
+impl Stores for AsTheHubSays {
+    async fn open(&self, location: &BackupStorageLocation) -> Result<Arc<dyn Store>, String> {
+        let known = self.0.store(location).await?;
+        known.open(None).await.map_err(|error| format!("{}", chain(&error)))
+    }
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

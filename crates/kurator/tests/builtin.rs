@@ -1,0 +1,224 @@
+//! Fleets whose members the hub itself serves: nothing runs in them, and nothing was installed.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use anyhow::anyhow;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt};
+use kurator_api::backup::Backup;
+use kurator_api::fleet::Fleet;
+use kurator_api::migrate::Migrate;
+use kurator_api::restore::Restore;
+use kurator_api::velero;
+use kurator_testkit::fixtures::{
+    BOUND, FixtureError, Tenant, json_of, minio, object, ready, sow, velero as in_member,
+};
+use kurator_testkit::wait::until;
+use kurator_testkit::{Cluster, Lab, LabSpec, Serving};
+use serde_json::{Value, json};
+
+type Outcome = anyhow::Result<()>;
+
+struct Stage {
+    lab: &'static Lab,
+    #[expect(dead_code, reason = "runs as long as the stage is set")]
+    serving: Serving,
+}
+
+impl Stage {
+    fn set() -> anyhow::Result<Self> {
+        let lab = Lab::shared(LabSpec { members: 2, velero: false, s3: true })?;
+        let serving = Serving::start(lab, Path::new(env!("CARGO_BIN_EXE_kurator")), [] as [&str; 0])?;
+        lab.run(ready(&serving))?;
+        Ok(Self { lab, serving })
+    }
+}
+
+fn on_stage(test: impl AsyncFnOnce(&'static Stage) -> Outcome) -> Outcome {
+    static STAGE: OnceLock<anyhow::Result<Stage>> = OnceLock::new();
+    let stage = STAGE.get_or_init(Stage::set).as_ref();
+    let stage = stage.map_err(|error| anyhow!("the stage is not set: {error:#}"))?;
+    stage.lab.run(test(stage))
+}
+
+async fn velero_types(member: &Cluster) -> anyhow::Result<Vec<String>> {
+    let all = Api::<CustomResourceDefinition>::all(member.client()?).list(&ListParams::default()).await?;
+    let of_velero = |found: &CustomResourceDefinition| found.spec.group == "velero.io";
+    Ok(all.items.into_iter().filter(of_velero).map(|found| found.name_any()).collect())
+}
+
+/// Waits until a member has neither Velero's types nor its namespace.
+async fn until_bare(member: &Cluster) -> Outcome {
+    let client = member.client()?;
+    until("nothing of Velero to be left", BOUND, async || {
+        let types = velero_types(member).await.map_err(|error| format!("{error:#}"))?;
+        let namespace = Api::<Namespace>::all(client.clone()).get_opt("velero").await;
+        match namespace {
+            Ok(None) if types.is_empty() => Ok(Some(())),
+            other => Err(format!("{types:?} {other:?}")),
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+/// A plugin that the hub executes.
+fn builtin(prefix: &str) -> Value {
+    let mut plugin = minio(prefix);
+    plugin["backup"]["engine"] = json!("Builtin");
+    plugin
+}
+
+/// A Ready fleet of these members.
+async fn fleet(tenant: &Tenant<'_>, members: &[usize], plugin: Value) -> Result<Vec<String>, FixtureError> {
+    let mut names = Vec::new();
+    for i in members {
+        names.push(tenant.attach(*i).await?);
+    }
+    let clusters: Vec<_> = names.iter().map(String::as_str).collect();
+    tenant.fleet(&clusters, Some(plugin)).await?;
+    Ok(names)
+}
+
+async fn prices(member: &Cluster, namespace: &str) -> anyhow::Result<Value> {
+    let map = Api::<ConfigMap>::namespaced(member.client()?, namespace).get("prices").await?;
+    Ok(json_of(&map)["data"].clone())
+}
+
+/// A row of the Fleet's status for its plugin in a member.
+async fn row(tenant: &Tenant<'_>, i: usize) -> Result<Value, FixtureError> {
+    let fleet = tenant.all::<Fleet>().get(tenant.name()).await?;
+    Ok(json_of(&fleet)["status"]["clusters"][i]["backup"].clone())
+}
+
+/// A destination of one cluster.
+fn only(fleet: &str, cluster: &str) -> Value {
+    json!({"fleet": fleet, "clusters": [{"kind": "AttachedCluster", "name": cluster}]})
+}
+
+/// One story, each step of which begins where the one before has ended: a member cannot be in two fleets.
+#[test]
+fn a_fleet_without_anything_in_its_members_backs_up_restores_and_migrates() -> Outcome {
+    on_stage(async |stage| {
+        let tenant = Tenant::new(stage.lab, "bare").await?;
+        let (one, two) = (stage.lab.member(1), stage.lab.member(2));
+        sow(one, "bare-shop").await?;
+        let clusters = fleet(&tenant, &[1, 2], builtin("bare")).await?;
+        tenant.all::<Fleet>().until_phase("bare", "Ready").await?;
+        let served = row(&tenant, 0).await?;
+        assert_eq!(served["engine"], "Builtin");
+        assert!(served["serverVersion"].as_str().is_some_and(|version| version.contains("+kurator-")));
+
+        let shop = json!({"resourceFilter": {"includedNamespaces": ["bare-shop"]}, "ttl": "24h"});
+        let backup = json!({"destination": only("bare", &clusters[0]), "policy": shop});
+        tenant.create::<Backup>("shop", backup).await?;
+        tenant.all::<Backup>().until_phase("shop", "Completed").await?;
+        let said = tenant.all::<Backup>().until_condition("shop", "Retention", "NotSupported").await?;
+        assert!(said.starts_with("spec.policy.ttl: the built-in engine deletes nothing"), "{said}");
+        assert!(in_member::<Secret>(one)?.list("").await?.is_empty(), "a credential lies in the member");
+
+        Api::<Namespace>::all(one.client()?).delete("bare-shop", &DeleteParams::default()).await?;
+        until_namespace_gone(one, "bare-shop").await?;
+        tenant.create::<Restore>("shop", json!({"backupName": "shop"})).await?;
+        tenant.all::<Restore>().until_phase("shop", "Completed").await?;
+        assert_eq!(prices(one, "bare-shop").await?, json!({"tea": "3"}));
+
+        let migrate = json!({
+            "sourceCluster": only("bare", &clusters[0]), "targetCluster": only("bare", &clusters[1]),
+            "policy": {"resourceFilter": {"includedNamespaces": ["bare-shop"]}},
+        });
+        tenant.create::<Migrate>("shop", migrate).await?;
+        tenant.all::<Migrate>().until_phase("shop", "Completed").await?;
+        assert_eq!(prices(two, "bare-shop").await?, json!({"tea": "3"}));
+        assert!(in_member::<Secret>(two)?.list("").await?.is_empty(), "a credential lies in the target");
+
+        let every_minute = json!({
+            "destination": only("bare", &clusters[1]), "schedule": "* * * * *",
+            "policy": {"resourceFilter": {"includedNamespaces": ["bare-shop"]}},
+        });
+        tenant.create::<Backup>("often", every_minute).await?;
+        let has_run = |backup: &Backup| json_of(backup)["status"]["lastSuccess"].is_string();
+        tenant.all::<Backup>().until("often", "a complete run", has_run).await?;
+
+        nothing_foreign_is_followed(one).await?;
+        what_somebody_changed_is_not_followed(&tenant, one, &clusters[0]).await?;
+        the_member_is_left_as_found(&tenant, one, two).await
+    })
+}
+
+/// A location that names a server and a file of the hub's machine, and what a Backup there comes to.
+async fn nothing_foreign_is_followed(member: &Cluster) -> Outcome {
+    let locations = in_member::<velero::BackupStorageLocation>(member)?;
+    let spec = json!({
+        "provider": "aws", "objectStorage": {"bucket": "velero", "prefix": "elsewhere"},
+        "config": {"s3Url": "http://127.0.0.1:1", "region": "minio", "credentialsFile": "/etc/passwd"},
+    });
+    locations.create(&object("elsewhere", spec)?).await?;
+    let refused = locations.until_phase("elsewhere", "Unavailable").await?;
+    let why = json_of(&refused)["status"]["message"].clone();
+    let expected = "storage location `elsewhere` was not written by a Fleet; the hub follows no other, so use the \
+                    Fleet's, or serve this cluster with `kurator engine`";
+    assert_eq!(why, expected);
+    locations.delete("elsewhere").await?;
+    Ok(())
+}
+
+/// The Fleet's own location, pointed at another cluster's folder by whoever may write in the member.
+async fn what_somebody_changed_is_not_followed(
+    tenant: &Tenant<'_>,
+    member: &Cluster,
+    cluster: &str,
+) -> Outcome {
+    let locations = in_member::<velero::BackupStorageLocation>(member)?;
+    let prefix = json_of(&locations.get("default").await?)["spec"]["objectStorage"]["prefix"].clone();
+    locations.merge("default", json!({"spec": {"objectStorage": {"prefix": "stolen"}}})).await?;
+    let is_mended = |location: &velero::BackupStorageLocation| {
+        json_of(location)["spec"]["objectStorage"]["prefix"] == prefix
+    };
+    locations.until("default", "the Fleet's prefix again", is_mended).await?;
+    let backup = json!({
+        "destination": only(tenant.name(), cluster),
+        "policy": {"resourceFilter": {"includedNamespaces": ["bare-shop"]}},
+    });
+    tenant.create::<Backup>("mended", backup).await?;
+    tenant.all::<Backup>().until_phase("mended", "Completed").await?;
+    Ok(())
+}
+
+async fn the_member_is_left_as_found(tenant: &Tenant<'_>, one: &Cluster, two: &Cluster) -> Outcome {
+    for name in ["shop", "often", "mended"] {
+        tenant.all::<Backup>().delete(name).await?;
+        tenant.all::<Backup>().until_gone(name).await?;
+    }
+    tenant.all::<Restore>().delete("shop").await?;
+    tenant.all::<Restore>().until_gone("shop").await?;
+    tenant.all::<Migrate>().delete("shop").await?;
+    tenant.all::<Migrate>().until_gone("shop").await?;
+    // Backups outlive the hub's objects, and with them the types: here somebody takes them away in one member.
+    let backups = in_member::<velero::Backup>(one)?;
+    for backup in backups.list("").await? {
+        backups.delete(&backup.name_any()).await?;
+    }
+    tenant.all::<Fleet>().delete(tenant.name()).await?;
+    tenant.all::<Fleet>().until_gone(tenant.name()).await?;
+    until_bare(one).await?;
+    assert!(
+        !in_member::<velero::Backup>(two)?.list("").await?.is_empty(),
+        "backups were lost with their type"
+    );
+    assert!(!velero_types(two).await?.is_empty());
+    Ok(())
+}
+
+async fn until_namespace_gone(member: &Cluster, name: &str) -> Outcome {
+    let namespaces = Api::<Namespace>::all(member.client()?);
+    until("the namespace to be gone", BOUND, async || match namespaces.get_opt(name).await {
+        Ok(None) => Ok(Some(())),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    Ok(())
+}
