@@ -38,7 +38,7 @@ impl Scene {
 
     fn with_location(mut self, phase: &str) -> Self {
         let (owner, name) = (owner(), name(&store(), &place()));
-        let mut location = render::location(&store(), &owner, &cluster("m2"), &place(), &name, &name);
+        let mut location = render::location(&store(), &owner, &cluster("m2"), &place(), &name, Some(&name));
         location.status = serde_json::from_value(json!({"phase": phase, "message": "no"})).unwrap();
         self.seen.locations = Knowledge::Present(vec![Arc::new(location)]);
         self
