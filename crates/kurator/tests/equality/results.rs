@@ -13,8 +13,6 @@ const OF_THE_ENGINE: &[&str] = &[
     // "A pattern without effect is a warning".
     "matches no namespace",
     "spec.includedNamespaces: nothing is taken",
-    // "The order of a backup".
-    "spec.orderedResources has no effect",
 ];
 
 /// Velero's words for an object that differs. Of one that differs in managed fields alone the engine says nothing.
