@@ -59,8 +59,8 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
         }
         None => None,
     };
-    let backups = server.backups();
-    let locations = server.locations();
+    let backups = server.backups().await;
+    let locations = server.locations().await;
     let facts =
         Facts { backups: &backups, locations: &locations, modifiers: modifiers.as_ref(), catalog: &catalog };
     let mut prepared = match prepare(restore, &facts) {
