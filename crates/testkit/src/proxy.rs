@@ -25,6 +25,8 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::cage::{LAN, lock};
+use crate::fixtures::BOUND;
+use crate::wait::TimedOut;
 use crate::{Cluster, LabError, S3};
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -86,8 +88,13 @@ pub struct Held {
 
 impl Held {
     /// Waits until there is one.
-    pub async fn arrived(&self) {
-        self.arrived.notified().await;
+    ///
+    /// # Errors
+    /// None came.
+    pub async fn arrived(&self) -> Result<(), TimedOut> {
+        let late =
+            |_| TimedOut { what: "a request to hold".to_owned(), bound: BOUND, last: "none".to_owned() };
+        tokio::time::timeout(BOUND, self.arrived.notified()).await.map_err(late)
     }
 
     /// Lets them go on, also those to come.

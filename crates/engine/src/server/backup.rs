@@ -61,7 +61,8 @@ async fn attempt(server: &Server, backup: &Backup, path: &str) -> Result<Backup,
     merge(caller, path, &whole(&prepared.backup)).await.map_err(|error| format!("cannot begin: {error}"))?;
 
     let name = prepared.backup.spec.storage_location.clone().unwrap_or_default();
-    let location = server.location(&name).ok_or_else(|| format!("there is no location `{name}` any more"))?;
+    let location =
+        server.location(&name).await.ok_or_else(|| format!("there is no location `{name}` any more"))?;
     let store = server.stores.open(&location).await?;
     let catalog = discover(caller).await.map_err(|error| chain(&error))?;
     let (progress, told) = watch::channel(Progress::default());
@@ -95,7 +96,7 @@ async fn prepared(
         .filter(|namespace| namespace.labels.get(EXCLUDE_LABEL).is_some_and(|value| value == "true"))
         .map(|namespace| namespace.name.clone())
         .collect();
-    let locations = server.locations();
+    let locations = server.locations().await;
     let snapshot_locations = snapshot_locations(server).await.map_err(|error| error.to_string())?;
     let policy = match policy_name(&backup.spec) {
         Some(name) => Some(config_map(server, name).await),

@@ -46,6 +46,8 @@ pub use self::stores::{AsTheClusterSays, Stores};
 pub const SERVER_VERSION: &str = concat!("v1.18.3+kurator-", env!("CARGO_PKG_VERSION"));
 /// Longest time without a look around.
 const LOOK: Duration = Duration::from_secs(60);
+/// Pause between two looks at what is not known.
+const KNOWN_AGAIN: Duration = Duration::from_millis(200);
 /// [`Setup::answer_within`] for production: Velero answers at once.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -100,16 +102,28 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn location(&self, name: &str) -> Option<BackupStorageLocation> {
-        self.member.locations().get(name).present().map(|location| BackupStorageLocation::clone(&location))
+    async fn location(&self, name: &str) -> Option<BackupStorageLocation> {
+        self.locations().await.into_iter().find(|location| location.name_any() == name)
     }
 
-    fn locations(&self) -> Vec<BackupStorageLocation> {
-        known(self.member.locations()).iter().map(|location| BackupStorageLocation::clone(location)).collect()
+    async fn locations(&self) -> Vec<BackupStorageLocation> {
+        let all = all(self.member.locations()).await;
+        all.iter().map(|location| BackupStorageLocation::clone(location)).collect()
     }
 
-    fn backups(&self) -> Vec<Backup> {
-        known(self.member.backups()).iter().map(|backup| Backup::clone(backup)).collect()
+    async fn backups(&self) -> Vec<Backup> {
+        all(self.member.backups()).await.iter().map(|backup| Backup::clone(backup)).collect()
+    }
+}
+
+/// All objects of a cache, once it knows them: a cluster that has a bad moment is no empty one.
+async fn all<K: Resource>(cache: &Cache<K>) -> Vec<Arc<K>> {
+    loop {
+        match cache.list() {
+            Knowledge::Present(all) => return all,
+            Knowledge::Absent => return Vec::new(),
+            Knowledge::Unknown { .. } => tokio::time::sleep(KNOWN_AGAIN).await,
+        }
     }
 }
 

@@ -54,8 +54,8 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
     let catalog = discover(&server.caller).await.map_err(|error| chain(&error))?;
     let modifiers = map_named(server, modifiers_named(restore)).await?;
     let policy = map_named(server, policy_named(restore)).await?;
-    let backups = server.backups();
-    let locations = server.locations();
+    let backups = server.backups().await;
+    let locations = server.locations().await;
     let facts = Facts {
         backups: &backups,
         locations: &locations,

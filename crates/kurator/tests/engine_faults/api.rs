@@ -110,7 +110,7 @@ fn an_api_server_that_restarts_in_the_middle_is_waited_for() -> Outcome {
                     && request.uri.path().ends_with(maps)
                     && request.uri.path().contains("restarts")
             });
-            held.arrived().await;
+            held.arrived().await?;
             member.kill_api()?;
             held.release();
             Ok(member.start_api()?)

@@ -54,7 +54,7 @@ fn what_is_there_all_the_time_is_backed_up_once_whatever_else_comes_changes_and_
         fill(member, "busy", MAPS, 10).await?;
         let held = stage.api.hold(|request| is_second_page(request, "busy"));
         in_member::<Backup>(member)?.create(&object("busy", of("busy"))?).await?;
-        held.arrived().await;
+        held.arrived().await?;
 
         let maps = Api::<ConfigMap>::namespaced(member.client()?, "busy");
         let gone = [0, 1, MAPS - 1].map(map_name);
@@ -210,7 +210,7 @@ fn a_type_that_is_deleted_during_the_restore_costs_its_objects_only() -> Outcome
             stage.api.hold(|request| request.method == Method::POST && request.uri.path().ends_with("/teas"));
         let spec = json!({"backupName": "tea", "namespaceMapping": {"tea": "tea-copy"}});
         in_member::<Restore>(member)?.create(&object("tea", spec)?).await?;
-        held.arrived().await;
+        held.arrived().await?;
         undefine(member, "teas.example.com").await?;
         held.release();
         let results = format!("{PREFIX}/restores/tea/restore-tea-results.gz");

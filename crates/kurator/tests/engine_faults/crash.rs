@@ -148,7 +148,7 @@ fn a_killed_process_is_followed_by_one_that_waits_for_its_lease_and_ends_what_it
         let held = own.store.hold(|request| request.method == Method::PUT);
         let backups = in_member::<Backup>(own.member())?;
         let made = backups.create(&object("killed", of("killed"))?).await?;
-        held.arrived().await;
+        held.arrived().await?;
         engine.kill()?;
         held.release();
         assert!(stored(own, "killed").await?.is_none(), "half a backup can be seen");

@@ -117,7 +117,7 @@ fn a_lease_by_a_clock_that_is_years_off_is_waited_for_as_long_as_it_says() -> Ou
             let seen = own.store.hold(|request| request.method == Method::PUT);
             backup(own, name, "clocks").await?;
             let test = async {
-                seen.arrived().await;
+                seen.arrived().await?;
                 // Taken by a write, not read as run out.
                 let lease = json_of(&own.leases()?.get(ENGINE_LEASE).await?);
                 assert_ne!(lease["metadata"]["resourceVersion"], version);
@@ -142,7 +142,7 @@ fn a_lease_that_is_lost_in_the_middle_breaks_the_run_off_before_its_next_write()
             let tarball = own.store.hold(|request| {
                 request.method == Method::PUT && request.uri.path().ends_with("/lost.tar.gz")
             });
-            tarball.arrived().await;
+            tarball.arrived().await?;
             hold(own, "a-thief", "2000-01-01T00:00:00.000000Z").await?;
             // It contends again when it has noticed, and begins anew when the thief is silent.
             let taken_back = |lease: &Lease| {

@@ -7,6 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::names::{ENGINE_LEASE, VELERO_NAMESPACE};
+use kurator_api::velero::BackupStorageLocation;
 use kurator_engine::server::{AsTheClusterSays, Setup, serve};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
@@ -20,7 +21,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, lab};
-use crate::scene::location;
+use crate::scene::{LOCATION, location};
 
 /// Member 2 and the way to the store.
 pub(crate) struct Own {
@@ -55,6 +56,19 @@ pub(crate) fn with_own_engines(test: impl AsyncFnOnce(&Own) -> Outcome) -> Outco
             lab.run(async {
                 let store = Proxy::to_store()?;
                 location(lab.member(2), &store.url()).await?;
+                // A Backup into a location that nobody has looked at yet is refused.
+                let shutdown = CancellationToken::new();
+                let available = async {
+                    let locations = in_member::<BackupStorageLocation>(lab.member(2))?;
+                    let available = locations.until_phase(LOCATION, "Available").await;
+                    shutdown.cancel();
+                    Ok(available.map(drop)?)
+                };
+                let kubeconfig = lab.member(2).kubeconfig();
+                let gate = WriteGate::open();
+                let (ran, available) = tokio::join!(engine(&kubeconfig, &gate, shutdown.clone()), available);
+                let available: Outcome = available;
+                available.and(ran)?;
                 Ok(Own { lab, store })
             })
         };
