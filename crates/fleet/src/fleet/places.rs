@@ -216,7 +216,7 @@ mod tests {
     }
 
     /// The field that differs when somebody wrote this over what the hub wrote.
-    fn over(change: Value, read_only: bool) -> Option<&'static str> {
+    fn over(change: &Value, read_only: bool) -> Option<&'static str> {
         let spec = |value: Value| serde_json::from_value::<BackupStorageLocationSpec>(value).unwrap();
         let mut found = ours();
         for (key, value) in change.as_object().unwrap() {
@@ -248,15 +248,15 @@ mod tests {
             (json!({"credential": {"name": "mine", "key": "cloud"}}), Some("spec.credential")),
         ];
         for (change, expected) in table {
-            assert_eq!(over(change.clone(), false), expected, "{change}");
+            assert_eq!(over(&change, false), expected, "{change}");
         }
     }
 
     #[test]
     fn what_may_only_be_read_must_say_so() {
-        assert_eq!(over(json!({"accessMode": "ReadOnly"}), true), None);
-        assert_eq!(over(json!({"accessMode": "ReadWrite"}), true), Some("spec.accessMode"));
-        assert_eq!(over(json!({}), true), Some("spec.accessMode"));
+        assert_eq!(over(&json!({"accessMode": "ReadOnly"}), true), None);
+        assert_eq!(over(&json!({"accessMode": "ReadWrite"}), true), Some("spec.accessMode"));
+        assert_eq!(over(&json!({}), true), Some("spec.accessMode"));
     }
 
     #[test]

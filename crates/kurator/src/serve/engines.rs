@@ -19,6 +19,7 @@ use kurator_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 /// Most memory that a run needs, in MiB.
@@ -31,6 +32,7 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 pub(super) struct Engines {
     runs: Arc<Runs>,
     folder: PathBuf,
+    tasks: TaskTracker,
 }
 
 /// One engine.
@@ -43,7 +45,7 @@ struct Engine {
 impl Engines {
     pub(super) fn new(memory_mib: u32, folder: PathBuf) -> Self {
         let places = usize::try_from(memory_mib / RUN_MIB).ok().and_then(NonZeroUsize::new);
-        Self { runs: Runs::new(places.unwrap_or(NonZeroUsize::MIN)), folder }
+        Self { runs: Runs::new(places.unwrap_or(NonZeroUsize::MIN)), folder, tasks: TaskTracker::new() }
     }
 
     /// Serves what is to be served, until `shutdown`; all engines have ended then.
@@ -60,10 +62,8 @@ impl Engines {
         for engine in running.values() {
             engine.stop.cancel();
         }
-        for engine in running.into_values() {
-            // It has caught whatever went wrong in it.
-            let _ended = engine.ended.await;
-        }
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     fn adjust(&self, running: &mut HashMap<ClusterKey, Engine>, wanted: &ServedMembers) {
@@ -86,7 +86,7 @@ impl Engines {
             let stop = CancellationToken::new();
             let keeping = keep(self.clone(), Arc::clone(served), before, stop.clone());
             let span = tracing::info_span!("engine", cluster = %key);
-            let ended = tokio::spawn(keeping.instrument(span));
+            let ended = self.tasks.spawn(keeping.instrument(span));
             running.insert(key.clone(), Engine { served: Arc::clone(served), stop, ended });
         }
     }
@@ -118,7 +118,7 @@ async fn keep(
         let told = Arc::clone(&served);
         let begun = move || told.say(Standing::Serves { version: SERVER_VERSION.to_owned() });
         // In a task of its own, which a panic ends and nothing else.
-        let serving = tokio::spawn(serve(setup, stop.clone(), begun).in_current_span());
+        let serving = engines.tasks.spawn(serve(setup, stop.clone(), begun).in_current_span());
         let standing = match serving.await {
             Ok(Ok(())) => return,
             Ok(Err(refused @ ServeError::Served { .. })) => Standing::Refused(refused.to_string()),
@@ -145,7 +145,7 @@ struct AsTheHubSays(Arc<Served>);
 impl Stores for AsTheHubSays {
     async fn open(&self, location: &BackupStorageLocation) -> Result<Arc<dyn Store>, String> {
         let known = self.0.store(location).await?;
-        known.open(None).await.map_err(|error| format!("{}", chain(&error)))
+        known.open(None).await.map_err(|error| chain(&error))
     }
 }
 

@@ -99,7 +99,7 @@ async fn lead(
     let (served, wanted) = watch::channel(ServedMembers::new());
     let ending = shutdown.child_token();
     let engines = Engines::new(flags.engine_memory, folder).run(wanted, ending.clone());
-    let engines = tokio::spawn(engines);
+    let engines = TaskTracker::new().spawn(engines);
     let setup = Setup {
         client,
         gate,

@@ -1,5 +1,6 @@
 //! Engines in this process, in member 2.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::names::{ENGINE_LEASE, VELERO_NAMESPACE};
 use kurator_api::velero::BackupStorageLocation;
-use kurator_engine::server::{AsTheClusterSays, Setup, serve};
+use kurator_engine::server::{AsTheClusterSays, Runs, Setup, serve};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
 use kurator_member::gate::WriteGate;
@@ -106,9 +107,10 @@ pub(crate) async fn engine(kubeconfig: &str, gate: &WriteGate, shutdown: Cancell
         namespace,
         stores,
         folder: std::env::temp_dir(),
+        runs: Runs::new(NonZeroUsize::MIN),
         clock: Arc::new(SystemClock),
         // Nobody else is there.
         answer_within: Duration::ZERO,
     };
-    Ok(serve(setup, shutdown).await?)
+    Ok(serve(setup, shutdown, || {}).await?)
 }

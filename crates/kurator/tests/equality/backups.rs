@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use kurator_api::names::WITHOUT_DATA_ANNOTATION;
 use kurator_api::velero::Backup;
 use kurator_testkit::fixtures::{json_of, object, shelf};
 use kurator_testkit::{Cluster, Lab};
@@ -295,6 +296,10 @@ fn body(stored: &Stored, make: Make) -> Value {
         backup["metadata"][key].take();
     }
     if make == Make::Engine {
+        // "Volume data is not stored".
+        if let Some(annotations) = backup["metadata"]["annotations"].as_object_mut() {
+            annotations.remove(WITHOUT_DATA_ANNOTATION);
+        }
         for (key, written, spelt_out) in DURATIONS {
             if backup["spec"][key] == written {
                 backup["spec"][key] = spelt_out.into();

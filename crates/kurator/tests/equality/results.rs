@@ -13,6 +13,8 @@ const OF_THE_ENGINE: &[&str] = &[
     // "A pattern without effect is a warning".
     "matches no namespace",
     "spec.includedNamespaces: nothing is taken",
+    // "`orderedResources` for a resource that the cluster does not have".
+    "has no effect: the cluster has no resource of that name",
 ];
 
 /// Velero's words for an object that differs. Of one that differs in managed fields alone the engine says nothing.
