@@ -221,6 +221,11 @@ impl Cluster {
             .map_err(|source| LabError::Spawn { component: velero.server().name().to_owned(), source })?
     }
 
+    /// Id of the running Velero server, as the outside sees it.
+    pub fn velero_pid(&self) -> Option<u32> {
+        self.velero.as_ref()?.server().pid()
+    }
+
     fn velero(&self) -> Result<&Velero, LabError> {
         self.velero.as_ref().ok_or_else(|| LabError::Absent { what: format!("Velero in `{}`", self.name()) })
     }

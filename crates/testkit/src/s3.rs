@@ -218,6 +218,18 @@ impl S3 {
         objects.map_ok(print).try_collect().await.map_err(failed)
     }
 
+    /// How much lies in this folder, in bytes. Call it inside [`crate::Lab::run`].
+    ///
+    /// # Errors
+    /// This lab has no object store, or it does not answer.
+    pub async fn stored_bytes(&self, prefix: &str) -> Result<u64, LabError> {
+        self.server()?;
+        let failed = |source| LabError::List { prefix: prefix.to_owned(), source };
+        let folder = Path::from(prefix);
+        let objects = self.store().map_err(failed)?.list(Some(&folder));
+        objects.try_fold(0, async |sum, object| Ok(sum + object.size)).await.map_err(failed)
+    }
+
     /// Content of the object under this key, if there is one. Call it inside [`crate::Lab::run`].
     ///
     /// # Errors

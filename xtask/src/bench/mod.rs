@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: where the numbers in `docs/benchmarks.md` come from.
 
+mod engine;
 mod fanout;
 mod migrate;
 
@@ -18,6 +19,8 @@ use tokio::time::Instant;
 /// What can be measured.
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
+    /// Backup and restore by the built-in engine and by Velero.
+    Engine(engine::Engine),
     /// How fast a Backup reaches all members, and how fast its end reaches the hub.
     Fanout(fanout::Fanout),
     /// How long a migration takes beyond Velero's backup and restore.
@@ -26,6 +29,7 @@ pub(crate) enum Bench {
 
 pub(crate) fn run(task: Bench) -> Result<ExitCode> {
     match task {
+        Bench::Engine(task) => engine::run(&task),
         Bench::Fanout(task) => fanout::run(&task),
         Bench::Migrate(task) => migrate::run(&task),
     }

@@ -63,8 +63,8 @@ async fn attempt(server: &Server, backup: &Backup, path: &str) -> Result<Backup,
     let name = prepared.backup.spec.storage_location.clone().unwrap_or_default();
     let location =
         server.location(&name).await.ok_or_else(|| format!("there is no location `{name}` any more"))?;
-    let store = server.stores.open(&location).await?;
-    let catalog = discover(caller).await.map_err(|error| chain(&error))?;
+    let catalog = async { discover(caller).await.map_err(|error| chain(&error)) };
+    let (store, catalog) = futures::try_join!(server.stores.open(&location), catalog)?;
     let (progress, told) = watch::channel(Progress::default());
     let tools = Tools {
         caller,
@@ -89,7 +89,9 @@ async fn prepared(
     namespaces: &[NamespaceFact],
 ) -> Result<Result<Prepared, Backup>, String> {
     let version = server.caller.read(|client| async move { client.apiserver_version().await });
-    let version = version.await.map_err(|error| chain(&error))?;
+    let version = async { version.await.map_err(|error| chain(&error)) };
+    let snapshot_locations = async { snapshot_locations(server).await.map_err(|error| error.to_string()) };
+    let (version, snapshot_locations) = futures::try_join!(version, snapshot_locations)?;
     let version = ClusterVersion { git: version.git_version, major: version.major, minor: version.minor };
     let excluded: Vec<String> = namespaces
         .iter()
@@ -97,7 +99,6 @@ async fn prepared(
         .map(|namespace| namespace.name.clone())
         .collect();
     let locations = server.locations().await;
-    let snapshot_locations = snapshot_locations(server).await.map_err(|error| error.to_string())?;
     let policy = match policy_name(&backup.spec) {
         Some(name) => Some(config_map(server, name).await),
         None => None,

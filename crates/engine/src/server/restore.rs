@@ -81,12 +81,14 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
     let begun = json!({"spec": prepared.restore.spec, "status": prepared.restore.status});
     merge(&server.caller, path, &begun).await.map_err(|error| format!("cannot begin: {error}"))?;
 
-    let store = server.stores.open(&prepared.location).await?;
-    let storage_classes = StorageClasses::new(
-        config(server, STORAGE_CLASS_LABEL).await?,
-        classes(server).await.map_err(|error| error.to_string())?,
-    );
-    let images = Images::new(config(server, IMAGE_LABEL).await?);
+    let (store, of_classes, of_images, classes) = futures::try_join!(
+        server.stores.open(&prepared.location),
+        config(server, STORAGE_CLASS_LABEL),
+        config(server, IMAGE_LABEL),
+        async { classes(server).await.map_err(|error| error.to_string()) },
+    )?;
+    let storage_classes = StorageClasses::new(of_classes, classes);
+    let images = Images::new(of_images);
     let (progress, told) = watch::channel(Progress::default());
     let tools = Tools {
         caller: &server.caller,

