@@ -5,6 +5,7 @@ use futures::{StreamExt, TryStreamExt};
 use http::Request;
 use http_body_util::BodyExt;
 use kube::Client;
+use kurator_engine::call::Caller;
 use kurator_engine::discover::discover;
 use kurator_engine::types::ApiType;
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ const CONNECTIONS: [usize; 2] = [1, 4];
 /// Seconds for the lists of all types side by side, thrown away.
 pub(super) async fn lists(client: &Client) -> Result<f64> {
     let began = Instant::now();
-    let catalog = discover(client).await?;
+    let catalog = discover(&Caller::new(client.clone())).await?;
     let lists = catalog.types.iter().filter(|api| api.can("list")).map(|api| list(client, api));
     futures::stream::iter(lists).buffer_unordered(16).try_collect::<()>().await?;
     Ok(began.elapsed().as_secs_f64())
