@@ -43,6 +43,11 @@ impl Workload {
         (0..self.namespaces).map(|number| format!("{beginning}-{number:03}")).collect()
     }
 
+    /// The same with so many objects at most.
+    pub(super) fn at_most(self, objects: usize) -> Self {
+        Self { objects: self.objects.min(objects), ..self }
+    }
+
     /// How many objects are in the first namespace.
     pub(super) fn in_first(self) -> usize {
         self.objects.div_ceil(self.namespaces)
