@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kurator_api::cluster::ClusterKey;
+use kurator_api::fleet::{Engine, Fleet, FleetClusterStatus};
 use kurator_api::names;
 use kurator_api::velero::BackupStorageLocation;
 use kurator_member::member::Member;
@@ -14,6 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::ctx::Ctx;
 use crate::fleet::places;
+use crate::hub::in_namespace;
 
 /// All members that are to be served now.
 pub type ServedMembers = BTreeMap<ClusterKey, Arc<Served>>;
@@ -91,6 +93,20 @@ impl Served {
     }
 }
 
+/// Whether the hub executes the velero.io objects of a cluster. After a start of the hub its Fleet's last word counts
+/// until the Fleet has been looked at.
+pub(crate) fn is_served(ctx: &Ctx, cluster: &ClusterKey) -> bool {
+    let is_of = |row: &FleetClusterStatus| {
+        let engine = row.backup.as_ref().and_then(|backup| backup.engine);
+        row.kind == cluster.kind && row.name == cluster.name && engine == Some(Engine::Builtin)
+    };
+    let says_so = |fleet: &Fleet| fleet.status.iter().flat_map(|status| &status.clusters).any(is_of);
+    ctx.router.engines.standing(cluster).is_some()
+        || in_namespace(&ctx.hub.fleets, &cluster.namespace)
+            .iter()
+            .any(|fleet| fleet.0.as_ref().is_ok_and(says_so))
+}
+
 /// What the Fleets want to be served.
 pub(crate) struct Engines {
     published: watch::Sender<ServedMembers>,
@@ -126,7 +142,9 @@ impl Engines {
                 news |= wanted.remove(key).is_some();
                 continue;
             };
-            if wanted.get(key).is_some_and(|held| Arc::ptr_eq(&held.served.member, &member)) {
+            if let Some(held) = wanted.get_mut(key).filter(|held| Arc::ptr_eq(&held.served.member, &member)) {
+                // A Fleet that was made anew under its name takes over what the last one wanted.
+                fleet.clone_into(&mut held.fleet);
                 continue;
             }
             let served = Arc::new(Served {

@@ -26,6 +26,13 @@ struct Bid {
     rival: Option<String>,
 }
 
+impl Drop for Bid {
+    /// Who contends no longer does not keep others from it, however he ended.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
 /// The right to work, for as long as the claim behind it is held.
 #[derive(Clone)]
 pub(super) struct Held(watch::Receiver<Claim>);

@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::lease::{Held, Tenure};
 use self::queue::Work;
 use self::write::path;
-use crate::call::Caller;
+use crate::call::{CallError, Caller};
 
 pub use self::runs::Runs;
 pub use self::stores::{AsTheClusterSays, Stores};
@@ -182,17 +182,27 @@ async fn alone(server: &Server, wake: &Notify, answer_within: Duration) -> Resul
         }
     };
     let answered = tokio::time::timeout(answer_within, answered).await;
-    let gone = server.caller.delete(&path::<ServerStatusRequest>(&server.namespace, &name)).await;
+    let path = path::<ServerStatusRequest>(&server.namespace, &name);
+    // A watch that is not there yet would not have shown the answer.
+    let last = server.caller.get(&path).await;
+    let gone = server.caller.delete(&path).await;
     if let Err(error) = gone {
         tracing::debug!(error = %error, "the status request stays until it is removed by age");
     }
-    match answered {
-        Ok(version) => Err(ServeError::Served {
-            namespace: server.namespace.clone(),
-            version: version.unwrap_or_else(|| "of unknown version".to_owned()),
-        }),
-        Err(_) => Ok(()),
+    let served = |version: Option<String>| ServeError::Served {
+        namespace: server.namespace.clone(),
+        version: version.unwrap_or_else(|| "of unknown version".to_owned()),
+    };
+    if let Ok(version) = answered {
+        return Err(served(version));
     }
+    let Some(last) = last.map_err(ServeError::Ask)? else { return Ok(()) };
+    let unusable = |error: serde_json::Error| ServeError::Ask(CallError::Unusable(error.to_string()));
+    let last: ServerStatusRequest = serde_json::from_slice(&last).map_err(unusable)?;
+    if request::is_answered(&last) {
+        return Err(served(last.status.and_then(|status| status.server_version)));
+    }
+    Ok(())
 }
 
 /// What a task works on.

@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use kurator_api::velero::{RequestPhase, ServerStatusRequest};
 use serde_json::json;
 
-use super::write::{merge, path};
+use super::write::{AGAIN, merge, path};
 use super::{SERVER_VERSION, Server};
 
 /// How long an answer can be read, as in Velero 1.18.
@@ -42,6 +42,7 @@ pub(super) async fn handle(server: &Server, request: &ServerStatusRequest) {
     };
     if let Err(error) = done {
         tracing::warn!(request = request.name_any(), error = %error, "cannot answer or remove a status request");
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

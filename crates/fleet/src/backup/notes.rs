@@ -10,6 +10,7 @@ use kurator_api::velero;
 use kurator_member::knowledge::Knowledge;
 
 use crate::ctx::Ctx;
+use crate::served::is_served;
 use crate::text;
 
 /// How many clusters a message names.
@@ -22,10 +23,8 @@ pub(super) fn say_retention(
     clusters: impl Iterator<Item = ClusterKey>,
     conditions: &mut Vec<Condition>,
 ) {
-    let by_hub: Vec<_> = clusters
-        .filter(|cluster| ctx.router.engines.standing(cluster).is_some())
-        .map(|cluster| cluster.name)
-        .collect();
+    let by_hub: Vec<_> =
+        clusters.filter(|cluster| is_served(ctx, cluster)).map(|cluster| cluster.name).collect();
     match retention(spec, &by_hub) {
         Some(message) => {
             let now = ctx.clock.now();

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Preconditions};
@@ -59,19 +60,21 @@ pub(super) async fn lay(client: Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes away what [`lay`] made, if nobody has anything in it.
+/// Takes away what [`lay`] made, if nobody has anything in it, and the engine's Lease.
 pub(super) async fn clear(client: Client) -> Result<(), Failure> {
     let definitions = Api::<CustomResourceDefinition>::all(client.clone());
-    let mut ours = Vec::new();
-    for wanted in velero::crds() {
-        if let Some(found) = definitions.get_opt(&wanted.name_any()).await?.filter(is_ours) {
-            ours.push(found);
-        }
-    }
-    if in_use(&client, &ours).await? {
+    let all = definitions.list(&ListParams::default()).await?.items;
+    let types: Vec<_> =
+        all.into_iter().filter(|found| found.spec.group == velero::Backup::group(&())).collect();
+    if in_use(&client, &types).await? {
         return Ok(());
     }
-    for found in ours {
+    let leases = Api::<Lease>::namespaced(client.clone(), names::VELERO_NAMESPACE);
+    // Nothing is left that an engine could run: it is nobody's, whoever held it last.
+    if let Some(found) = leases.get_opt(names::ENGINE_LEASE).await? {
+        writes::gone(leases.delete(names::ENGINE_LEASE, &as_seen(&found)).await)?;
+    }
+    for found in types.into_iter().filter(is_ours) {
         writes::gone(definitions.delete(&found.name_any(), &as_seen(&found)).await)?;
     }
     let namespaces = Api::<Namespace>::all(client.clone());

@@ -26,7 +26,7 @@ pub(crate) async fn store(
     let candidates =
         if is_mount { mounted(&ctx.hub, cluster, &name) } else { own(&ctx.hub, cluster, location) };
     let mut why = None;
-    for Candidate { fleet, place, read_only } in candidates {
+    for Candidate { fleet, places } in candidates {
         let store = match store::of(ctx, &fleet).await {
             Ok(Ok(store)) => store,
             Ok(Err(fault)) => {
@@ -38,9 +38,8 @@ pub(crate) async fn store(
                 continue;
             }
         };
-        if is_mount && mount::name(&store, &place) != name {
-            continue;
-        }
+        let found = places.into_iter().find(|(place, _)| !is_mount || mount::name(&store, place) == name);
+        let Some((place, read_only)) = found else { continue };
         return match differs(&location.spec, &store.spec(&place), read_only) {
             None => Ok(store.location(&place.bucket, &place.prefix)),
             Some(field) => Err(format!(
@@ -59,11 +58,10 @@ pub(crate) async fn store(
     })
 }
 
-/// A place that a location may be on.
+/// The places of a Fleet that a location may be on, and whether it may only be read there.
 struct Candidate {
     fleet: Fleet,
-    place: StoredAt,
-    read_only: bool,
+    places: Vec<(StoredAt, bool)>,
 }
 
 /// Places of the cluster's own under this name: where its Fleet has it store now, or a Backup of it was stored once.
@@ -82,7 +80,7 @@ fn own(hub: &Hub, cluster: &ClusterKey, location: &BackupStorageLocation) -> Vec
                 .find(|(place, _)| says.as_ref() == Some(place))
         };
         if let Some((place, read_only)) = now.or_else(once) {
-            found.push(Candidate { fleet, place, read_only });
+            found.push(Candidate { fleet, places: vec![(place, read_only)] });
         }
     }
     found
@@ -116,19 +114,12 @@ fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
     let fleets = fleets(hub, cluster);
     for fleet in &fleets {
         let rows = fleet.status.iter().flat_map(|status| &status.clusters);
-        places.extend(rows.filter_map(|row| {
-            let key = ClusterKey { namespace: namespace.clone(), kind: row.kind, name: row.name.clone() };
-            place_of(row_of(fleet, &key)?)
-        }));
+        places.extend(rows.filter_map(|row| place_of(row.backup.as_ref()?)));
     }
     places.sort_by(|a, b| (&a.bucket, &a.prefix).cmp(&(&b.bucket, &b.prefix)));
     places.dedup_by(|a, b| (&a.bucket, &a.prefix) == (&b.bucket, &b.prefix));
-    let of = |fleet: &Fleet| {
-        let candidate =
-            |place: &StoredAt| Candidate { fleet: fleet.clone(), place: place.clone(), read_only: true };
-        places.iter().map(candidate).collect::<Vec<_>>()
-    };
-    fleets.iter().flat_map(of).collect()
+    let places: Vec<_> = places.into_iter().map(|place| (place, true)).collect();
+    fleets.into_iter().map(|fleet| Candidate { fleet, places: places.clone() }).collect()
 }
 
 fn fleets(hub: &Hub, cluster: &ClusterKey) -> Vec<Fleet> {

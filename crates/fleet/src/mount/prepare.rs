@@ -24,6 +24,7 @@ use crate::location::available;
 use crate::run::Owner;
 use crate::run::child::{NotYet, Precondition};
 use crate::run::rows::Rows;
+use crate::served::is_served;
 use crate::writes::{Write, WriteKey};
 
 /// Something to write in the cluster that needs the mount.
@@ -93,7 +94,7 @@ pub(crate) fn prepare(ctx: &Ctx, member: &Member, wish: &Wish<'_>) -> Prepared {
     };
     let none = Knowledge::Absent;
     let seen = Seen {
-        by_hub: ctx.router.engines.standing(wish.cluster).is_some(),
+        by_hub: is_served(ctx, wish.cluster),
         locations: listed(member.locations().list()),
         secrets: listed(member.secrets().list()),
         backup: wish.copy.as_ref().map_or(none, |copy| member.backups().get(&copy.backup.name_any())),

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::Owner;
 use crate::ctx::Ctx;
 use crate::hub::{Guarded, HubKind};
+use crate::served::is_served;
 use crate::wake::WakeSet;
 use crate::writes::{self, Write, WriteKey};
 use idle::{Idle, Key};
@@ -91,7 +92,7 @@ pub(crate) fn erase<R: HubKind>(
     if backups.is_empty() {
         return erasing;
     }
-    if ctx.router.engines.standing(cluster).is_some() {
+    if is_served(ctx, cluster) {
         let why = |backup: &Arc<Backup>| {
             format!(
                 "the built-in engine does not delete what it has stored yet: set the deletion policy to `Retain`, and \

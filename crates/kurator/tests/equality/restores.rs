@@ -63,6 +63,11 @@ macro_rules! specs {
 }
 
 specs! {
+    // The first: ports that the server chose in the source may be in use after any other.
+    node_ports_preserved, of Velero: {
+        "includedNamespaces": ["shop"], "includedResources": ["services"], "preserveNodePorts": true,
+        "labelSelector": {"matchLabels": {"ports": "chosen"}}, "namespaceMapping": {"shop": "shop-preserved"},
+    }
     definitions_and_instances, of Engine: {
         "includedNamespaces": ["ops"], "includedResources": ["crd", "gadgets", "plants.ops.example.com"],
         "includeClusterResources": true,
@@ -142,10 +147,6 @@ specs! {
     }
     a_selector_that_takes_nothing, of Velero: {
         "labelSelector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["lead"]}]},
-    }
-    node_ports_preserved, of Velero: {
-        "includedNamespaces": ["shop"], "includedResources": ["services"], "preserveNodePorts": true,
-        "namespaceMapping": {"shop": "shop-preserved"},
     }
     a_selector, of Engine: {
         "labelSelector": {"matchLabels": {"tier": "gold"}}, "excludedNamespaces": ["rbac"],

@@ -131,6 +131,10 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
     status.other.insert("hookStatus".to_owned(), hooks);
     backup.status = Some(status);
     let files = Files { packed, log, results, volumes: left_out.infos() };
+    // Somebody else may have stored one of this name meanwhile.
+    if let Some(ended) = ended_before(&*tools.store, &at, &backup).await? {
+        return Ok(ended);
+    }
     store::keep(&*tools.store, &at, files).await?;
     store::seal(&*tools.store, &at, &backup).await?;
     Ok(backup)

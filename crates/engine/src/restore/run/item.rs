@@ -16,9 +16,10 @@ use super::hooks::Waiting;
 use super::namespaces::Namespaces;
 use super::status;
 use crate::call::{CallError, Caller, Content};
+use crate::discover::discover;
 use crate::report::{About, Report};
-use crate::restore::{Conflict, Context, Made, Transformed, resolve, transform};
-use crate::types::ApiType;
+use crate::restore::{Conflict, Context, Made, Transformed, object, resolve, transform};
+use crate::types::{ApiType, Catalog};
 
 const MERGE: &str = "application/merge-patch+json";
 /// Fields that a type does not know are dropped either way. That the server does not tell of them, which nobody would
@@ -39,6 +40,8 @@ pub(super) struct Maker<'a> {
     pub(super) resumed: bool,
     /// Takes the pods that were created, with their hooks.
     pub(super) hooked: mpsc::UnboundedSender<Waiting>,
+    /// When the Restore was created, by the API server's clock, as JSON has it.
+    pub(super) since: String,
     /// What became of each.
     pub(super) list: Mutex<ResourceListWriter>,
     /// How many there are in the list.
@@ -124,6 +127,8 @@ impl Maker<'_> {
             Action::Failed
         };
         let api = in_version_of(api, &made.object);
+        // A modifier may have given it another one.
+        let name = object::name(&made.object);
         let body = match serde_json::to_vec(&made.object) {
             Ok(body) => Bytes::from(body),
             Err(error) => return failed("restoring", CallError::Unusable(error.to_string())),
@@ -147,7 +152,7 @@ impl Maker<'_> {
                     Ok(None) => return failed("restoring", error),
                     Err(error) => return failed("restoring", error),
                 };
-                if perhaps_ours && self.is_ours(&found, resource, &made) {
+                if perhaps_ours && self.is_ours(&found, &made) {
                     self.after(&api, target, name, &made, &found, &shown, resource).await;
                     return Action::Created;
                 }
@@ -198,13 +203,14 @@ impl Maker<'_> {
     }
 
     /// Whether the object was made by an attempt of this run that got no answer, or by the run that this one takes up:
-    /// it has this Restore's label and is as it was to be made.
-    fn is_ours(&self, found: &[u8], resource: &str, made: &Transformed) -> bool {
+    /// it has this Restore's label and is not older than the Restore. Controllers may have changed it since.
+    fn is_ours(&self, found: &[u8], made: &Transformed) -> bool {
         const LABEL: &str = "/metadata/labels/velero.io~1restore-name";
         let Ok(found) = serde_json::from_slice::<Value>(found) else { return false };
+        let made_at = found.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
         found.pointer(LABEL).is_some()
             && found.pointer(LABEL) == made.object.pointer(LABEL)
-            && matches!(resolve(&made.object, found, resource, &self.context.plan), Conflict::Same { .. })
+            && made_at.is_some_and(|made_at| made_at >= self.since.as_str())
     }
 
     async fn conflict(
@@ -278,13 +284,44 @@ fn in_version_of(api: &ApiType, object: &Value) -> ApiType {
 }
 
 /// Waits until the API server serves the types of these CRDs.
-pub(super) async fn await_definitions(caller: &Caller, names: &[String], report: &Report) {
+///
+/// Discovery may lag behind, or be another server's: what the cluster serves is asked until it names them all.
+///
+/// # Errors
+/// [`CallError`] if what the cluster serves cannot be asked.
+pub(super) async fn await_definitions(
+    caller: &Caller,
+    names: &[String],
+    report: &Report,
+) -> Result<Catalog, CallError> {
     let until = Instant::now() + ESTABLISHED;
+    let served = established(caller, names, report, until).await;
+    let mut pause = LOOKS.0;
+    loop {
+        let catalog = discover(caller).await?;
+        let is_listed = |name: &&String| catalog.types.iter().any(|api| api.group_resource() == **name);
+        let Some(missing) = served.iter().find(|name| !is_listed(name)) else { return Ok(catalog) };
+        if Instant::now() + pause > until {
+            let why = format!("the API server does not list {missing} among its types after {ESTABLISHED:?}");
+            report.error(About::Cluster, why);
+            return Ok(catalog);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOKS.1);
+    }
+}
+
+/// Those CRDs that are established in time.
+async fn established(caller: &Caller, names: &[String], report: &Report, until: Instant) -> Vec<String> {
+    let mut served = Vec::new();
     for name in names {
         let mut pause = LOOKS.0;
         loop {
             match is_served(caller, name).await {
-                Ok(true) => break,
+                Ok(true) => {
+                    served.push(name.clone());
+                    break;
+                }
                 Ok(false) if Instant::now() + pause > until => {
                     report.error(About::Cluster, format!("{name} is not served after {ESTABLISHED:?}"));
                     break;
@@ -298,6 +335,7 @@ pub(super) async fn await_definitions(caller: &Caller, names: &[String], report:
             pause = (pause * 2).min(LOOKS.1);
         }
     }
+    served
 }
 
 async fn is_served(caller: &Caller, name: &str) -> Result<bool, CallError> {

@@ -34,7 +34,6 @@ use self::namespaces::Namespaces;
 use super::reset::RESTORE_NAME_LABEL;
 use super::{CRDS, Images, ItemRef, Prepared, StorageClasses};
 use crate::call::{CallError, Caller};
-use crate::discover::discover;
 use crate::hooks::Runner;
 use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
@@ -110,6 +109,7 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         report: &report,
         resumed: tools.resumed,
         hooked,
+        since: restore.metadata.creation_timestamp.as_ref().map(|at| at.0.to_string()).unwrap_or_default(),
         list: Mutex::new(list),
         listed: AtomicU64::new(0),
     };
@@ -163,8 +163,8 @@ async fn objects(
         restored.insert(crds.clone());
         let created = run.all_of(&crds, &catalog, tools.progress).await;
         if !created.is_empty() {
-            item::await_definitions(tools.caller, &created, report).await;
-            catalog = Cow::Owned(discover(tools.caller).await.map_err(RunError::Discovery)?);
+            let fresh = item::await_definitions(tools.caller, &created, report).await;
+            catalog = Cow::Owned(fresh.map_err(RunError::Discovery)?);
         }
     }
     let in_backup: BTreeSet<GroupResource> =
@@ -246,7 +246,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Restores all objects of a type; the names of those that were created.
+    /// Restores all objects of a type; the names of the CRDs that were created.
     async fn all_of(
         &self,
         resource: &GroupResource,
@@ -258,9 +258,16 @@ impl Run<'_> {
             let count =
                 self.spool.resources().find(|of| of.resource() == resource).map_or(0, |of| of.count());
             if count > 0 {
-                let lacks =
-                    format!("{count} objects of {name} are not restored: the cluster has no such type");
-                self.report.warning(About::Run, lacks);
+                let group = name.split_once('.').map_or("", |(_, group)| group);
+                let is_down = |(api, _): &&(String, String)| api.split('/').next() == Some(group);
+                let lacks = format!("{count} objects of {name} are not restored");
+                match catalog.failed.iter().find(is_down) {
+                    Some((api, why)) => {
+                        self.report
+                            .error(About::Run, format!("{lacks}: the API {api} cannot be asked: {why}"));
+                    }
+                    None => self.report.warning(About::Run, format!("{lacks}: the cluster has no such type")),
+                }
             }
             return Vec::new();
         };
@@ -271,7 +278,7 @@ impl Run<'_> {
         let mut made = futures::stream::iter(made).buffer_unordered(SIDE_BY_SIDE);
         let mut created = Vec::new();
         while let Some(name) = made.next().await {
-            created.extend(name);
+            created.extend(name.filter(|_| resource.as_str() == CRDS));
         }
         created
     }

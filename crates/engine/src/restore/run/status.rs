@@ -27,7 +27,11 @@ pub(super) async fn write(
             Err(error) if error.is(StatusCode::CONFLICT) => {
                 let Some(found) = caller.get(path).await? else { return Err(error) };
                 let found: Value = serde_json::from_slice(&found).map_err(unusable)?;
-                object["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
+                if found["metadata"]["uid"] != object["metadata"]["uid"] {
+                    return Err(error);
+                }
+                object = found;
+                object["status"] = status.clone();
             }
             written => return written,
         }
