@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use bytes::Bytes;
 use kurator_archive::identity::check_identity;
@@ -10,25 +9,19 @@ use kurator_archive::metadata::resource_list::{Action, ResourceListWriter};
 use kurator_archive::{ItemPath, SpooledItem};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use super::hooks::Waiting;
 use super::namespaces::Namespaces;
 use super::status;
 use crate::call::{CallError, Caller, Content};
-use crate::discover::discover;
 use crate::report::{About, Report};
 use crate::restore::{Conflict, Context, Made, Transformed, object, resolve, transform};
-use crate::types::{ApiType, Catalog};
+use crate::types::ApiType;
 
 const MERGE: &str = "application/merge-patch+json";
 /// Fields that a type does not know are dropped either way. That the server does not tell of them, which nobody would
 /// read, spares it a twentieth of its work.
 const AS_IT_IS: &str = "fieldValidation=Ignore";
-/// Longest time that CRDs are waited for, as Velero 1.18's `--resource-timeout`.
-const ESTABLISHED: Duration = Duration::from_secs(600);
-/// First and longest pause between two looks at a CRD.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// Makes objects.
 pub(super) struct Maker<'a> {
@@ -281,74 +274,4 @@ fn in_version_of(api: &ApiType, object: &Value) -> ApiType {
         return api.clone();
     }
     ApiType { version: version.to_owned(), ..api.clone() }
-}
-
-/// Waits until the API server serves the types of these CRDs.
-///
-/// Discovery may lag behind, or be another server's: what the cluster serves is asked until it names them all.
-///
-/// # Errors
-/// [`CallError`] if what the cluster serves cannot be asked.
-pub(super) async fn await_definitions(
-    caller: &Caller,
-    names: &[String],
-    report: &Report,
-) -> Result<Catalog, CallError> {
-    let until = Instant::now() + ESTABLISHED;
-    let served = established(caller, names, report, until).await;
-    let mut pause = LOOKS.0;
-    loop {
-        let catalog = discover(caller).await?;
-        let is_listed = |name: &&String| catalog.types.iter().any(|api| api.group_resource() == **name);
-        let Some(missing) = served.iter().find(|name| !is_listed(name)) else { return Ok(catalog) };
-        if Instant::now() + pause > until {
-            let why = format!("the API server does not list {missing} among its types after {ESTABLISHED:?}");
-            report.error(About::Cluster, why);
-            return Ok(catalog);
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LOOKS.1);
-    }
-}
-
-/// Those CRDs that are established in time.
-async fn established(caller: &Caller, names: &[String], report: &Report, until: Instant) -> Vec<String> {
-    let mut served = Vec::new();
-    for name in names {
-        let mut pause = LOOKS.0;
-        loop {
-            match is_served(caller, name).await {
-                Ok(true) => {
-                    served.push(name.clone());
-                    break;
-                }
-                Ok(false) if Instant::now() + pause > until => {
-                    report.error(About::Cluster, format!("{name} is not served after {ESTABLISHED:?}"));
-                    break;
-                }
-                Ok(false) => tokio::time::sleep(pause).await,
-                Err(error) => {
-                    report.error(About::Cluster, format!("cannot see whether {name} is served: {error}"));
-                    break;
-                }
-            }
-            pause = (pause * 2).min(LOOKS.1);
-        }
-    }
-    served
-}
-
-async fn is_served(caller: &Caller, name: &str) -> Result<bool, CallError> {
-    let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
-    let Some(found) = caller.get(&path).await? else {
-        return Err(CallError::Unusable("it is gone".to_owned()));
-    };
-    let found: Value =
-        serde_json::from_slice(&found).map_err(|error| CallError::Unusable(error.to_string()))?;
-    let conditions = found.pointer("/status/conditions").and_then(Value::as_array);
-    let holds = |kind: &str| {
-        let is = |condition: &Value| condition["type"] == kind && condition["status"] == "True";
-        conditions.is_some_and(|conditions| conditions.iter().any(is))
-    };
-    Ok(holds("Established") && holds("NamesAccepted"))
 }

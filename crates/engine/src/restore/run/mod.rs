@@ -4,6 +4,7 @@
 //! other in Velero's order; the objects of one type are created side by side, as many as the API server bears.
 //! May be run again after it was broken off at any point: what is there already as this restore made it counts as made.
 
+mod definitions;
 mod download;
 mod hooks;
 mod item;
@@ -163,7 +164,7 @@ async fn objects(
         restored.insert(crds.clone());
         let created = run.all_of(&crds, &catalog, tools.progress).await;
         if !created.is_empty() {
-            let fresh = item::await_definitions(tools.caller, &created, report).await;
+            let fresh = definitions::awaited(tools.caller, &created, report).await;
             catalog = Cow::Owned(fresh.map_err(RunError::Discovery)?);
         }
     }

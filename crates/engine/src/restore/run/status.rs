@@ -69,6 +69,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_object_that_somebody_made_in_its_place_keeps_its_own_status() {
+        let (caller, log) = server(|_, path| match path {
+            PATH => ok(r#"{"metadata": {"resourceVersion": "2", "uid": "another"}}"#),
+            _ => refused(409, "Conflict", "the object has been modified"),
+        });
+        let failed = write(&caller, PATH, CREATED, &json!({})).await.unwrap_err();
+        assert!(failed.is(StatusCode::CONFLICT), "{failed}");
+        assert_eq!(log.paths().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_object_that_changes_all_the_time_is_given_up_in_the_servers_words() {
         let (caller, log) = server(|_, path| match path {
             PATH => ok(CREATED),
