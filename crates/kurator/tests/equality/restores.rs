@@ -44,6 +44,7 @@ struct Outcomes {
 }
 
 const DRIFTED: &str = include_str!("manifests/drifted.yaml");
+const BESIDE: &str = include_str!("manifests/beside.yaml");
 const STRICT: &str = include_str!("manifests/strict.yaml");
 
 /// With all of the cluster Velero makes the Namespaces that are not to be restored too, with nothing in them. The engine
@@ -168,6 +169,10 @@ specs! {
         "includedResources": ["configmaps", "secrets", "pods", "cronjobs", "networkpolicies"],
         "resourceModifier": {"kind": "ConfigMap", "name": "modifiers"},
     }
+    renamed_on_the_way, of Velero, over BESIDE in "shop-beside": {
+        "includedNamespaces": ["shop"], "includedResources": ["configmaps"],
+        "namespaceMapping": {"shop": "shop-beside"}, "resourceModifier": {"kind": "ConfigMap", "name": "renaming"},
+    }
     with_all_of_the_cluster, of Engine: {
         "includedNamespaces": ["shop-old"], "namespaceMapping": {"shop-old": "shop-all"},
         "includeClusterResources": true,
@@ -208,14 +213,22 @@ resourceModifierRules:
   - {operation: remove, path: /data/pin}
 "#;
 
+const RENAMING: &str = r#"version: v1
+resourceModifierRules:
+- conditions: {groupResource: configmaps, resourceNameRegex: "^owned$"}
+  patches:
+  - {operation: replace, path: /metadata/name, value: owned-copy}
+"#;
+
 /// ConfigMaps of the targets: what Restores name, and what all of them obey.
-fn settings() -> [Value; 3] {
+fn settings() -> [Value; 4] {
     let of_action = |action: &str, data: Value| {
         let labels = json!({"velero.io/plugin-config": "", action: "RestoreItemAction"});
         json!({"metadata": {"name": action.replace("velero.io/", ""), "labels": labels}, "data": data})
     };
     [
         json!({"metadata": {"name": "modifiers"}, "data": {"rules": MODIFIERS}}),
+        json!({"metadata": {"name": "renaming"}, "data": {"rules": RENAMING}}),
         of_action("velero.io/change-storage-class", json!({"other": "slow"})),
         of_action("velero.io/change-image-name", json!({"moved": "example.com/old,example.com/new"})),
     ]

@@ -100,8 +100,10 @@ impl Maker<'_> {
         for error in &made.errors {
             self.report.error(about, error);
         }
+        // A modifier may have given it another one.
+        let name = object::name(&made.object).to_owned();
         let action = self.put(api, resource, target, &item.name, *made).await;
-        self.listed(api, &kind, target, &item.name, action);
+        self.listed(api, &kind, target, &name, action);
         action == Action::Created
     }
 
@@ -120,7 +122,6 @@ impl Maker<'_> {
             Action::Failed
         };
         let api = in_version_of(api, &made.object);
-        // A modifier may have given it another one.
         let name = object::name(&made.object);
         let body = match serde_json::to_vec(&made.object) {
             Ok(body) => Bytes::from(body),
