@@ -102,7 +102,9 @@ async fn one_by_one(client: &Client) -> Result<Catalog, kube::Error> {
                     }
                 }
             }
-            Err(error) => catalog.failed.push((format!("{group}/{version}"), crate::call::chain(&error))),
+            Err(error) => {
+                catalog.failed.push((format!("{group}/{version}"), kurator_member::causes::chain(&error)))
+            }
         }
     }
     Ok(catalog)

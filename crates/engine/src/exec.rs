@@ -13,7 +13,7 @@ use kube::api::AttachParams;
 use kube::{Api, Client};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::call::chain;
+use kurator_member::causes::chain;
 
 /// What is kept of each of a command's two outputs, in bytes: the end, where it says what went wrong.
 const KEPT: usize = 2 << 10;

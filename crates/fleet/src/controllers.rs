@@ -240,7 +240,11 @@ impl Watches {
                 match event {
                     Ok(event) => on(&event),
                     Err(error) => {
-                        tracing::warn!(kind, "watch of the hub broke: {}", crate::error::chain(&error))
+                        tracing::warn!(
+                            kind,
+                            "watch of the hub broke: {}",
+                            kurator_member::causes::chain(&error)
+                        )
                     }
                 }
             }
@@ -347,6 +351,11 @@ fn after_error<K: HubKind>(object: Arc<Guarded<K>>, error: &Error, ctx: Arc<Ctx>
         return Action::await_change();
     }
     let attempts = ctx.backoff.next(&object.uid().unwrap_or_default());
-    tracing::warn!(object = crate::hub::describe(&*object), attempts, "{}", crate::error::chain(error));
+    tracing::warn!(
+        object = crate::hub::describe(&*object),
+        attempts,
+        "{}",
+        kurator_member::causes::chain(error)
+    );
     Action::requeue(retry_delay(attempts))
 }

@@ -1,8 +1,5 @@
 //! Errors of a reconcile, and the one place that prints a chain of sources.
 
-use std::error::Error as StdError;
-use std::fmt::Write as _;
-
 /// Why a pass over an object could not be finished. All of these are worth another try: what a user
 /// must mend is a condition in the status, not an error.
 #[derive(Debug, thiserror::Error)]
@@ -26,18 +23,4 @@ impl Error {
         let Self::Hub { source, .. } = self;
         matches!(&**source, kube::Error::Api(status) if status.is_conflict())
     }
-}
-
-/// An error with all its sources on one line.
-pub(crate) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let part = cause.to_string();
-        if !text.contains(&part) {
-            let _infallible = write!(text, ": {part}");
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -88,7 +88,7 @@ impl From<kube::Error> for Failure {
                 Self::Refused(status.message)
             }
             kube::Error::Api(status) => Self::Transient(status.message),
-            other => Self::Transient(crate::error::chain(&other)),
+            other => Self::Transient(kurator_member::causes::chain(&other)),
         }
     }
 }

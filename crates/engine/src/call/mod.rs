@@ -6,6 +6,7 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
+use kurator_member::causes::chain;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -387,18 +388,4 @@ async fn read(body: Body) -> Result<Bytes, Failed> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) => Err(Failed::unanswered(&*error)),
     }
-}
-
-/// An error with its causes, as one sentence.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !said.contains(&words) {
-            said = format!("{said}: {words}");
-        }
-        source = cause.source();
-    }
-    said
 }

@@ -19,11 +19,12 @@ use crate::backup::prepare::{
 };
 use crate::backup::run::{Tools, run};
 use crate::backup::select::{EXCLUDE_LABEL, NamespaceFact};
-use crate::call::{CallError, chain};
+use crate::call::CallError;
 use crate::discover::discover;
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
 use crate::progress::Progress;
+use kurator_member::causes::chain;
 
 pub(super) async fn back_up(server: &Server, known: &Backup) {
     // Another engine may have ended it, and the watch not said so yet.

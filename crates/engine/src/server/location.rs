@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Server;
 use super::write::{AGAIN, merge, path};
-use crate::call::chain;
+use kurator_member::causes::chain;
 
 /// Time between two looks at a location that names none, as Velero 1.18's `--store-validation-frequency`.
 const EVERY: Duration = Duration::from_secs(60);

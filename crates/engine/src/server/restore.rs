@@ -14,7 +14,7 @@ use super::Server;
 use super::progress::follow;
 use super::queue::{Stage, Work as _};
 use super::write::{fresh, merge, merge_at_last, path};
-use crate::call::{CallError, chain};
+use crate::call::CallError;
 use crate::discover::discover;
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
@@ -24,6 +24,7 @@ use crate::restore::{
     ACTION, Config, Facts, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, STORAGE_CLASS_LABEL, StorageClasses,
     modifiers_named, policy_named, prepare,
 };
+use kurator_member::causes::chain;
 
 pub(super) async fn restore(server: &Server, known: &Restore) {
     // Another engine may have ended it, and the watch not said so yet.

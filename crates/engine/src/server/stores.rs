@@ -9,7 +9,8 @@ use kube::{Api, Client, ResourceExt as _};
 use kurator_api::velero::BackupStorageLocation;
 use kurator_store::{Location, Patience, Store};
 
-use crate::call::{Caller, chain};
+use crate::call::Caller;
+use kurator_member::causes::chain;
 
 /// Opens the stores of a cluster's locations.
 ///

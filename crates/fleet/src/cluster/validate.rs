@@ -23,7 +23,7 @@ impl Fault {
             Seen::Kubeconfig { secret, key, .. } => format!("Secret `{secret}`, key `{key}`: "),
             Seen::NoReference | Seen::NoSecret { .. } | Seen::NoKey { .. } => String::new(),
         };
-        Self::new(Reason::KubeconfigInvalid, place + &crate::error::chain(error))
+        Self::new(Reason::KubeconfigInvalid, place + &kurator_member::causes::chain(error))
     }
 }
 
@@ -52,7 +52,7 @@ pub(super) fn validate(seen: &Seen, policy: &TrustPolicy) -> Result<TrustedConfi
                     kubeconfig::Reason::Refused => Reason::KubeconfigRefused,
                     kubeconfig::Reason::Malformed => Reason::KubeconfigInvalid,
                 },
-                message: format!("Secret `{secret}`, key `{key}`: {}", crate::error::chain(&error)),
+                message: format!("Secret `{secret}`, key `{key}`: {}", kurator_member::causes::chain(&error)),
             })
         }
     }

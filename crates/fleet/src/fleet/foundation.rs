@@ -51,7 +51,7 @@ pub(super) async fn lay(client: Client) -> Result<(), Failure> {
         let served = await_condition(definitions.clone(), &name, conditions::is_crd_established());
         match tokio::time::timeout(SERVED_WITHIN, served).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(Failure::Transient(crate::error::chain(&error))),
+            Ok(Err(error)) => return Err(Failure::Transient(kurator_member::causes::chain(&error))),
             Err(_) => {
                 return Err(Failure::Transient(format!("the API server does not serve CRD {name}")));
             }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::probe::Probe;
 use super::validate::ValidPlugin;
 use crate::ctx::Ctx;
-use crate::error::chain;
+use kurator_member::causes::chain;
 
 /// Velero's own folders.
 const VELERO_FOLDERS: [&str; 6] = ["backups", "restores", "restic", "metadata", "plugins", "kopia"];

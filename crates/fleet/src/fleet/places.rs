@@ -34,7 +34,7 @@ pub(crate) async fn store(
                 continue;
             }
             Err(error) => {
-                why = Some(crate::error::chain(&error));
+                why = Some(kurator_member::causes::chain(&error));
                 continue;
             }
         };

@@ -3,6 +3,7 @@
 //! The engines know nothing of fleets, the fleets nothing of engines; here they meet. What happens to one engine, be it
 //! a panic, stays with it.
 
+use kurator_member::causes::chain;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -147,16 +148,4 @@ impl Stores for AsTheHubSays {
         let known = self.0.store(location).await?;
         known.open(None).await.map_err(|error| chain(&error))
     }
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -73,7 +73,7 @@ pub(super) async fn run(
                 // The watch goes on by itself; who waits in vain is to know why.
                 Err(error) if !is_told => {
                     is_told = true;
-                    let error = crate::call::chain(&error);
+                    let error = kurator_member::causes::chain(&error);
                     report.warning(About::Run, format!("cannot watch the pods whose hooks wait: {error}"));
                 }
                 Err(_) => {}
