@@ -59,7 +59,9 @@ pub(super) fn blocks(mut pods: Vec<Hooked>, order: &[Ordered]) -> Vec<Vec<Hooked
         for mate in mates {
             let (one, other) = (first_of[mate], first_of[at]);
             let (first, later) = (one.min(other), one.max(other));
-            first_of.iter_mut().filter(|of| **of == later).for_each(|of| *of = first);
+            if first != later {
+                first_of.iter_mut().filter(|of| **of == later).for_each(|of| *of = first);
+            }
         }
     }
     let mut blocks: BTreeMap<usize, Vec<Hooked>> = BTreeMap::new();
