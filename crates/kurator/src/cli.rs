@@ -3,22 +3,49 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use kurator_api::fleet::{Engine, Installer};
 
 use crate::failure::Failure;
-use crate::{engine, serve};
+use crate::verbs::create::{self, BackupCommand, MigrateCommand, RestoreCommand};
+use crate::verbs::describe::{self, DescribeFlags};
+use crate::verbs::get::{self, GetFlags};
+use crate::{engine, process, serve};
 
 /// Back up and restore Kubernetes workloads over a fleet of clusters.
 #[derive(Parser)]
-#[command(name = "kurator", version, disable_help_subcommand = true)]
+#[command(name = "kurator", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub(crate) struct Flags {
     #[command(subcommand)]
     command: Command,
 }
 
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage; with --wait also 3 for a run that was done in part, 4 for one \
+                          that failed";
+
 #[derive(Subcommand)]
 enum Command {
+    /// Show what there is on a hub, and how it stands
+    ///
+    /// Clusters, fleets, backups, restores and migrations; without a kind, all of them.
+    Get(GetFlags),
+
+    /// Show one object in full: its clusters, conditions and events
+    Describe(DescribeFlags),
+
+    /// Back clusters up
+    #[command(subcommand)]
+    Backup(BackupCommand),
+
+    /// Restore what was backed up
+    #[command(subcommand)]
+    Restore(RestoreCommand),
+
+    /// Copy workloads between clusters
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
+
     /// Run the controllers of a hub
     ///
     /// Installs the CRDs, then follows AttachedClusters, Fleets, Backups, Restores and Migrates, and the member
@@ -33,6 +60,15 @@ enum Command {
     /// cluster but its API server. The velero.io CRDs and a BackupStorageLocation must be there, a Velero server must
     /// not. What it stores Velero restores, and the other way round; data of volumes is not stored.
     Engine(EngineFlags),
+
+    /// Print a script that lets a shell complete commands
+    ///
+    /// For bash: source <(kurator completion bash)
+    Completion {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 /// Options of `serve`.
@@ -154,13 +190,21 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
     match flags.command {
         Command::Serve(flags) => serve::serve(flags),
         Command::Engine(flags) => engine::engine(flags),
+        Command::Get(flags) => process::block_on(get::get(flags)),
+        Command::Describe(flags) => process::block_on(describe::describe(flags)),
+        Command::Backup(command) => process::block_on(create::backup(command)),
+        Command::Restore(command) => process::block_on(create::restore(command)),
+        Command::Migrate(command) => process::block_on(create::migrate(command)),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Flags::command(), "kurator", &mut std::io::stdout());
+            Ok(())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_flags_are_consistent() {

@@ -5,6 +5,7 @@ mod engine;
 mod failure;
 mod process;
 mod serve;
+mod verbs;
 
 use std::process::ExitCode;
 

@@ -15,12 +15,17 @@ use crate::failure::Failure;
 /// What kube says of a broken watch is said by whoever watches, in one line; which object a line is about stands in it.
 const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=off,kube_runtime::controller=warn";
 
-/// Runs `command` to its end.
+/// Runs a command that goes on until it is ended, with a log.
 pub(crate) fn run(
     format: LogFormat,
     command: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     log(format);
+    block_on(command)
+}
+
+/// Runs `command` to its end.
+pub(crate) fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     // Only the first caller in a process can set it; nobody else does.
     let _first = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -1,0 +1,178 @@
+//! What Backups, Restores and Migrates have in common for those who look at them.
+
+use jiff::Timestamp;
+use kurator_api::backup::{Backup, BackupDetails, BackupPhase, RowPhase, Summary};
+use kurator_api::condition::{self, Condition};
+use kurator_api::migrate::{Migrate, MigratePhase};
+use kurator_api::restore::{Restore, RestoreDetails, RestorePhase};
+use serde::Serialize;
+
+/// A Backup, Restore or Migrate as it stands.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) phase: String,
+    /// How it ended, if it has.
+    pub(crate) ended: Option<Ending>,
+    pub(crate) clusters: String,
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) completed: Option<Timestamp>,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Completed,
+    PartiallyFailed,
+    Failed,
+}
+
+/// One cluster of a run.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) cluster: String,
+    pub(crate) phase: String,
+    /// Objects done and in all, as far as known.
+    pub(crate) objects: Option<(i64, i64)>,
+    pub(crate) name_in_cluster: String,
+    pub(crate) stored: String,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+impl Run {
+    /// What its `Ready` condition says, for people.
+    pub(crate) fn message(&self) -> &str {
+        let ready = self.conditions.iter().find(|condition| condition.type_ == condition::READY);
+        ready.and_then(|ready| ready.message.as_deref()).unwrap_or_default()
+    }
+
+    /// Objects done and in all, of the clusters that say so.
+    pub(crate) fn objects(&self) -> Option<(i64, i64)> {
+        let known = self.rows.iter().filter_map(|row| row.objects);
+        known.reduce(|(done, all), (more_done, more)| (done + more_done, all + more))
+    }
+}
+
+/// A name as it stands in JSON, such as a phase's.
+fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn phase_or_pending(phase: Option<&impl Serialize>) -> String {
+    phase.map_or_else(|| "Pending".to_owned(), word)
+}
+
+fn clusters(summary: Option<&Summary>) -> String {
+    summary.map(|summary| summary.status.clone()).unwrap_or_default()
+}
+
+impl From<&Backup> for Run {
+    fn from(backup: &Backup) -> Self {
+        let status = backup.status.clone().unwrap_or_default();
+        Self {
+            phase: phase_or_pending(status.phase.as_ref()),
+            ended: status.phase.filter(|phase| phase.is_terminal()).map(|phase| match phase {
+                BackupPhase::Completed => Ending::Completed,
+                BackupPhase::PartiallyFailed => Ending::PartiallyFailed,
+                _ => Ending::Failed,
+            }),
+            clusters: clusters(status.summary.as_ref()),
+            started: status.start_timestamp,
+            completed: status.completion_timestamp,
+            rows: status.backup_details.iter().map(Row::from).collect(),
+            conditions: status.conditions,
+        }
+    }
+}
+
+impl From<&Restore> for Run {
+    fn from(restore: &Restore) -> Self {
+        let status = restore.status.clone().unwrap_or_default();
+        Self {
+            phase: phase_or_pending(status.phase.as_ref()),
+            ended: status.phase.filter(|phase| phase.is_terminal()).map(|phase| match phase {
+                RestorePhase::Completed => Ending::Completed,
+                RestorePhase::PartiallyFailed => Ending::PartiallyFailed,
+                _ => Ending::Failed,
+            }),
+            clusters: clusters(status.summary.as_ref()),
+            started: status.start_timestamp,
+            completed: status.completion_timestamp,
+            rows: status.restore_details.iter().map(Row::from).collect(),
+            conditions: status.conditions,
+        }
+    }
+}
+
+impl From<&Migrate> for Run {
+    fn from(migrate: &Migrate) -> Self {
+        let status = migrate.status.clone().unwrap_or_default();
+        let source = status.source_cluster_status.iter().map(Row::from);
+        let targets = status.target_cluster_status.iter().map(Row::from);
+        Self {
+            phase: phase_or_pending(status.phase.as_ref()),
+            ended: status.phase.filter(|phase| phase.is_terminal()).map(|phase| match phase {
+                MigratePhase::Completed => Ending::Completed,
+                MigratePhase::PartiallyFailed => Ending::PartiallyFailed,
+                _ => Ending::Failed,
+            }),
+            clusters: clusters(status.summary.as_ref()),
+            started: status.start_timestamp,
+            completed: status.completion_timestamp,
+            rows: source.chain(targets).collect(),
+            conditions: status.conditions,
+        }
+    }
+}
+
+/// The phase of a row; before there is one, of what runs in the cluster.
+fn row_phase(phase: Option<RowPhase>, in_cluster: Option<&str>) -> String {
+    match (phase, in_cluster) {
+        (Some(phase), _) => word(&phase),
+        (None, Some(in_cluster)) => in_cluster.to_owned(),
+        (None, None) => "Pending".to_owned(),
+    }
+}
+
+impl From<&BackupDetails> for Row {
+    fn from(row: &BackupDetails) -> Self {
+        let status = row.backup_status_in_cluster.as_ref();
+        let in_cluster = status.and_then(|status| status.phase.as_ref()).map(|phase| phase.as_str());
+        let progress = status.and_then(|status| status.progress.as_ref());
+        let stored = row.stored.as_ref().zip(row.backup_name_in_cluster.as_ref()).map(|(at, name)| {
+            let root = if at.prefix.is_empty() { String::new() } else { format!("{}/", at.prefix) };
+            format!("{}/{root}backups/{name}", at.bucket)
+        });
+        Self {
+            cluster: row.cluster_name.clone(),
+            phase: row_phase(row.phase, in_cluster),
+            objects: progress
+                .and_then(|progress| Some((progress.items_backed_up.unwrap_or(0), progress.total_items?))),
+            name_in_cluster: row.backup_name_in_cluster.clone().unwrap_or_default(),
+            stored: stored.unwrap_or_default(),
+            reason: row.reason.clone().unwrap_or_default(),
+            message: row.message.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&RestoreDetails> for Row {
+    fn from(row: &RestoreDetails) -> Self {
+        let status = row.restore_status_in_cluster.as_ref();
+        let in_cluster = status.and_then(|status| status.phase.as_ref()).map(|phase| phase.as_str());
+        let progress = status.and_then(|status| status.progress.as_ref());
+        Self {
+            cluster: row.cluster_name.clone(),
+            phase: row_phase(row.phase, in_cluster),
+            objects: progress
+                .and_then(|progress| Some((progress.items_restored.unwrap_or(0), progress.total_items?))),
+            name_in_cluster: row.restore_name_in_cluster.clone().unwrap_or_default(),
+            stored: String::new(),
+            reason: row.reason.clone().unwrap_or_default(),
+            message: row.message.clone().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `--wait`: follows a run to its end, and says how far it is.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::Api;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::watch_object;
+use kurator_api::backup::Backup;
+use kurator_api::migrate::Migrate;
+use kurator_api::restore::Restore;
+
+use super::hub::Hub;
+use super::note;
+use super::run::{Ending, Run};
+use crate::failure::Failure;
+
+/// A kind whose objects run to an end.
+pub(crate) trait Runs:
+    kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+    + Clone
+    + std::fmt::Debug
+    + serde::de::DeserializeOwned
+    + serde::Serialize
+    + Send
+    + 'static
+{
+    /// One of them, for people and for commands.
+    const NOUN: &'static str;
+
+    /// How it stands.
+    fn run(&self) -> Run;
+}
+
+impl Runs for Backup {
+    const NOUN: &'static str = "backup";
+
+    fn run(&self) -> Run {
+        Run::from(self)
+    }
+}
+
+impl Runs for Restore {
+    const NOUN: &'static str = "restore";
+
+    fn run(&self) -> Run {
+        Run::from(self)
+    }
+}
+
+impl Runs for Migrate {
+    const NOUN: &'static str = "migrate";
+
+    fn run(&self) -> Run {
+        Run::from(self)
+    }
+}
+
+/// Follows the run `name` with this uid until it has ended, telling each change on stderr.
+pub(crate) async fn wait<K: Runs>(
+    hub: &Hub,
+    name: &str,
+    uid: Option<&str>,
+    timeout: Option<Duration>,
+) -> Result<(), Failure> {
+    let describe = format!("`kurator describe {} {name} --namespace {}` says more", K::NOUN, hub.namespace);
+    let ended = async {
+        let api = Api::<K>::namespaced(hub.client.clone(), &hub.namespace);
+        let mut seen = watch_object(api, name).default_backoff().boxed();
+        let mut told = String::new();
+        while let Some(seen) = seen.next().await {
+            // The watch tries again by itself.
+            let Ok(seen) = seen else { continue };
+            let object = seen.filter(|object| object.meta().uid.as_deref() == uid);
+            let Some(object) = object else {
+                return Err(anyhow::anyhow!("{} `{name}` was deleted before it had ended", K::NOUN).into());
+            };
+            let run = object.run();
+            let line = line(&run);
+            if line != told {
+                note(&line);
+                told = line;
+            }
+            match run.ended {
+                Some(Ending::Completed) => return Ok(()),
+                Some(ending) => {
+                    let why = anyhow::anyhow!("{} `{name}` ended {}: {}", K::NOUN, run.phase, run.message());
+                    let code = if ending == Ending::PartiallyFailed { PARTIAL } else { FAILED };
+                    return Err(Failure::with_hint(why, describe.clone()).and_exit_code(code));
+                }
+                None => {}
+            }
+        }
+        Err(anyhow::anyhow!("the watch of {} `{name}` has ended", K::NOUN).into())
+    };
+    let Some(timeout) = timeout else { return ended.await };
+    tokio::time::timeout(timeout, ended).await.unwrap_or_else(|_| {
+        let why = anyhow::anyhow!("{} `{name}` has not ended after {timeout:?}; it goes on", K::NOUN);
+        Err(Failure::with_hint(why, describe.clone()))
+    })
+}
+
+/// Exit code for a run that ended PartiallyFailed.
+pub(crate) const PARTIAL: u8 = 3;
+/// Exit code for a run that failed, or was refused.
+pub(crate) const FAILED: u8 = 4;
+
+/// A run in one line.
+fn line(run: &Run) -> String {
+    let mut parts = vec![run.phase.clone()];
+    if !run.clusters.is_empty() {
+        parts.push(format!("{} clusters", run.clusters));
+    }
+    if let Some((done, all)) = run.objects() {
+        parts.push(format!("{done}/{all} objects"));
+    }
+    if !run.message().is_empty() {
+        parts.push(run.message().to_owned());
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_line_tells_phase_clusters_objects_and_what_is_waited_for() {
+        let restore: Restore = serde_json::from_value(json!({
+            "metadata": {"name": "r"}, "spec": {"backupName": "b"},
+            "status": {"phase": "InProgress", "summary": {"status": "0/2"},
+                "conditions": [{"type": "Ready", "status": "False", "message": "a: running", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+                "restoreDetails": [
+                    {"clusterName": "a", "restoreStatusInCluster": {"progress": {"itemsRestored": 2, "totalItems": 5}}},
+                    {"clusterName": "b", "restoreStatusInCluster": {"progress": {"totalItems": 4}}},
+                ]},
+        }))
+        .unwrap();
+        assert_eq!(line(&restore.run()), "InProgress, 0/2 clusters, 2/9 objects, a: running");
+    }
+}
