@@ -84,7 +84,7 @@ reasons! {
     SourcePartiallyFailed: "The backup of the source is incomplete, and the policy does not allow to go on with it.",
     SourceUnreadable: "The target has no way to the place where the source's backup is stored.",
     VolumesWithoutData: "The engine stored the objects of volume claims without the data of their volumes; the message counts them.",
-    DeletionRefused: "Velero did not delete the backup; the message holds its words.",
+    DeletionRefused: "What is stored was not deleted; the message says why, in Velero's words if they are its.",
     MembersUnready: "Not all members are ready; the message names them.",
     MemberCleanupPending: "Something of ours is still in a member that is to be left; the message says what it waits for.",
 }

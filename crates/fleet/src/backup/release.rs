@@ -278,10 +278,10 @@ fn wake(ctx: &Ctx, owner: &Owner) -> impl FnOnce() + Send + 'static {
 fn waiting(pass: &Pass, goal: Goal) -> Verdict {
     if let Some(first) = pass.refused.first().filter(|_| !pass.forced) {
         let message = format!(
-            "Velero does not delete everything; mend the cause, or set spec.deletionPolicy to `Retain` to leave the data; \
-             {first}"
+            "not everything that is stored can be deleted; mend the cause, or set spec.deletionPolicy to `Retain` to leave \
+             it; {first}"
         );
-        return Verdict::underway(Reason::DeletionRefused, message);
+        return Verdict::stalled(Reason::DeletionRefused, message);
     }
     let can_be_given_up = pass.away.iter().chain(&pass.stuck).filter(|_| !pass.forced);
     let all = can_be_given_up.chain(&pass.waiting);

@@ -81,10 +81,10 @@ pub(super) async fn release(ctx: &Ctx, migrate: &Migrate) -> Result<Action, Erro
 fn verdict(waiting: &Waiting, refused: Option<&String>, deletes: bool) -> Verdict {
     if let Some(first) = refused {
         let message = format!(
-            "Velero does not delete the backup of the source; mend the cause, or set spec.policy.deletionPolicy to \
-             `Retain` to leave it; {first}"
+            "the backup of the source can't be deleted; mend the cause, or set spec.policy.deletionPolicy to `Retain` to \
+             leave it; {first}"
         );
-        return Verdict::underway(Reason::DeletionRefused, message);
+        return Verdict::stalled(Reason::DeletionRefused, message);
     }
     let or_retain = if deletes { ", or set spec.policy.deletionPolicy to `Retain`" } else { "" };
     Verdict::underway(Reason::MemberCleanupPending, waiting.message(or_retain))

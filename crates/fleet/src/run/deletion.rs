@@ -95,8 +95,7 @@ pub(crate) fn erase<R: HubKind>(
     if is_served(ctx, cluster) {
         let why = |backup: &Arc<Backup>| {
             format!(
-                "the built-in engine does not delete what it has stored yet: set the deletion policy to `Retain`, and \
-                 Velero Backup `{}` stays",
+                "the built-in engine deletes nothing that it has stored yet, so with `Retain` Velero Backup `{}` stays",
                 backup.name_any()
             )
         };
