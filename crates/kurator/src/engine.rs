@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use kurator_api::cluster::{ClusterKey, ClusterKind};
-use kurator_engine::server::{ANSWER_WITHIN, AsTheClusterSays, Runs, Setup, serve};
+use kurator_engine::server::{ANSWER_WITHIN, AsTheClusterSays, Runs, ServeError, Setup, serve};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
 use kurator_member::gate::WriteGate;
@@ -60,9 +60,13 @@ async fn run(flags: EngineFlags) -> Result<(), Failure> {
         answer_within: ANSWER_WITHIN,
     };
     serve(setup, shutdown, || {}).await.map_err(|error| {
-        Failure::with_hint(
-            error,
-            "only one server may work on a cluster; scale the Velero deployment to 0 first",
-        )
+        let hint = match &error {
+            ServeError::Served { .. } => "only one server may work on a cluster; scale the Velero deployment to 0 first",
+            ServeError::Ask(_) => {
+                "the engine needs the velero.io CRDs (`velero install --crds-only`), the namespace, and the right to create \
+                 in it"
+            }
+        };
+        Failure::with_hint(error, hint)
     })
 }

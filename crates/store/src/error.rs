@@ -50,7 +50,7 @@ impl StoreError {
 #[non_exhaustive]
 pub enum Fault {
     /// The server does not accept who asks.
-    #[error("`{endpoint}` refuses the credential ({said}); check its keys, and this machine's clock")]
+    #[error("`{endpoint}` refuses the credential; check its keys, and this machine's clock ({said})")]
     CredentialRefused {
         /// The service.
         endpoint: String,

@@ -129,9 +129,9 @@ mod tests {
             (
                 403,
                 "SignatureDoesNotMatch",
-                "`http://s3` refuses the credential (words); check its keys, and this machine's clock",
+                "`http://s3` refuses the credential; check its keys, and this machine's clock (words)",
             ),
-            (401, "", "`http://s3` refuses the credential (words); check its keys, and this machine's clock"),
+            (401, "", "`http://s3` refuses the credential; check its keys, and this machine's clock (words)"),
             (403, "AccessDenied", "`http://s3` denies this (words); grant it to the credential"),
             (404, "NoSuchBucket", "`http://s3` has no such bucket; create it or correct its name"),
             (404, "NoSuchUpload", "`http://s3` does not find it (words)"),

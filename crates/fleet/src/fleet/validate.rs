@@ -177,14 +177,16 @@ fn valid_plugin(
         (Some(given), _) => problem(
             Reason::UnsupportedInstaller,
             format!(
-                "{AT}.installer: `{given:?}` is not supported by this version; install Velero yourself and set `None`"
+                "{AT}.installer: `{given:?}` is not supported by this version; install Velero yourself and set `None`, \
+                 or set {AT}.engine to `Builtin`, which needs nothing installed"
             ),
         ),
         (None, default) => problem(
             Reason::UnsupportedInstaller,
             format!(
                 "{AT}.installer: is not set, and the hub's default `{default:?}` is not supported by this version; \
-                 install Velero yourself and set `None`, here or with `kurator serve --default-installer none`"
+                 set {AT}.engine to `Builtin`, which needs nothing installed, or install Velero yourself and set `None`, \
+                 here or with `kurator serve --default-installer none`"
             ),
         ),
     }

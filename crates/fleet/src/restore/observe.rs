@@ -25,6 +25,7 @@ use crate::location;
 use crate::mount::{self, Copy, Prepared, Records, Source, Wish};
 use crate::run::child::{NotYet, Place, Precondition, Seen, observe};
 use crate::run::rows::Row;
+use crate::served::is_served;
 
 pub(super) fn source(ctx: &Ctx, restore: &Restore) -> Option<Arc<Guarded<Backup>>> {
     find(&ctx.hub.backups, &restore.namespace().unwrap_or_default(), &restore.spec.backup_name)
@@ -182,8 +183,15 @@ fn ready(
 }
 
 /// What is said of a Velero Backup that neither the member nor the hub knows. Velero may still find it in the store, so
-/// it is given up only when all locations have been synchronised once more.
+/// it is given up only when all locations have been synchronised once more; the built-in engine does not look.
 fn missing(ctx: &Ctx, valid: &ValidRestore, cluster: &ClusterKey, member: &Member, name: &str) -> NotYet {
+    if is_served(ctx, cluster) {
+        let message = format!(
+            "there is no Velero Backup `{name}` in the member, and the built-in engine does not look into the store; \
+             create what is there as backups/{name}/velero-backup.json in the member, then restore"
+        );
+        return NotYet::Never(Reason::BackupObjectMissing, message);
+    }
     let locations = match location::synced(member) {
         Ok(locations) => locations,
         Err(why) => return NotYet::from(why),

@@ -42,6 +42,7 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     let ended = CancellationToken::new();
     tasks.spawn(ended.clone().run_until_cancelled_owned(process::end_on_signal(shutdown.clone())?));
 
+    let engines = Engines::new(flags.engine_memory, process::spool(flags.spool.clone())?);
     let config = process::config("hub", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
     let server = config.cluster_url.to_string();
     let namespace = flags.lease_namespace.clone().unwrap_or_else(|| lease_namespace(&flags, &config));
@@ -61,8 +62,7 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
 
     let release = CancellationToken::new();
     let claim = elect(elector, LeaseConfig::new(namespace, LEASE, identity()), release.clone());
-    let gate = WriteGate::new(claim.clone());
-    let outcome = lead(&flags, config, gate, claim.clone(), metrics, &health, &shutdown).await;
+    let outcome = lead(&flags, config, engines, claim.clone(), metrics, &health, &shutdown).await;
 
     release.cancel();
     released(claim).await;
@@ -77,7 +77,7 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
 async fn lead(
     flags: &ServeFlags,
     config: kube::Config,
-    gate: WriteGate,
+    engines: Engines,
     claim: watch::Receiver<Claim>,
     metrics: Metrics,
     health: &Health,
@@ -90,16 +90,15 @@ async fn lead(
     }
     tracing::info!("leading");
     health.start();
+    let gate = WriteGate::new(claim.clone());
     let client = hub_client(config, &gate)?;
     tokio::select! {
         installed = crds::install(&client) => installed?,
         () = shutdown.cancelled() => return Ok(()),
     }
-    let folder = process::spool(flags.spool.clone())?;
     let (served, wanted) = watch::channel(ServedMembers::new());
     let ending = shutdown.child_token();
-    let engines = Engines::new(flags.engine_memory, folder).run(wanted, ending.clone());
-    let engines = TaskTracker::new().spawn(engines);
+    let engines = TaskTracker::new().spawn(engines.run(wanted, ending.clone()));
     let setup = Setup {
         client,
         gate,

@@ -225,7 +225,8 @@ fn an_installer_that_is_not_there_yet_is_reported_with_the_remedy() -> Outcome {
         let message = tenant.all::<Fleet>().until_reason("installer", "UnsupportedInstaller").await?;
         assert_eq!(
             message,
-            "spec.plugin.backup.installer: `Helm` is not supported by this version; install Velero yourself and set `None`"
+            "spec.plugin.backup.installer: `Helm` is not supported by this version; install Velero yourself and set `None`, \
+             or set spec.plugin.backup.engine to `Builtin`, which needs nothing installed"
         );
         nothing_of(&tenant, stage).await
     })
