@@ -34,6 +34,12 @@ impl BackupFiles {
         format!("{}velero-backup.json", self.folder)
     }
 
+    /// Says who is making the backup; there only meanwhile. Not Velero's, and Velero never looks at it: without
+    /// [`metadata`](Self::metadata) it takes no notice of a folder, and it deletes one with all that is in it.
+    pub fn mark(&self) -> String {
+        format!("{}kurator-in-progress.json", self.folder)
+    }
+
     /// The tarball with the objects.
     pub fn contents(&self) -> String {
         self.key(".tar.gz")

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use kube::Client;
 use kube::core::discovery::v2::{APIGroupDiscoveryList, APIResourceDiscovery};
 
 use crate::call::{CallError, Caller};
@@ -16,17 +15,13 @@ use crate::types::{ApiType, Catalog};
 /// # Errors
 /// If the API server does not answer at all.
 pub async fn discover(caller: &Caller) -> Result<Catalog, CallError> {
-    caller.read(|client| async move { once(&client).await }).await
-}
-
-async fn once(client: &Client) -> Result<Catalog, kube::Error> {
-    let core = client.list_core_api_versions_aggregated().await?;
+    let core = caller.read(|client| async move { client.list_core_api_versions_aggregated().await }).await?;
     if core.items.is_empty() {
-        return one_by_one(client).await;
+        return one_by_one(caller).await;
     }
     let mut catalog = Catalog::default();
     add(&mut catalog, core);
-    add(&mut catalog, client.list_api_groups_aggregated().await?);
+    add(&mut catalog, caller.read(|client| async move { client.list_api_groups_aggregated().await }).await?);
     Ok(catalog)
 }
 
@@ -65,13 +60,15 @@ fn api_type(group: &str, version: &str, found: APIResourceDiscovery) -> Option<A
     })
 }
 
-async fn one_by_one(client: &Client) -> Result<Catalog, kube::Error> {
+async fn one_by_one(caller: &Caller) -> Result<Catalog, CallError> {
     let mut catalog = Catalog::default();
     let mut versions = Vec::new();
-    for version in client.list_core_api_versions().await?.versions {
+    let core = caller.read(|client| async move { client.list_core_api_versions().await }).await?;
+    for version in core.versions {
         versions.push((String::new(), version));
     }
-    for group in client.list_api_groups().await?.groups {
+    let groups = caller.read(|client| async move { client.list_api_groups().await }).await?;
+    for group in groups.groups {
         let preferred = group.preferred_version.map(|preferred| preferred.version);
         let mut offered: Vec<_> = group.versions.into_iter().map(|offered| offered.version).collect();
         offered.sort_by_key(|version| Some(version) != preferred.as_ref());
@@ -79,12 +76,14 @@ async fn one_by_one(client: &Client) -> Result<Catalog, kube::Error> {
     }
     let mut known = HashSet::new();
     for (group, version) in versions {
-        let found = if group.is_empty() {
-            client.list_core_api_resources(&version).await
-        } else {
-            client.list_api_group_resources(&format!("{group}/{version}")).await
-        };
-        match found {
+        let (group, version) = (&group, &version);
+        let found = caller.read(|client| async move {
+            match group.as_str() {
+                "" => client.list_core_api_resources(version).await,
+                _ => client.list_api_group_resources(&format!("{group}/{version}")).await,
+            }
+        });
+        match found.await {
             Ok(found) => {
                 let whole = found.resources.into_iter().filter(|resource| !resource.name.contains('/'));
                 for resource in whole {
@@ -102,9 +101,7 @@ async fn one_by_one(client: &Client) -> Result<Catalog, kube::Error> {
                     }
                 }
             }
-            Err(error) => {
-                catalog.failed.push((format!("{group}/{version}"), kurator_member::causes::chain(&error)))
-            }
+            Err(error) => catalog.failed.push((format!("{group}/{version}"), error.to_string())),
         }
     }
     Ok(catalog)
@@ -115,6 +112,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::testing::{ok, server, status};
 
     #[test]
     fn each_type_is_told_once_in_the_version_preferred_for_it() {
@@ -142,5 +140,47 @@ mod tests {
             catalog.failed,
             [("metrics.k8s.io/v1beta1".to_owned(), "its server does not answer".to_owned())]
         );
+    }
+
+    /// A server without aggregated discovery; `g/v1` is answered as said, from the n-th time on with its types.
+    async fn found_one_by_one(code: u16, from: usize) -> Catalog {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let (caller, _) = server(move |_, path| match path {
+            "/api" => ok(r#"{"versions": ["v1"], "serverAddressByClientCIDRs": []}"#),
+            "/apis" => {
+                let version = json!({"groupVersion": "g/v1", "version": "v1"});
+                let group = json!({"name": "g", "versions": [version], "preferredVersion": version});
+                ok(json!({"groups": [group]}).to_string())
+            }
+            "/apis/g/v1" if asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < from => {
+                status(code, "", "not now")
+            }
+            _ => {
+                let version = if path.ends_with("g/v1") { "g/v1" } else { "v1" };
+                let resource = json!({
+                    "name": "as", "singularName": "a", "namespaced": true, "kind": "A", "verbs": ["list"],
+                });
+                ok(json!({"groupVersion": version, "resources": [resource]}).to_string())
+            }
+        });
+        discover(&caller).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_version_that_is_not_told_at_once_is_asked_for_again() {
+        for code in [429, 503] {
+            let catalog = found_one_by_one(code, 2).await;
+            let told: Vec<_> = catalog.types.iter().map(ApiType::group_resource).collect();
+            assert_eq!(told, ["as", "as.g"], "{code}");
+            assert_eq!(catalog.failed, []);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_version_that_stays_away_is_told_and_the_others_are_known() {
+        let catalog = found_one_by_one(503, usize::MAX).await;
+        let told: Vec<_> = catalog.types.iter().map(ApiType::group_resource).collect();
+        assert_eq!(told, ["as"]);
+        assert_eq!(catalog.failed, [("g/v1".to_owned(), "not now".to_owned())]);
     }
 }

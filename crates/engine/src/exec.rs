@@ -1,7 +1,7 @@
 //! Commands in containers, run by way of the API server.
 //!
-//! A command is begun at most once: whether one that got no answer was begun, nobody knows. Like Velero's, one that is
-//! given up goes on in its container.
+//! A command is begun at most once: one that the server refused for the moment is asked for again, but whether one that
+//! got no answer was begun, nobody knows. Like Velero's, one that is given up goes on in its container.
 
 use std::fmt;
 use std::pin::pin;
@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
-use kube::api::AttachParams;
-use kube::{Api, Client};
+use kube::Api;
+use kube::api::{AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use crate::call::{Attempt, Caller, Failed};
 use kurator_member::causes::chain;
 
 /// What is kept of each of a command's two outputs, in bytes: the end, where it says what went wrong.
@@ -42,9 +43,22 @@ pub(crate) enum ExecError {
     /// It was given up.
     #[error("timed out after {0:?}; it may go on in the container")]
     TimedOut(Duration),
+    /// Nobody knows whether it was begun.
+    #[error("{0}; it may have been begun")]
+    Unanswered(String),
     /// Nobody knows what became of it.
     #[error("the connection broke off before the command had ended")]
     Lost,
+}
+
+impl ExecError {
+    /// Whether the command may have done what it is for.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Ended(_) => false,
+            Self::TimedOut(_) | Self::Unanswered(_) | Self::Lost => true,
+        }
+    }
 }
 
 /// What a command printed.
@@ -86,17 +100,15 @@ impl fmt::Display for Excerpt {
 }
 
 /// Runs a command to its end: what it printed until then, and whether it succeeded.
-pub(crate) async fn run(client: &Client, command: &Command<'_>) -> (Output, Result<(), ExecError>) {
+pub(crate) async fn run(caller: &Caller, command: &Command<'_>) -> (Output, Result<(), ExecError>) {
     let mut output = Output::default();
-    let running = attempt(client, command, &mut output);
+    let running = attempt(caller, command, &mut output);
     let ended = tokio::time::timeout(command.timeout, running).await;
     (output, ended.unwrap_or(Err(ExecError::TimedOut(command.timeout))))
 }
 
-async fn attempt(client: &Client, command: &Command<'_>, output: &mut Output) -> Result<(), ExecError> {
-    let pods = Api::<Pod>::namespaced(client.clone(), command.namespace);
-    let asked = AttachParams::default().container(command.container).stdin(false).stdout(true).stderr(true);
-    let mut process = pods.exec(command.pod, command.words, &asked).await.map_err(|error| refused(&error))?;
+async fn attempt(caller: &Caller, command: &Command<'_>, output: &mut Output) -> Result<(), ExecError> {
+    let mut process = begin(caller, command).await?;
     let (stdout, stderr) = (process.stdout(), process.stderr());
     let mut reading =
         pin!(async { tokio::join!(keep(stdout, &mut output.stdout), keep(stderr, &mut output.stderr)) });
@@ -116,11 +128,36 @@ async fn attempt(client: &Client, command: &Command<'_>, output: &mut Output) ->
     ended(status)
 }
 
-fn refused(error: &kube::Error) -> ExecError {
-    ExecError::Refused(match error {
+/// Begins a command; asks again, within the bounds of every request, where the server had too much to do or a bad moment.
+async fn begin(caller: &Caller, command: &Command<'_>) -> Result<AttachedProcess, ExecError> {
+    let pods = Api::<Pod>::namespaced(caller.client().clone(), command.namespace);
+    let asked = AttachParams::default().container(command.container).stdin(false).stdout(true).stderr(true);
+    let mut attempt = Attempt::default();
+    loop {
+        let turn = caller.pace().turn().await;
+        let failed = match pods.exec(command.pod, command.words, &asked).await {
+            Ok(process) => return Ok(process),
+            Err(error) if is_of_no_container(&error) => return Err(ExecError::Refused(told(&error))),
+            Err(error) => Failed::from(error),
+        };
+        drop(turn);
+        if failed.is_unanswered() {
+            return Err(ExecError::Unanswered(failed.to_string()));
+        }
+        attempt.after(failed, caller.pace()).await.map_err(|error| ExecError::Refused(error.to_string()))?;
+    }
+}
+
+/// A kubelet's word for a container that does not run; asking again at once changes nothing.
+fn is_of_no_container(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.message.contains("container not found"))
+}
+
+fn told(error: &kube::Error) -> String {
+    match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         error => chain(error),
-    })
+    }
 }
 
 fn ended(status: Option<Status>) -> Result<(), ExecError> {
@@ -188,7 +225,7 @@ mod tests {
         let words = ["sync".to_owned(), "-f".to_owned()];
         let said = "pods \"p\" is forbidden: User \"x\" cannot create resource \"pods/exec\"";
         let (caller, log) = server(move |_, _| status(403, "Forbidden", said));
-        let (output, result) = run(caller.client(), &command(&words)).await;
+        let (output, result) = run(&caller, &command(&words)).await;
         assert_eq!(result, Err(ExecError::Refused(said.to_owned())));
         assert_eq!(output, Output::default());
         let path =
@@ -197,12 +234,65 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_a_bad_moment_is_asked_again() {
+        let words = ["thaw".to_owned()];
+        for code in [429, 500, 502, 503] {
+            let (caller, log) = server(move |n, _| match n {
+                0..3 => status(code, "", "not now"),
+                _ => status(404, "NotFound", "pods \"p\" not found"),
+            });
+            let (_, result) = run(&caller, &command(&words)).await;
+            assert_eq!(result, Err(ExecError::Refused("pods \"p\" not found".to_owned())), "{code}");
+            assert_eq!(log.paths().len(), 4, "{code}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_recovers_is_asked_no_longer_than_the_command_may_take() {
+        let words = ["thaw".to_owned()];
+        let (caller, _) = server(|_, _| status(503, "", "not now"));
+        let began = tokio::time::Instant::now();
+        let short = Command { timeout: Duration::from_secs(3), ..command(&words) };
+        let (_, result) = run(&caller, &short).await;
+        assert_eq!(result, Err(ExecError::TimedOut(short.timeout)));
+        assert_eq!(began.elapsed(), short.timeout);
+    }
+
+    #[tokio::test]
+    async fn a_container_that_does_not_run_is_not_asked_again() {
+        let said = "unable to upgrade connection: container not found (\"c\")";
+        let words = ["freeze".to_owned()];
+        let (caller, log) = server(move |_, _| status(500, "InternalError", said));
+        let (_, result) = run(&caller, &command(&words)).await;
+        assert_eq!(result, Err(ExecError::Refused(said.to_owned())));
+        assert_eq!(log.paths().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_command_whose_beginning_is_uncertain_is_not_begun_twice() {
+        let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = std::sync::Arc::clone(&asked);
+        let broken = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            std::future::ready(Err::<http::Response<kube::client::Body>, _>("broken pipe"))
+        });
+        let words = ["freeze".to_owned()];
+        let caller = Caller::new(kube::Client::new(broken, "default"));
+        let (_, result) = run(&caller, &command(&words)).await;
+        assert!(
+            matches!(&result, Err(error @ ExecError::Unanswered(_)) if error.is_uncertain()),
+            "{result:?}"
+        );
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_server_that_does_not_answer_is_given_up_in_the_command_s_time() {
         let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
             std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
         });
         let words = ["true".to_owned()];
-        let (_, result) = run(&Client::new(silent, "default"), &command(&words)).await;
+        let (_, result) = run(&Caller::new(kube::Client::new(silent, "default")), &command(&words)).await;
         assert_eq!(result, Err(ExecError::TimedOut(Duration::from_secs(30))));
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use kube::Client;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
+use crate::call::Caller;
 use crate::exec::{self, Command};
 use crate::report::{About, Report};
 
@@ -31,9 +31,20 @@ pub(crate) struct Work<'a> {
     pub(crate) timeout: Duration,
 }
 
+/// What became of a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It has succeeded.
+    Well,
+    /// It has failed, or was not begun.
+    Badly,
+    /// It counts as failed, and may have done what it is for.
+    Unknown,
+}
+
 /// Runs the hooks of one backup or restore.
 pub(crate) struct Runner<'a> {
-    client: &'a Client,
+    caller: &'a Caller,
     report: &'a Report,
     turns: Semaphore,
     attempted: AtomicU64,
@@ -41,9 +52,9 @@ pub(crate) struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    pub(crate) fn new(client: &'a Client, report: &'a Report) -> Self {
+    pub(crate) fn new(caller: &'a Caller, report: &'a Report) -> Self {
         let turns = Semaphore::new(SIDE_BY_SIDE);
-        Self { client, report, turns, attempted: AtomicU64::new(0), failed: AtomicU64::new(0) }
+        Self { caller, report, turns, attempted: AtomicU64::new(0), failed: AtomicU64::new(0) }
     }
 
     /// Hooks that are to be run, whatever comes of them.
@@ -58,8 +69,8 @@ impl<'a> Runner<'a> {
         self.report.error(About::Namespace(namespace), format!("pod {namespace}/{pod}: hook {name} {why}"));
     }
 
-    /// Runs a hook; whether it succeeded. `then` is what its failure means, for the message.
-    pub(crate) async fn run(&self, hook: Hook<'_>, work: Work<'_>, then: &str) -> bool {
+    /// Runs a hook. `then` is what its failure means, for the message.
+    pub(crate) async fn run(&self, hook: Hook<'_>, work: Work<'_>, then: &str) -> Ended {
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         let Hook { name, namespace, pod } = hook;
@@ -67,20 +78,20 @@ impl<'a> Runner<'a> {
         let told = format!("pod {namespace}/{pod}: hook {name}");
         self.report.info(format!("{told} runs in container {container}: {words:?}"));
         let (output, result) =
-            exec::run(self.client, &Command { namespace, pod, container, words, timeout }).await;
+            exec::run(self.caller, &Command { namespace, pod, container, words, timeout }).await;
         for (stream, text) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
             if !text.is_empty() {
                 self.report.info(format!("{told}: {stream}: {text}"));
             }
         }
         match result {
-            Ok(()) => true,
+            Ok(()) => Ended::Well,
             Err(error) => {
                 self.fail(
                     hook,
                     &format!("failed in container {container}, command {words:?}: {error}{then}"),
                 );
-                false
+                if error.is_uncertain() { Ended::Unknown } else { Ended::Badly }
             }
         }
     }

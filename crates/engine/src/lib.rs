@@ -17,6 +17,7 @@ pub mod object;
 pub mod progress;
 pub mod report;
 pub mod restore;
+pub mod runs;
 pub mod server;
 #[cfg(test)]
 mod testing;

@@ -2,22 +2,31 @@
 
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 
 use crate::call::Caller;
 
-/// Method and path of a request.
-pub(crate) type Asked = (String, String);
+/// A request.
+struct Asked {
+    path: String,
+    body: Bytes,
+}
 
 /// The requests that a stand-in has had.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<Asked>>>);
 
 impl Log {
+    pub(crate) fn bodies(&self) -> Vec<Bytes> {
+        self.0.lock().unwrap().iter().map(|asked| asked.body.clone()).collect()
+    }
+
     pub(crate) fn paths(&self) -> Vec<String> {
-        self.0.lock().unwrap().iter().map(|(_, path)| path.clone()).collect()
+        self.0.lock().unwrap().iter().map(|asked| asked.path.clone()).collect()
     }
 }
 
@@ -29,11 +38,15 @@ pub(crate) fn server(
     let asked = log.clone();
     let answer = Arc::new(answer);
     let service = tower::service_fn(move |request: Request<Body>| {
-        let path = request.uri().path_and_query().unwrap().as_str().to_owned();
-        let mut log = asked.0.lock().unwrap();
-        let answer = answer(log.len(), &path);
-        log.push((request.method().to_string(), path));
-        async move { Ok::<_, std::convert::Infallible>(answer) }
+        let (log, answer) = (asked.clone(), Arc::clone(&answer));
+        async move {
+            let path = request.uri().path_and_query().unwrap().as_str().to_owned();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let mut log = log.0.lock().unwrap();
+            let answer = answer(log.len(), &path);
+            log.push(Asked { path, body });
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     (Caller::new(Client::new(service, "default")), log)
 }

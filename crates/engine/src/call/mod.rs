@@ -7,6 +7,7 @@ mod pace;
 mod tests;
 
 use kurator_member::causes::chain;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -280,9 +281,20 @@ impl Failed {
         Self { error, again, next }
     }
 
+    /// Whether nobody knows what became of it.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.again == Again::Unanswered
+    }
+
     /// Where to go on, if the pages of a list became too old.
     pub(crate) fn goes_on_at(&self) -> Option<&str> {
         (self.error.is(StatusCode::GONE) && !self.next.is_empty()).then_some(self.next.as_str())
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
     }
 }
 

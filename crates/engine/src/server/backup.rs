@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt as _};
-use kurator_api::velero::{Backup, BackupPhase};
+use kurator_api::velero::{Backup, BackupPhase, BackupStorageLocation};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::Server;
 use super::progress::follow;
 use super::queue::Work as _;
-use super::write::{fresh, merge, merge_at_last, path};
+use super::turn::Ran;
+use super::write::{End, fresh, merge, path, tell_end};
 use crate::backup::prepare::{
     ClusterVersion, Defaults, Facts, Prepared, SnapshotLocation, policy_name, prepare,
 };
@@ -24,51 +25,84 @@ use crate::discover::discover;
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
 use crate::progress::Progress;
+use crate::runs::Place;
 use kurator_member::causes::chain;
 
-pub(super) async fn back_up(server: &Server, known: &Backup) {
+pub(super) async fn back_up(server: &Server, known: &Backup, place: Place) -> Ran {
     // Another engine may have ended it, and the watch not said so yet.
-    let Some(backup) = fresh(&server.caller, &server.namespace, known).await else { return };
-    if backup.stage().is_none() {
-        return;
-    }
-    let name = backup.name_any();
-    let path = path::<Backup>(&server.namespace, &name);
-    let ended = match attempt(server, &backup, &path).await {
-        Ok(ended) => ended,
-        Err(why) => {
-            tracing::warn!(backup = name, why, "the backup has failed");
-            let mut failed = backup.clone();
-            let status = failed.status.get_or_insert_default();
-            status.phase = Some(BackupPhase::Failed);
-            status.failure_reason = Some(why);
-            status.completion_timestamp = Some(server.clock.now());
-            failed
+    let backup = match fresh(&server.caller, &server.namespace, known).await {
+        Ok(Some(backup)) if backup.stage().is_some() => backup,
+        Ok(_) => return Ran::Ended,
+        Err(error) => {
+            tracing::warn!(backup = known.name_any(), error = %error, "cannot read the Backup; trying again");
+            return Ran::NotNow;
         }
     };
-    merge_at_last(&server.caller, &path, &whole(&ended)).await;
-    let phase = ended.status.as_ref().and_then(|status| status.phase.as_ref()).map(ToString::to_string);
-    tracing::info!(backup = name, phase, "the backup has ended");
+    let (Some(locations), Some(cluster)) = (server.locations(), server.cluster()) else { return Ran::NotNow };
+    let path = path::<Backup>(&server.namespace, &backup.name_any());
+    let ended = match attempt(server, &backup, &path, (&cluster, &locations), &place).await {
+        Ok(ended) => ended,
+        Err(why) => failed(server, backup, why),
+    };
+    // What is left needs next to no memory and may take long.
+    drop(place);
+    tell(server, &path, &ended).await;
+    Ran::Ended
+}
+
+/// Ends a Backup that cannot be run.
+pub(super) async fn give_up(server: &Server, known: &Backup, why: String) {
+    let path = path::<Backup>(&server.namespace, &known.name_any());
+    tell(server, &path, &failed(server, known.clone(), why)).await;
+}
+
+fn failed(server: &Server, mut backup: Backup, why: String) -> Backup {
+    tracing::warn!(backup = backup.name_any(), why, "the backup has failed");
+    let status = backup.status.get_or_insert_default();
+    status.phase = Some(BackupPhase::Failed);
+    status.failure_reason = Some(why);
+    status.completion_timestamp = Some(server.clock.now());
+    backup
+}
+
+async fn tell(server: &Server, path: &str, ended: &Backup) {
+    let status = ended.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_ref()).map(ToString::to_string);
+    let end = End {
+        whole: whole(ended),
+        phase: phase.as_deref(),
+        reason: status.and_then(|status| status.failure_reason.as_deref()),
+        at: status.and_then(|status| status.completion_timestamp),
+    };
+    tell_end(&server.caller, path, &end).await;
+    tracing::info!(backup = ended.name_any(), phase, "the backup has ended");
 }
 
 /// The Backup with its last status, or why it failed.
-async fn attempt(server: &Server, backup: &Backup, path: &str) -> Result<Backup, String> {
+async fn attempt(
+    server: &Server,
+    backup: &Backup,
+    path: &str,
+    (cluster, locations): (&str, &[BackupStorageLocation]),
+    place: &Place,
+) -> Result<Backup, String> {
     let caller = &server.caller;
     let namespaces = namespaces(server).await.map_err(|error| format!("cannot list namespaces: {error}"))?;
-    let prepared = match prepared(server, backup, &namespaces).await? {
+    let prepared = match prepared(server, backup, locations, &namespaces).await? {
         Ok(prepared) => prepared,
         Err(refused) => return Ok(refused),
     };
     merge(caller, path, &whole(&prepared.backup)).await.map_err(|error| format!("cannot begin: {error}"))?;
 
     let name = prepared.backup.spec.storage_location.clone().unwrap_or_default();
-    let location =
-        server.location(&name).await.ok_or_else(|| format!("there is no location `{name}` any more"))?;
+    let location = locations.iter().find(|location| location.name_any() == name);
+    let location = location.ok_or_else(|| format!("there is no location `{name}` any more"))?;
     let catalog = async { discover(caller).await.map_err(|error| chain(&error)) };
-    let (store, catalog) = futures::try_join!(server.stores.open(&location), catalog)?;
+    let (store, catalog) = futures::try_join!(server.stores.open(location), catalog)?;
     let (progress, told) = watch::channel(Progress::default());
     let tools = Tools {
         caller,
+        cluster,
         catalog: &catalog,
         namespaces: &namespaces,
         store,
@@ -76,6 +110,7 @@ async fn attempt(server: &Server, backup: &Backup, path: &str) -> Result<Backup,
         threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         clock: Arc::clone(&server.clock),
         progress: &progress,
+        place,
     };
     let running = run(prepared, &tools);
     tokio::select! {
@@ -87,6 +122,7 @@ async fn attempt(server: &Server, backup: &Backup, path: &str) -> Result<Backup,
 async fn prepared(
     server: &Server,
     backup: &Backup,
+    locations: &[BackupStorageLocation],
     namespaces: &[NamespaceFact],
 ) -> Result<Result<Prepared, Backup>, String> {
     let version = server.caller.read(|client| async move { client.apiserver_version().await });
@@ -99,14 +135,13 @@ async fn prepared(
         .filter(|namespace| namespace.labels.get(EXCLUDE_LABEL).is_some_and(|value| value == "true"))
         .map(|namespace| namespace.name.clone())
         .collect();
-    let locations = server.locations().await;
     let policy = match policy_name(&backup.spec) {
         Some(name) => Some(config_map(server, name).await),
         None => None,
     };
     let facts = Facts {
         defaults: &Defaults::default(),
-        locations: &locations,
+        locations,
         snapshot_locations: &snapshot_locations,
         excluded_namespaces: &excluded,
         version: &version,

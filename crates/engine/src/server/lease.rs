@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use kube::Client;
@@ -35,7 +36,7 @@ impl Drop for Bid {
 
 /// The right to work, for as long as the claim behind it is held.
 #[derive(Clone)]
-pub(super) struct Held(watch::Receiver<Claim>);
+pub(super) struct Held(pub(super) watch::Receiver<Claim>);
 
 impl Tenure {
     /// No part yet. The client needs no Lease to write.
@@ -88,6 +89,63 @@ impl Tenure {
         if let Some(mut bid) = self.bid {
             while bid.claim.changed().await.is_ok() {}
         }
+    }
+}
+
+/// Who of this engine wants the Lease, and whether it is held.
+pub(super) struct Contest {
+    wanted: watch::Sender<usize>,
+    held: watch::Sender<Option<Held>>,
+}
+
+/// Somebody wants the Lease until this is dropped.
+pub(super) struct Entry(Arc<Contest>);
+
+impl Contest {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { wanted: watch::Sender::new(0), held: watch::Sender::new(None) })
+    }
+
+    pub(super) fn enter(self: &Arc<Self>) -> Entry {
+        self.wanted.send_modify(|wanted| *wanted += 1);
+        Entry(Arc::clone(self))
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        *self.wanted.borrow() > 0
+    }
+
+    /// Told when somebody enters or leaves.
+    pub(super) fn changes(&self) -> watch::Receiver<usize> {
+        self.wanted.subscribe()
+    }
+
+    /// What [`Tenure::tend`] has come to.
+    pub(super) fn tell(&self, held: Option<Held>) {
+        self.held.send_replace(held);
+    }
+}
+
+impl Entry {
+    /// Waits until the Lease is held.
+    pub(super) async fn held(&self) -> Held {
+        let mut told = self.0.held.subscribe();
+        loop {
+            let held = told.borrow_and_update().clone().filter(Held::is_held);
+            if let Some(held) = held {
+                return held;
+            }
+            if told.changed().await.is_err() {
+                // The sender is here.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.0.wanted.send_modify(|wanted| *wanted = wanted.saturating_sub(1));
     }
 }
 

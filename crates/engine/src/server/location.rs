@@ -16,6 +16,8 @@ use kurator_member::causes::chain;
 
 /// Time between two looks at a location that names none, as Velero 1.18's `--store-validation-frequency`.
 const EVERY: Duration = Duration::from_secs(60);
+/// Least time between two looks, as Velero 1.18, which looks around this often.
+const LEAST: Duration = Duration::from_secs(10);
 
 /// How long until a location is to be looked at; nothing if it is time. `never` is one that says so itself.
 pub(super) fn due(location: &BackupStorageLocation, now: Timestamp) -> Option<Duration> {
@@ -28,7 +30,7 @@ pub(super) fn due(location: &BackupStorageLocation, now: Timestamp) -> Option<Du
         return None;
     }
     let gone = Duration::try_from(now.duration_since(looked)).unwrap_or_default();
-    Some(every.saturating_sub(gone))
+    Some(every.max(LEAST).saturating_sub(gone))
 }
 
 pub(super) async fn check(server: &Server, location: Arc<BackupStorageLocation>) {
@@ -56,4 +58,32 @@ async fn usable(server: &Server, location: &BackupStorageLocation) -> Result<(),
     }
     // As Velero 1.18: what is no backup store must not become one.
     Err(format!("Backup store contains invalid top-level directories: [{}]", strangers.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_looked_at_as_often_as_it_says_and_no_more_often_than_velero_would() {
+        let location = |every: Option<&str>, looked: Option<&str>| -> BackupStorageLocation {
+            serde_json::from_value(json!({
+                "metadata": {"name": "l"}, "spec": {"validationFrequency": every}, "status": {"lastValidationTime": looked},
+            }))
+            .unwrap()
+        };
+        let now = "2026-01-01T00:00:04Z";
+        let looked = Some("2026-01-01T00:00:00Z");
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (every, looked, expected) in [
+            (None, looked, seconds(56)),
+            (Some("2m"), looked, seconds(116)),
+            (Some("1ms"), looked, seconds(6)),
+            (Some("0s"), looked, None),
+            (Some("0s"), None, seconds(0)),
+            (Some("often"), looked, seconds(56)),
+        ] {
+            assert_eq!(due(&location(every, looked), now.parse().unwrap()), expected, "{every:?} {looked:?}");
+        }
+    }
 }

@@ -5,49 +5,45 @@
 //! holds its Lease works; the Lease is held only while there is something to run.
 
 mod backup;
+mod faults;
 mod lease;
 mod location;
 mod progress;
 mod queue;
 mod request;
 mod restore;
-mod runs;
+mod rounds;
 mod schedule;
 mod stores;
+#[cfg(test)]
+mod tests;
+mod turn;
 mod write;
 
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::{Resource, ResourceExt as _};
-use kurator_api::velero::{
-    Backup, BackupStorageLocation, BackupStorageLocationSpec, Restore, Schedule, ServerStatusRequest,
-};
+use kube::Resource;
+use kurator_api::velero::{Backup, BackupStorageLocation, ServerStatusRequest};
 use kurator_member::cache::Cache;
 use kurator_member::clock::Clock;
 use kurator_member::knowledge::Knowledge;
-use kurator_member::member::Member;
+use kurator_member::member::{Liveness, Member};
 use serde_json::json;
 use tokio::sync::Notify;
-use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::lease::{Held, Tenure};
-use self::queue::Work;
+use self::lease::Tenure;
+use self::rounds::Rounds;
 use self::write::path;
 use crate::call::{CallError, Caller};
 
-pub use self::runs::Runs;
 pub use self::stores::{AsTheClusterSays, Stores};
+pub use crate::runs::Runs;
 
 /// The release of Velero whose behaviour this is, as `ServerStatusRequest`s are told; behind the plus, who says so.
 pub const SERVER_VERSION: &str = concat!("v1.18.3+kurator-", env!("CARGO_PKG_VERSION"));
-/// Longest time without a look around.
-const LOOK: Duration = Duration::from_secs(60);
-/// Pause between two looks at what is not known.
-const KNOWN_AGAIN: Duration = Duration::from_millis(200);
 /// [`Setup::answer_within`] for production: Velero answers at once.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -102,28 +98,30 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    async fn location(&self, name: &str) -> Option<BackupStorageLocation> {
-        self.locations().await.into_iter().find(|location| location.name_any() == name)
+    /// UID of the cluster's namespace kube-system, while it is in touch.
+    fn cluster(&self) -> Option<String> {
+        match self.member.liveness() {
+            Liveness::Alive { uid, .. } => Some(uid),
+            Liveness::Connecting { .. } | Liveness::Unreachable { .. } => None,
+        }
     }
 
-    async fn locations(&self) -> Vec<BackupStorageLocation> {
-        let all = all(self.member.locations()).await;
-        all.iter().map(|location| BackupStorageLocation::clone(location)).collect()
+    /// The locations; `None` while the cluster has a bad moment, which is no cluster without locations.
+    fn locations(&self) -> Option<Vec<BackupStorageLocation>> {
+        all(self.member.locations())
     }
 
-    async fn backups(&self) -> Vec<Backup> {
-        all(self.member.backups()).await.iter().map(|backup| Backup::clone(backup)).collect()
+    /// The Backups, likewise.
+    fn backups(&self) -> Option<Vec<Backup>> {
+        all(self.member.backups())
     }
 }
 
-/// All objects of a cache, once it knows them: a cluster that has a bad moment is no empty one.
-async fn all<K: Resource>(cache: &Cache<K>) -> Vec<Arc<K>> {
-    loop {
-        match cache.list() {
-            Knowledge::Present(all) => return all,
-            Knowledge::Absent => return Vec::new(),
-            Knowledge::Unknown { .. } => tokio::time::sleep(KNOWN_AGAIN).await,
-        }
+fn all<K: Resource + Clone>(cache: &Cache<K>) -> Option<Vec<K>> {
+    match cache.list() {
+        Knowledge::Present(all) => Some(all.iter().map(|object| K::clone(object)).collect()),
+        Knowledge::Absent => Some(Vec::new()),
+        Knowledge::Unknown { .. } => None,
     }
 }
 
@@ -152,10 +150,10 @@ pub async fn serve(
         asked?;
         tracing::info!("serving");
         begun();
-        let mut rounds = Rounds::default();
+        let mut rounds = Rounds::new();
         let mut tenure = Tenure::new(server.caller.client().clone(), &server.namespace);
         shutdown.run_until_cancelled(rounds.go(&server, &wake, &mut tenure)).await;
-        rounds.running.shutdown().await;
+        rounds.end().await;
         tenure.end().await;
     }
     Ok(())
@@ -203,214 +201,4 @@ async fn alone(server: &Server, wake: &Notify, answer_within: Duration) -> Resul
         return Err(served(last.status.and_then(|status| status.server_version)));
     }
     Ok(())
-}
-
-/// What a task works on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Job {
-    Backup(String),
-    Restore(String),
-    Location(String),
-    Schedule(String),
-    Request(String),
-}
-
-impl Job {
-    /// Whether it takes the Lease: two engines that do any other do no harm.
-    fn takes_the_lease(&self) -> bool {
-        match self {
-            Self::Backup(_) | Self::Restore(_) | Self::Schedule(_) => true,
-            Self::Location(_) | Self::Request(_) => false,
-        }
-    }
-}
-
-/// How a task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// There is nothing left to do.
-    Done,
-    /// The Lease was lost: whoever has it next takes the work up.
-    BrokenOff,
-}
-
-/// The rounds over everything there is to do.
-#[derive(Default)]
-struct Rounds {
-    running: JoinSet<End>,
-    jobs: HashMap<Id, Job>,
-    /// Backups and Restores that have ended, until the watch says so too.
-    ended: HashSet<String>,
-    /// Locations as they were when they were last looked at.
-    checked: HashMap<String, BackupStorageLocationSpec>,
-}
-
-impl Rounds {
-    async fn go(&mut self, server: &Arc<Server>, wake: &Notify, tenure: &mut Tenure) {
-        loop {
-            let pause = self.round(server, tenure);
-            tokio::select! {
-                () = wake.notified() => {}
-                () = tenure.changed() => {}
-                Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => {
-                    let (id, end) = match ended {
-                        Ok(ended) => ended,
-                        Err(died) => {
-                            tracing::error!(error = %died, "a task of the engine has died");
-                            (died.id(), End::Done)
-                        }
-                    };
-                    if let Some(Job::Backup(uid) | Job::Restore(uid)) = self.jobs.remove(&id)
-                        && end == End::Done
-                    {
-                        self.ended.insert(uid);
-                    }
-                }
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    /// Starts what is to be done now; returns for how long nothing is.
-    fn round(&mut self, server: &Arc<Server>, tenure: &mut Tenure) -> Duration {
-        if !server.member.liveness().is_alive() {
-            return LOOK;
-        }
-        let now = server.clock.now();
-        let mut pause = LOOK;
-        for request in known(server.member.status_requests()) {
-            match request::due(&request, now) {
-                Some(Duration::ZERO) => {
-                    let server = Arc::clone(server);
-                    self.start(Job::Request(request.name_any()), async move {
-                        request::handle(&server, &request).await;
-                    });
-                }
-                Some(later) => pause = pause.min(later),
-                None => {}
-            }
-        }
-        for found in known(server.member.locations()) {
-            let is_news = self.checked.get(&found.name_any()) != Some(&found.spec);
-            let due = if is_news { Some(Duration::ZERO) } else { location::due(&found, now) };
-            match due {
-                Some(Duration::ZERO) => {
-                    self.checked.insert(found.name_any(), found.spec.clone());
-                    let server = Arc::clone(server);
-                    self.start(Job::Location(found.name_any()), async move {
-                        location::check(&server, found).await;
-                    });
-                }
-                Some(later) => pause = pause.min(later),
-                None => {}
-            }
-        }
-        let (backups, restores) = (known(server.member.backups()), known(server.member.restores()));
-        self.forget(&backups, &restores);
-        let mut schedules = Vec::new();
-        for found in known(server.member.schedules()) {
-            match schedule::due(&found, &backups, now) {
-                Some(Duration::ZERO) => schedules.push(found),
-                Some(later) => pause = pause.min(later),
-                None => {}
-            }
-        }
-        let wanted = !schedules.is_empty()
-            || self.left(&backups).next().is_some()
-            || self.left(&restores).next().is_some()
-            || self.jobs.values().any(Job::takes_the_lease);
-        if let Some(held) = tenure.tend(wanted) {
-            self.work(server, &held, schedules, &backups, &restores);
-        }
-        pause
-    }
-
-    /// Starts what only the holder of the Lease may do.
-    fn work(
-        &mut self,
-        server: &Arc<Server>,
-        held: &Held,
-        schedules: Vec<Arc<Schedule>>,
-        backups: &[Arc<Backup>],
-        restores: &[Arc<Restore>],
-    ) {
-        for found in schedules {
-            let server = Arc::clone(server);
-            self.start_held(held, Job::Schedule(found.name_any()), async move {
-                schedule::run(&server, &found).await;
-            });
-        }
-        if let Some(found) = self.next(backups, |job| matches!(job, Job::Backup(_))) {
-            let server = Arc::clone(server);
-            let uid = found.uid().unwrap_or_default();
-            self.start_held(held, Job::Backup(uid), async move {
-                let _turn = server.runs.turn(runs::Kind::Backup).await;
-                backup::back_up(&server, &found).await;
-            });
-        }
-        if let Some(found) = self.next(restores, |job| matches!(job, Job::Restore(_))) {
-            let server = Arc::clone(server);
-            let uid = found.uid().unwrap_or_default();
-            self.start_held(held, Job::Restore(uid), async move {
-                let _turn = server.runs.turn(runs::Kind::Restore).await;
-                restore::restore(&server, &found).await;
-            });
-        }
-    }
-
-    /// The next Backup or Restore, unless one is running.
-    fn next<K: Work + Resource>(&self, all: &[Arc<K>], of_kind: impl Fn(&Job) -> bool) -> Option<Arc<K>> {
-        if self.jobs.values().any(of_kind) {
-            return None;
-        }
-        queue::next(self.left(all)).cloned()
-    }
-
-    /// What has not ended.
-    fn left<'a, K: Work + Resource>(&self, all: &'a [Arc<K>]) -> impl Iterator<Item = &'a Arc<K>> {
-        let has_ended = |object: &K| object.meta().uid.as_ref().is_some_and(|uid| self.ended.contains(uid));
-        all.iter().filter(move |object| object.stage().is_some() && !has_ended(object))
-    }
-
-    /// Of what has ended, only what the watch still shows as unfinished has to be remembered.
-    fn forget(&mut self, backups: &[Arc<Backup>], restores: &[Arc<Restore>]) {
-        let unfinished = |uid: &String| {
-            backups.iter().any(|backup| backup.metadata.uid.as_ref() == Some(uid) && backup.stage().is_some())
-                || restores
-                    .iter()
-                    .any(|restore| restore.metadata.uid.as_ref() == Some(uid) && restore.stage().is_some())
-        };
-        self.ended.retain(unfinished);
-    }
-
-    /// Starts what needs no Lease.
-    fn start(&mut self, job: Job, task: impl Future<Output = ()> + Send + 'static) {
-        self.spawn(job, async {
-            task.await;
-            End::Done
-        });
-    }
-
-    /// Starts what is broken off when the Lease is lost.
-    fn start_held(&mut self, held: &Held, job: Job, task: impl Future<Output = ()> + Send + 'static) {
-        let held = held.clone();
-        let told = job.clone();
-        self.spawn(job, async move {
-            match held.carry_out(task).await {
-                Some(()) => End::Done,
-                None => {
-                    tracing::warn!(job = ?told, "broken off: the Lease was lost");
-                    End::BrokenOff
-                }
-            }
-        });
-    }
-
-    fn spawn(&mut self, job: Job, task: impl Future<Output = End> + Send + 'static) {
-        if self.jobs.values().any(|running| *running == job) {
-            return;
-        }
-        let id = self.running.spawn(task).id();
-        self.jobs.insert(id, job);
-    }
 }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
-use kurator_api::velero::{Restore, RestorePhase};
+use kurator_api::velero::{Backup, BackupStorageLocation, Restore, RestorePhase};
 use serde_json::json;
 use tokio::sync::watch;
 
 use super::Server;
 use super::progress::follow;
 use super::queue::{Stage, Work as _};
-use super::write::{fresh, merge, merge_at_last, path};
+use super::turn::Ran;
+use super::write::{End, fresh, merge, path, tell_end};
 use crate::call::CallError;
 use crate::discover::discover;
 use crate::list::{ListRequest, Lister};
@@ -24,42 +25,72 @@ use crate::restore::{
     ACTION, Config, Facts, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, STORAGE_CLASS_LABEL, StorageClasses,
     modifiers_named, policy_named, prepare,
 };
+use crate::runs::Place;
 use kurator_member::causes::chain;
 
-pub(super) async fn restore(server: &Server, known: &Restore) {
+pub(super) async fn restore(server: &Server, known: &Restore, place: Place) -> Ran {
     // Another engine may have ended it, and the watch not said so yet.
-    let Some(restore) = fresh(&server.caller, &server.namespace, known).await else { return };
-    if restore.stage().is_none() {
-        return;
-    }
-    let name = restore.name_any();
-    let path = path::<Restore>(&server.namespace, &name);
-    let ended = match attempt(server, &restore, &path).await {
-        Ok(ended) => ended,
-        Err(why) => {
-            tracing::warn!(restore = name, why, "the restore has failed");
-            let mut failed = restore.clone();
-            let status = failed.status.get_or_insert_default();
-            status.phase = Some(RestorePhase::Failed);
-            status.failure_reason = Some(why);
-            status.completion_timestamp = Some(server.clock.now());
-            failed
+    let restore = match fresh(&server.caller, &server.namespace, known).await {
+        Ok(Some(restore)) if restore.stage().is_some() => restore,
+        Ok(_) => return Ran::Ended,
+        Err(error) => {
+            tracing::warn!(restore = known.name_any(), error = %error, "cannot read the Restore; trying again");
+            return Ran::NotNow;
         }
     };
-    merge_at_last(&server.caller, &path, &json!({"spec": ended.spec, "status": ended.status})).await;
-    let phase = ended.status.as_ref().and_then(|status| status.phase.as_ref()).map(ToString::to_string);
-    tracing::info!(restore = name, phase, "the restore has ended");
+    let (Some(backups), Some(locations)) = (server.backups(), server.locations()) else { return Ran::NotNow };
+    let path = path::<Restore>(&server.namespace, &restore.name_any());
+    let ended = match attempt(server, &restore, &path, (&backups, &locations), &place).await {
+        Ok(ended) => ended,
+        Err(why) => failed(server, restore, why),
+    };
+    // What is left needs next to no memory and may take long.
+    drop((backups, locations, place));
+    tell(server, &path, &ended).await;
+    Ran::Ended
 }
 
-async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Restore, String> {
+/// Ends a Restore that cannot be run.
+pub(super) async fn give_up(server: &Server, known: &Restore, why: String) {
+    let path = path::<Restore>(&server.namespace, &known.name_any());
+    tell(server, &path, &failed(server, known.clone(), why)).await;
+}
+
+fn failed(server: &Server, mut restore: Restore, why: String) -> Restore {
+    tracing::warn!(restore = restore.name_any(), why, "the restore has failed");
+    let status = restore.status.get_or_insert_default();
+    status.phase = Some(RestorePhase::Failed);
+    status.failure_reason = Some(why);
+    status.completion_timestamp = Some(server.clock.now());
+    restore
+}
+
+async fn tell(server: &Server, path: &str, ended: &Restore) {
+    let status = ended.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_ref()).map(ToString::to_string);
+    let end = End {
+        whole: json!({"spec": ended.spec, "status": ended.status}),
+        phase: phase.as_deref(),
+        reason: status.and_then(|status| status.failure_reason.as_deref()),
+        at: status.and_then(|status| status.completion_timestamp),
+    };
+    tell_end(&server.caller, path, &end).await;
+    tracing::info!(restore = ended.name_any(), phase, "the restore has ended");
+}
+
+async fn attempt(
+    server: &Server,
+    restore: &Restore,
+    path: &str,
+    (backups, locations): (&[Backup], &[BackupStorageLocation]),
+    place: &Place,
+) -> Result<Restore, String> {
     let catalog = discover(&server.caller).await.map_err(|error| chain(&error))?;
     let modifiers = map_named(server, modifiers_named(restore)).await?;
     let policy = map_named(server, policy_named(restore)).await?;
-    let backups = server.backups().await;
-    let locations = server.locations().await;
     let facts = Facts {
-        backups: &backups,
-        locations: &locations,
+        backups,
+        locations,
         modifiers: modifiers.as_ref(),
         policy: policy.as_ref(),
         catalog: &catalog,
@@ -101,6 +132,7 @@ async fn attempt(server: &Server, restore: &Restore, path: &str) -> Result<Resto
         images,
         clock: Arc::clone(&server.clock),
         progress: &progress,
+        place,
     };
     tokio::select! {
         ended = run(prepared, tools) => ended.map_err(|error| chain(&error)),

@@ -88,7 +88,15 @@ fn is_running(schedule: &str, backups: &[Arc<Backup>]) -> bool {
 
 pub(super) async fn run(server: &Server, known: &Schedule) {
     // Another engine may have made its Backup, and the watch not said so yet.
-    let Some(schedule) = &fresh(&server.caller, &server.namespace, known).await else { return };
+    let found = fresh(&server.caller, &server.namespace, known).await;
+    let schedule = match &found {
+        Ok(Some(schedule)) => schedule,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::warn!(schedule = known.name_any(), error = %error, "cannot read the schedule");
+            return tokio::time::sleep(AGAIN).await;
+        }
+    };
     let now = server.clock.now();
     let backups = super::known(server.member.backups());
     let patch = match step(schedule, &backups, now) {

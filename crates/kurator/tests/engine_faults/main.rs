@@ -8,6 +8,7 @@ mod changes;
 mod crash;
 mod lease;
 mod own;
+mod places;
 mod refusals;
 #[path = "../engine/scene.rs"]
 mod scene;

@@ -24,6 +24,7 @@ use crate::list::{ListRequest, Lister};
 use crate::object::{Head, TypeOf, with_type};
 use crate::progress::Progress;
 use crate::report::{About, Report};
+use crate::runs::Place;
 use crate::types::{ApiType, Catalog};
 
 /// Lists side by side.
@@ -38,6 +39,7 @@ const GROUP_LABEL: &str = "velero.io/volume-group";
 pub(super) struct Asked<'a> {
     pub(super) name: &'a str,
     pub(super) hooks: &'a Hooks,
+    pub(super) place: &'a Place,
 }
 
 /// Where the objects come from and go to.
@@ -97,7 +99,7 @@ impl<'a> Gather<'a> {
         backup: Asked<'a>,
     ) -> Self {
         let (hashes, around, taken) = (RandomState::new(), Surroundings::default(), Mutex::default());
-        let runner = Runner::new(caller.client(), report);
+        let runner = Runner::new(caller, report);
         Self { caller, catalog, selection, packer, report, progress, backup, runner, hashes, around, taken }
     }
 

@@ -5,6 +5,7 @@
 
 mod gather;
 mod hooked;
+mod mark;
 mod pack;
 mod store;
 mod volumes;
@@ -24,12 +25,14 @@ use kurator_store::{Store, StoreError};
 use tokio::sync::watch;
 
 use self::gather::{Asked, Gather};
+use self::mark::Mark;
 use self::store::Files;
 use crate::backup::prepare::Prepared;
 use crate::backup::select::{NamespaceFact, Selection};
 use crate::call::Caller;
 use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
+use crate::runs::Place;
 use crate::types::Catalog;
 
 pub use self::pack::{PackError, Packed, Packer};
@@ -39,6 +42,8 @@ pub use self::store::KeepError;
 pub struct Tools<'a> {
     /// The way to the cluster.
     pub caller: &'a Caller,
+    /// UID of the cluster's namespace kube-system: tells clusters apart in a store that they share.
+    pub cluster: &'a str,
     /// What the cluster serves.
     pub catalog: &'a Catalog,
     /// The namespaces of the cluster.
@@ -53,6 +58,8 @@ pub struct Tools<'a> {
     pub clock: Arc<dyn Clock>,
     /// Told how far it is.
     pub progress: &'a watch::Sender<Progress>,
+    /// What the run works at, left to others while hooks run.
+    pub place: &'a Place,
 }
 
 /// Why a run came to nothing. What could not be had of the cluster is no reason: that is in the results.
@@ -83,10 +90,18 @@ impl From<StoreError> for RunError {
 /// # Errors
 /// [`RunError`]; there is no backup then.
 pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunError> {
+    let at = BackupFiles::new("", &prepared.backup.name_any())?;
+    let mark = Mark::set(&*tools.store, &at, tools.cluster, &prepared.backup).await?;
+    let ended = marked(prepared, &at, tools).await;
+    mark.remove(&*tools.store).await;
+    ended
+}
+
+/// Makes the backup, while a mark in the store keeps other engines from it.
+async fn marked(prepared: Prepared, at: &BackupFiles, tools: &Tools<'_>) -> Result<Backup, RunError> {
     let Prepared { mut backup, filters, hooks, warnings } = prepared;
     let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
-    let at = BackupFiles::new("", &name)?;
-    if let Some(ended) = ended_before(&*tools.store, &at, &backup).await? {
+    if let Some(ended) = ended_before(&*tools.store, at, &backup).await? {
         return Ok(ended);
     }
     let report = Report::new("backup", &namespace, &name, Arc::clone(&tools.clock));
@@ -106,7 +121,7 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
         backup.status.as_ref().and_then(|status| status.start_timestamp).unwrap_or_else(|| tools.clock.now());
     let packer =
         Packer::start(tools.folder, tools.threads, u64::try_from(began.as_second()).unwrap_or_default());
-    let asked = Asked { name: &name, hooks: &hooks };
+    let asked = Asked { name: &name, hooks: &hooks, place: tools.place };
     let mut gather =
         Gather::new(tools.caller, tools.catalog, &selection, &packer, &report, tools.progress, asked);
     // What stopped it is what the packer says at its end.
@@ -131,12 +146,12 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
     status.other.insert("hookStatus".to_owned(), hooks);
     backup.status = Some(status);
     let files = Files { packed, log, results, volumes: left_out.infos() };
-    // Somebody else may have stored one of this name meanwhile.
-    if let Some(ended) = ended_before(&*tools.store, &at, &backup).await? {
+    // A Velero, which knows no marks, may have stored one of this name meanwhile.
+    if let Some(ended) = ended_before(&*tools.store, at, &backup).await? {
         return Ok(ended);
     }
-    store::keep(&*tools.store, &at, files).await?;
-    store::seal(&*tools.store, &at, &backup).await?;
+    store::keep(&*tools.store, at, files).await?;
+    store::seal(&*tools.store, at, &backup).await?;
     Ok(backup)
 }
 

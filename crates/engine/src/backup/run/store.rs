@@ -22,6 +22,17 @@ pub enum KeepError {
     /// A backup of this name is there already.
     #[error("backup already exists in object storage")]
     Exists,
+    /// Another cluster is about to make it.
+    #[error(
+        "cluster {cluster} is making a backup of this name in the same location: choose another name, or delete \
+         `{key}` from the store if it is not"
+    )]
+    Marked {
+        /// Where it says so.
+        key: String,
+        /// UID of its namespace kube-system.
+        cluster: String,
+    },
     /// The store's own trouble.
     #[error(transparent)]
     Store(#[from] StoreError),

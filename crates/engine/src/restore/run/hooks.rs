@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use self::view::{Up, View};
-use crate::hooks::{Hook, Runner, Work};
+use crate::hooks::{Ended, Hook, Runner, Work};
 use crate::report::{About, Report};
 use crate::restore::ExecHook;
 
@@ -171,7 +171,8 @@ async fn in_pod(
                 None => {
                     let timeout = hook.exec_timeout.unwrap_or(TIMEOUTS.0).min(TIMEOUTS.1);
                     let work = Work { container: &container, command: &hook.command, timeout };
-                    runner.run(Hook { name: &hook.name, namespace: &namespace, pod: &pod }, work, "").await
+                    let on = Hook { name: &hook.name, namespace: &namespace, pod: &pod };
+                    runner.run(on, work, "").await == Ended::Well
                 }
             };
             if !succeeded && hook.fail {

@@ -15,6 +15,7 @@ mod status;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,12 +39,15 @@ use crate::call::{CallError, Caller};
 use crate::hooks::Runner;
 use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
+use crate::runs::Place;
 use crate::types::{ApiType, Catalog};
 
 pub use self::download::DownloadError;
 
 /// Objects of one type that are worked on side by side; the API server decides how many requests that makes.
 const SIDE_BY_SIDE: usize = 64;
+/// What a run holds while nothing but hooks is waited for, in bytes: what was stored lies on the disk.
+const WAITING_FOR_HOOKS: usize = 4 << 20;
 
 /// What a run works with.
 pub struct Tools<'a> {
@@ -65,6 +69,8 @@ pub struct Tools<'a> {
     pub clock: Arc<dyn Clock>,
     /// Told how far it is.
     pub progress: &'a watch::Sender<Progress>,
+    /// What the run works at, left to others while nothing but hooks is waited for.
+    pub place: &'a Place,
 }
 
 /// Why a run came to nothing. What happened to single objects is no reason: that is in the results.
@@ -101,7 +107,7 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
     tools.progress.send_replace(Progress { total, done: 0 });
     let namespaces = Namespaces::new(tools.caller, spool, &report);
     let list = ResourceListWriter::new(tools.folder).map_err(MetadataError::from)?;
-    let runner = Runner::new(tools.caller.client(), &report);
+    let runner = Runner::new(tools.caller, &report);
     let (hooked, pods) = mpsc::unbounded_channel();
     let maker = Maker {
         caller: tools.caller,
@@ -118,8 +124,7 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
     let selector = format!("{RESTORE_NAME_LABEL}={}", label_value(context.plan.restore()));
     let hooks = hooks::run(tools.caller.client(), &selector, &runner, &report, pods);
     let objects = objects(spool, &related, maker, &tools, Steps { done: &done, total });
-    let (list, ()) = tokio::join!(objects, hooks);
-    let (listed, mut list) = list?;
+    let (listed, mut list) = beside(objects, hooks, tools.place).await?;
     let created = namespaces.created();
     // As Velero 1.18 at the end: what was dealt with, and no longer what was expected.
     let dealt_with = listed + u64::try_from(created.len()).unwrap_or_default();
@@ -138,6 +143,18 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         tracing::warn!(restore = restore.name_any(), error = %error, "the files of the restore are not stored");
     }
     Ok(restore)
+}
+
+/// Restores the objects while the hooks of what is there already run. Those that take longer need no place.
+async fn beside<T>(objects: impl Future<Output = T>, hooks: impl Future<Output = ()>, place: &Place) -> T {
+    let (mut objects, mut hooks) = (pin!(objects), pin!(hooks));
+    tokio::select! {
+        restored = &mut objects => {
+            place.aside(WAITING_FOR_HOOKS, hooks).await;
+            restored
+        }
+        () = &mut hooks => objects.await,
+    }
 }
 
 /// How many objects there are, and how many are done.

@@ -5,9 +5,14 @@ use kurator_archive::ItemPath;
 use super::{Gather, Stopped, is_core};
 use crate::backup::hooks::{ExecHook, Phase, Pod, Step};
 use crate::backup::run::hooked::{Hooked, blocks};
-use crate::hooks::{Hook, Work};
+use crate::hooks::{Ended, Hook, Work};
 use crate::report::About;
 use crate::types::ApiType;
+
+/// What a run holds while its hooks run, in bytes: the packer that waits, the catalog, connections.
+const WITHOUT_OBJECTS: usize = 4 << 20;
+/// The same for each object that was taken, beside its pods with hooks, in bytes.
+const OF_AN_OBJECT: usize = 64;
 
 impl Gather<'_> {
     /// The hooks of a pod before and after its backup, if it has any.
@@ -25,9 +30,24 @@ impl Gather<'_> {
         (!pre.is_empty() || !post.is_empty()).then_some((pre, post))
     }
 
-    /// Takes the pods with hooks, and what these bring in.
+    /// Takes the pods with hooks, and what these bring in. That may take as long as the hooks want and needs little
+    /// memory, so others have the place meanwhile: for all of it, since between two hooks of a pod, when a database is
+    /// held still, nothing may be waited for.
     pub(super) async fn hooked(&self) -> Result<(), Stopped> {
         let Some(api) = self.catalog.types.iter().find(|api| is_core(api, "pods")) else { return Ok(()) };
+        let held = {
+            let taken = self.taken();
+            if taken.hooked.is_empty() {
+                return Ok(());
+            }
+            let pods: usize = taken.hooked.iter().map(|pod| pod.json.len()).sum();
+            let seen = usize::try_from(taken.count).unwrap_or(usize::MAX).saturating_mul(OF_AN_OBJECT);
+            WITHOUT_OBJECTS.saturating_add(pods).saturating_add(seen)
+        };
+        self.backup.place.aside(held, self.in_blocks(api)).await
+    }
+
+    async fn in_blocks(&self, api: &ApiType) -> Result<(), Stopped> {
         loop {
             let waiting = std::mem::take(&mut self.taken().hooked);
             if waiting.is_empty() {
@@ -39,13 +59,17 @@ impl Gather<'_> {
         }
     }
 
-    /// Whatever becomes of the pods in between, the hooks after them undo what those before them did.
+    /// Whatever becomes of the pods in between, the hooks after them undo what those before them did: also in a pod that
+    /// stays out because one of several hooks before it failed.
     async fn block(&self, api: &ApiType, pods: Vec<Hooked>) -> Result<(), Stopped> {
         let mut packed = Vec::new();
         let mut after = Vec::new();
         for Hooked { path, kind, json, pre, post, claims: _ } in pods {
-            if self.run_hooks(&path, &pre, "; the pod is not in the backup").await {
+            let before = self.run_hooks(&path, &pre, "; the pod is not in the backup").await;
+            if before.goes_on || before.has_effect {
                 after.push((path.clone(), post));
+            }
+            if before.goes_on {
                 packed.push((path, kind, json));
             } else {
                 // It stays out; its claims don't.
@@ -63,27 +87,37 @@ impl Gather<'_> {
         stopped
     }
 
-    /// Runs the hooks of a pod in one phase; whether the pod goes on.
-    async fn run_hooks(&self, path: &ItemPath, hooks: &[ExecHook], then: &str) -> bool {
+    /// Runs the hooks of a pod in one phase.
+    async fn run_hooks(&self, path: &ItemPath, hooks: &[ExecHook], then: &str) -> OfPod {
         self.runner.attempt(hooks.len());
+        let mut has_effect = false;
         for hook in hooks {
             let then = if hook.stops { then } else { "" };
             let on =
                 Hook { name: &hook.name, namespace: path.namespace().unwrap_or_default(), pod: path.name() };
-            let succeeded = match &hook.step {
+            let ended = match &hook.step {
                 Step::Run { container, command, timeout } => {
                     self.runner.run(on, Work { container, command, timeout: *timeout }, then).await
                 }
-                Step::Ended => true,
+                Step::Ended => continue,
                 Step::Failed(why) => {
                     self.runner.fail(on, &format!("failed: {why}{then}"));
-                    false
+                    Ended::Badly
                 }
             };
-            if !succeeded && hook.stops {
-                return false;
+            has_effect |= ended != Ended::Badly;
+            if ended != Ended::Well && hook.stops {
+                return OfPod { goes_on: false, has_effect };
             }
         }
-        true
+        OfPod { goes_on: true, has_effect }
     }
+}
+
+/// What the hooks of a pod in one phase came to.
+struct OfPod {
+    /// None has failed that stops.
+    goes_on: bool,
+    /// One may have done what it is for.
+    has_effect: bool,
 }

@@ -82,7 +82,7 @@ fn a_pod_that_a_new_list_does_not_show_is_gone() {
 async fn outcome(hooks: Vec<ExecHook>, seen: impl AsyncFnOnce(&watch::Sender<View>)) -> (Value, Vec<String>) {
     let (caller, _) = server(|_, _| status(403, "Forbidden", "no"));
     let report = Report::new("restore", "velero", "r", Arc::new(SystemClock));
-    let runner = Runner::new(caller.client(), &report);
+    let runner = Runner::new(&caller, &report);
     runner.attempt(hooks.len());
     let (view, views) = watch::channel(View::Unknown);
     let (_until, given_up) = watch::channel(None);

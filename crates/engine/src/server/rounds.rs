@@ -1,0 +1,285 @@
+//! The rounds over everything there is to do: what is begun now, and what became of what was begun.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::{Resource, ResourceExt as _};
+use kurator_api::velero::{Backup, BackupStorageLocationSpec, Restore, Schedule};
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinSet};
+
+use super::faults::Faults;
+use super::lease::{Contest, Held, Tenure};
+use super::queue::{self, Work};
+use super::turn::{in_turn, while_held, with_lease};
+use super::{Server, backup, known, location, request, restore, schedule};
+use crate::runs::Kind;
+use kurator_member::knowledge::Knowledge;
+
+/// Longest time without a look around.
+const LOOK: Duration = Duration::from_secs(60);
+/// Locations that are looked at side by side, and status requests that are answered: however many there are, somebody
+/// else's objects cost no more memory than this.
+const SIDE_BY_SIDE: usize = 8;
+
+/// What a task works on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Job {
+    Backup(String),
+    Restore(String),
+    Location(String),
+    Schedule(String),
+    Request(String),
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// There is nothing left to do.
+    Done,
+    /// It is taken up again, by whoever has the Lease then.
+    BrokenOff,
+}
+
+pub(super) struct Rounds {
+    running: JoinSet<End>,
+    jobs: HashMap<Id, Job>,
+    contest: Arc<Contest>,
+    /// Backups and Restores that have ended, until the watch says so too.
+    ended: HashSet<String>,
+    faults: Faults,
+    /// Locations as they were when they were last looked at.
+    checked: HashMap<String, BackupStorageLocationSpec>,
+}
+
+impl Rounds {
+    pub(super) fn new() -> Self {
+        Self {
+            running: JoinSet::new(),
+            jobs: HashMap::new(),
+            contest: Contest::new(),
+            ended: HashSet::new(),
+            faults: Faults::default(),
+            checked: HashMap::new(),
+        }
+    }
+
+    pub(super) async fn go(&mut self, server: &Arc<Server>, wake: &Notify, tenure: &mut Tenure) {
+        let mut wanted = self.contest.changes();
+        loop {
+            wanted.mark_unchanged();
+            let pause = self.round(server, tenure);
+            tokio::select! {
+                () = wake.notified() => {}
+                () = tenure.changed() => {}
+                _ = wanted.changed() => {}
+                Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => {
+                    let (id, end) = match ended {
+                        Ok((id, end)) => (id, Ok(end)),
+                        Err(died) => (died.id(), Err(died)),
+                    };
+                    if let Some(job) = self.jobs.remove(&id) {
+                        self.note(job, end);
+                    }
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Breaks everything off.
+    pub(super) async fn end(mut self) {
+        self.running.shutdown().await;
+    }
+
+    fn note(&mut self, job: Job, end: Result<End, tokio::task::JoinError>) {
+        match end {
+            Ok(End::Done) => {
+                if let Job::Backup(uid) | Job::Restore(uid) = job {
+                    self.ended.insert(uid);
+                }
+            }
+            Ok(End::BrokenOff) => {}
+            Err(died) => {
+                tracing::error!(job = ?job, error = %died, "a task of the engine has died; it is begun again");
+                self.faults.note(job, died);
+            }
+        }
+    }
+
+    /// Starts what is to be done now; returns for how long nothing is.
+    fn round(&mut self, server: &Arc<Server>, tenure: &mut Tenure) -> Duration {
+        if !server.member.liveness().is_alive() {
+            return LOOK;
+        }
+        let mut pause = self.requests(server).min(self.locations(server));
+        let (backups, restores) = (known(server.member.backups()), known(server.member.restores()));
+        self.forget(server, &backups, &restores);
+        let now = server.clock.now();
+        let mut schedules = Vec::new();
+        for found in known(server.member.schedules()) {
+            match schedule::due(&found, &backups, now) {
+                Some(Duration::ZERO) => schedules.push(found),
+                Some(later) => pause = pause.min(later),
+                None => {}
+            }
+        }
+        let makes_backups = self.jobs.values().any(|job| matches!(job, Job::Schedule(_)));
+        let held = tenure.tend(!schedules.is_empty() || makes_backups || self.contest.is_wanted());
+        if let Some(held) = &held {
+            for found in schedules {
+                pause = pause.min(self.run_schedule(server, held, found).unwrap_or(LOOK));
+            }
+        }
+        self.contest.tell(held);
+        let rests = [self.back_up(server, &backups), self.restore(server, &restores)];
+        rests.into_iter().flatten().fold(pause, Duration::min)
+    }
+
+    fn requests(&mut self, server: &Arc<Server>) -> Duration {
+        let now = server.clock.now();
+        let mut pause = LOOK;
+        for request in known(server.member.status_requests()) {
+            match request::due(&request, now) {
+                Some(Duration::ZERO) => {
+                    if self.running_of(|job| matches!(job, Job::Request(_))) >= SIDE_BY_SIDE {
+                        // The end of one is followed by a round.
+                        return LOOK;
+                    }
+                    let (job, server) = (Job::Request(request.name_any()), Arc::clone(server));
+                    let rest = self.start(job, async move {
+                        request::handle(&server, &request).await;
+                        End::Done
+                    });
+                    pause = pause.min(rest.unwrap_or(LOOK));
+                }
+                Some(later) => pause = pause.min(later),
+                None => {}
+            }
+        }
+        pause
+    }
+
+    fn locations(&mut self, server: &Arc<Server>) -> Duration {
+        let now = server.clock.now();
+        let mut pause = LOOK;
+        for found in known(server.member.locations()) {
+            let name = found.name_any();
+            let is_news = self.checked.get(&name) != Some(&found.spec);
+            let due = if is_news { Some(Duration::ZERO) } else { location::due(&found, now) };
+            match due {
+                Some(Duration::ZERO) => {
+                    let job = Job::Location(name.clone());
+                    if self.is_running(&job) {
+                        continue;
+                    }
+                    if self.running_of(|job| matches!(job, Job::Location(_))) >= SIDE_BY_SIDE {
+                        return LOOK;
+                    }
+                    let (server, spec) = (Arc::clone(server), found.spec.clone());
+                    let rest = self.start(job, async move {
+                        location::check(&server, found).await;
+                        End::Done
+                    });
+                    if rest.is_none() {
+                        self.checked.insert(name, spec);
+                    }
+                    pause = pause.min(rest.unwrap_or(LOOK));
+                }
+                Some(later) => pause = pause.min(later),
+                None => {}
+            }
+        }
+        pause
+    }
+
+    fn run_schedule(&mut self, server: &Arc<Server>, held: &Held, found: Arc<Schedule>) -> Option<Duration> {
+        let (server, held) = (Arc::clone(server), held.clone());
+        let job = Job::Schedule(found.name_any());
+        self.start(job, async move { while_held(held, schedule::run(&server, &found)).await })
+    }
+
+    fn back_up(&mut self, server: &Arc<Server>, all: &[Arc<Backup>]) -> Option<Duration> {
+        let (job, found) = self.next(all, Job::Backup)?;
+        let (server, contest) = (Arc::clone(server), Arc::clone(&self.contest));
+        match self.faults.given_up(&job) {
+            Some(why) => self
+                .start(job, async move { with_lease(&contest, backup::give_up(&server, &found, why)).await }),
+            None => self.start(job, async move {
+                let run = |place| backup::back_up(&server, &found, place);
+                in_turn(&server.runs, &contest, Kind::Backup, run).await
+            }),
+        }
+    }
+
+    fn restore(&mut self, server: &Arc<Server>, all: &[Arc<Restore>]) -> Option<Duration> {
+        let (job, found) = self.next(all, Job::Restore)?;
+        let (server, contest) = (Arc::clone(server), Arc::clone(&self.contest));
+        match self.faults.given_up(&job) {
+            Some(why) => {
+                self.start(
+                    job,
+                    async move { with_lease(&contest, restore::give_up(&server, &found, why)).await },
+                )
+            }
+            None => self.start(job, async move {
+                let run = |place| restore::restore(&server, &found, place);
+                in_turn(&server.runs, &contest, Kind::Restore, run).await
+            }),
+        }
+    }
+
+    /// The next Backup or Restore, unless one is running.
+    fn next<K: Work + Resource>(&self, all: &[Arc<K>], job: fn(String) -> Job) -> Option<(Job, Arc<K>)> {
+        let kind = std::mem::discriminant(&job(String::new()));
+        if self.running_of(|running| std::mem::discriminant(running) == kind) > 0 {
+            return None;
+        }
+        let has_ended = |object: &K| object.meta().uid.as_ref().is_some_and(|uid| self.ended.contains(uid));
+        let left = all.iter().filter(|object| !has_ended(object));
+        let found = queue::next(left)?;
+        Some((job(found.uid().unwrap_or_default()), Arc::clone(found)))
+    }
+
+    /// Of what is gone or done nothing has to be remembered.
+    fn forget(&mut self, server: &Server, backups: &[Arc<Backup>], restores: &[Arc<Restore>]) {
+        fn uids<K: Work + Resource>(all: &[Arc<K>]) -> HashSet<&str> {
+            let unfinished = all.iter().filter(|object| object.stage().is_some());
+            unfinished.filter_map(|object| object.meta().uid.as_deref()).collect()
+        }
+        let (backups, restores) = (uids(backups), uids(restores));
+        self.ended.retain(|uid| backups.contains(uid.as_str()) || restores.contains(uid.as_str()));
+        self.faults.retain(|job| match job {
+            Job::Backup(uid) => backups.contains(uid.as_str()),
+            Job::Restore(uid) => restores.contains(uid.as_str()),
+            Job::Location(name) => is_there(&server.member.locations().get(name)),
+            Job::Schedule(name) => is_there(&server.member.schedules().get(name)),
+            Job::Request(name) => is_there(&server.member.status_requests().get(name)),
+        });
+        self.checked.retain(|name, _| is_there(&server.member.locations().get(name)));
+    }
+
+    fn is_running(&self, job: &Job) -> bool {
+        self.jobs.values().any(|running| running == job)
+    }
+
+    fn running_of(&self, of_kind: impl Fn(&Job) -> bool) -> usize {
+        self.jobs.values().filter(|job| of_kind(job)).count()
+    }
+
+    /// Starts a task, unless it is running. One that has died a moment ago is left alone, for the time that is returned.
+    fn start(&mut self, job: Job, task: impl Future<Output = End> + Send + 'static) -> Option<Duration> {
+        let rest = self.faults.rest(&job);
+        if rest.is_none() && !self.is_running(&job) {
+            let id = self.running.spawn(task).id();
+            self.jobs.insert(id, job);
+        }
+        rest
+    }
+}
+
+/// Whether something is there, or may be.
+fn is_there<K>(found: &Knowledge<K>) -> bool {
+    !matches!(found, Knowledge::Absent)
+}

@@ -1,0 +1,181 @@
+//! Engines of several members in one process: what one of them meets with does not hold the others up.
+
+mod cluster;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Method;
+use kurator_api::cluster::{ClusterKey, ClusterKind};
+use kurator_api::velero::BackupStorageLocation;
+use kurator_member::clock::SystemClock;
+use kurator_member::member::{Member, MemberOptions};
+use kurator_store::{Memory, Store};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use self::cluster::Cluster;
+use super::*;
+
+const BACKUP: &str = "/apis/velero.io/v1/namespaces/velero/backups/b";
+const LOCATION: &str = "/apis/velero.io/v1/namespaces/velero/backupstoragelocations/default";
+
+/// A store for each engine; so many times it is a defect of ours to open it.
+struct Shelf {
+    store: Arc<Memory>,
+    defects: AtomicUsize,
+}
+
+#[async_trait]
+impl Stores for Shelf {
+    async fn open(&self, _: &BackupStorageLocation) -> Result<Arc<dyn Store>, String> {
+        let left = self.defects.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        assert!(left.is_err(), "a defect");
+        Ok(Arc::clone(&self.store) as Arc<dyn Store>)
+    }
+}
+
+/// A Backup and its location, checked a moment ago and never again.
+fn objects() -> Vec<(&'static str, Value)> {
+    let of = |kind: &str, name: &str, spec: Value, status: Value| {
+        json!({
+            "apiVersion": "velero.io/v1", "kind": kind, "spec": spec, "status": status,
+            "metadata": {"name": name, "namespace": "velero", "uid": name},
+        })
+    };
+    let location = json!({
+        "provider": "aws", "default": true, "validationFrequency": "0s", "objectStorage": {"bucket": "b"},
+    });
+    let checked = json!({"phase": "Available", "lastValidationTime": "2026-01-01T00:00:00Z"});
+    let namespace =
+        |name: &str| json!({"metadata": {"name": name, "uid": name}, "status": {"phase": "Active"}});
+    vec![
+        (BACKUP, of("Backup", "b", json!({"includedNamespaces": ["a"]}), json!({}))),
+        (LOCATION, of("BackupStorageLocation", "default", location, checked)),
+        ("/api/v1/namespaces/kube-system", namespace("kube-system")),
+        ("/api/v1/namespaces/a", namespace("a")),
+    ]
+}
+
+fn pod_with_hook() -> (&'static str, Value) {
+    let annotations = json!({
+        "pre.hook.backup.velero.io/command": r#"["freeze"]"#, "pre.hook.backup.velero.io/timeout": "4h",
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "a", "annotations": annotations},
+        "spec": {"containers": [{"name": "c"}]}, "status": {"phase": "Running"},
+    });
+    ("/api/v1/namespaces/a/pods/p", pod)
+}
+
+fn is_ended(backup: &Value) -> bool {
+    !backup["status"]["completionTimestamp"].is_null()
+}
+
+/// Serves a cluster while `test` goes on.
+async fn while_served<T>(
+    cluster: &Cluster,
+    runs: &Arc<Runs>,
+    defects: usize,
+    test: impl Future<Output = T>,
+) -> T {
+    let wake = Arc::new(Notify::new());
+    let told = Arc::clone(&wake);
+    let options = MemberOptions { everything: true, ..MemberOptions::default() };
+    let key =
+        ClusterKey { kind: ClusterKind::AttachedCluster, namespace: String::new(), name: "m".to_owned() };
+    let client = cluster.client();
+    let member = Member::spawn(key, client, options, Arc::new(move |_| told.notify_one()));
+    let setup = Setup {
+        member: Arc::clone(&member),
+        wake,
+        namespace: "velero".to_owned(),
+        stores: Arc::new(Shelf { store: Arc::default(), defects: AtomicUsize::new(defects) }),
+        folder: std::env::temp_dir(),
+        runs: Arc::clone(runs),
+        clock: Arc::new(SystemClock),
+        answer_within: Duration::ZERO,
+    };
+    let served = tokio::select! {
+        served = serve(setup, CancellationToken::new(), || {}) => panic!("the engine has ended: {served:?}"),
+        tested = test => tested,
+    };
+    member.stop().await;
+    served
+}
+
+/// Waits until two clusters hang that share one place; the backup of a third completes all the same.
+async fn another_is_served([one, other]: [Cluster; 2]) {
+    let runs = Runs::new(NonZeroUsize::MIN);
+    let well = Cluster::new(objects(), |_, _, _| false);
+    let other = while_served(&other, &runs, 0, async {
+        other.until_hung().await;
+        while_served(&well, &runs, 0, well.until(BACKUP, is_ended)).await;
+    });
+    let test = while_served(&one, &runs, 0, async {
+        one.until_hung().await;
+        other.await;
+    });
+    timeout(Duration::from_secs(60), test).await.expect("it waits for the others");
+    assert_eq!(well.object(BACKUP)["status"]["phase"], "Completed", "{}", well.object(BACKUP));
+}
+
+#[tokio::test]
+async fn members_that_never_take_the_last_status_keep_no_place() {
+    let hangs = || {
+        Cluster::new(objects(), |method, path, body| {
+            method == Method::PATCH && path == BACKUP && body["status"]["phase"] == "Completed"
+        })
+    };
+    another_is_served([hangs(), hangs()]).await;
+}
+
+#[tokio::test]
+async fn members_whose_hooks_hang_keep_no_place() {
+    let hangs = || {
+        let mut objects = objects();
+        objects.push(pod_with_hook());
+        Cluster::new(objects, |_, path, _| path.ends_with("/exec"))
+    };
+    another_is_served([hangs(), hangs()]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_dies_is_taken_up_again() {
+    let cluster = Cluster::new(objects(), |_, _, _| false);
+    while_served(&cluster, &Runs::new(NonZeroUsize::MIN), 2, cluster.until(BACKUP, is_ended)).await;
+    assert_eq!(cluster.object(BACKUP)["status"]["phase"], "Completed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_always_dies_ends_and_says_why() {
+    let cluster = Cluster::new(objects(), |_, _, _| false);
+    let runs = Runs::new(NonZeroUsize::MIN);
+    while_served(&cluster, &runs, usize::MAX, cluster.until(BACKUP, is_ended)).await;
+    let status = cluster.object(BACKUP)["status"].clone();
+    assert_eq!(status["phase"], "Failed");
+    let why = status["failureReason"].as_str().unwrap();
+    assert!(why.contains("3 times") && why.contains("a defect"), "{why}");
+}
+
+#[tokio::test]
+async fn of_many_status_requests_a_few_are_answered_at_a_time_and_hold_nothing_up() {
+    let requests = (0..50).map(|n| {
+        let request = json!({"metadata": {"name": format!("r{n}"), "namespace": "velero"}, "spec": {}});
+        (format!("/apis/velero.io/v1/namespaces/velero/serverstatusrequests/r{n}"), request)
+    });
+    let objects = objects().into_iter().map(|(path, object)| (path.to_owned(), object));
+    let hangs = |method: &Method, path: &str, _: &Value| {
+        method == Method::PATCH && path.contains("/serverstatusrequests/")
+    };
+    let cluster = Cluster::new(objects.chain(requests), hangs);
+    let runs = Runs::new(NonZeroUsize::MIN);
+    let test = while_served(&cluster, &runs, 0, cluster.until(BACKUP, is_ended));
+    timeout(Duration::from_secs(60), test).await.expect("the backup waits for the requests");
+    assert_eq!(cluster.hung(), 8);
+}
