@@ -1,28 +1,42 @@
 //! The pods with hooks, taken one block after the other.
 
-use kurator_archive::ItemPath;
+use kurator_archive::{ItemPath, Slip};
 
 use super::{Gather, Stopped, is_core};
-use crate::backup::hooks::{ExecHook, Phase, Pod, Step};
+use crate::backup::hooks::{ExecHook, Phase, Pod, PodHooks, Step};
 use crate::backup::run::hooked::{Hooked, blocks};
 use crate::hooks::{Hook, Work};
 use crate::report::About;
 use crate::types::ApiType;
 
 impl Gather<'_> {
-    /// The hooks of a pod before and after its backup, if it has any.
-    pub(super) fn hooks(&self, path: &ItemPath, json: &[u8]) -> Option<(Vec<ExecHook>, Vec<ExecHook>)> {
+    /// Whether a pod has hooks. If it has none, what is wrong with them is told.
+    pub(super) fn waits_for_hooks(&self, path: &ItemPath, json: &[u8]) -> bool {
+        let [pre, post] = self.hooks(json);
+        if !pre.hooks.is_empty() || !post.hooks.is_empty() {
+            return true;
+        }
+        self.warn(path, pre.warnings.into_iter().chain(post.warnings));
+        false
+    }
+
+    /// The hooks of a pod before and after its backup.
+    fn hooks(&self, json: &[u8]) -> [PodHooks; 2] {
         // What cannot be read is told when it is noted.
-        let pod: Pod<'_> = serde_json::from_slice(json).ok()?;
-        let of = |phase| {
-            let found = self.backup.hooks.of(&pod, phase);
-            for warning in found.warnings {
-                self.report.warning(About::from(path.namespace()), format!("{path}: {warning}"));
-            }
-            found.hooks
-        };
-        let (pre, post) = (of(Phase::Pre), of(Phase::Post));
-        (!pre.is_empty() || !post.is_empty()).then_some((pre, post))
+        let pod: Option<Pod<'_>> = serde_json::from_slice(json).ok();
+        let of = |phase| pod.as_ref().map(|pod| self.backup.hooks.of(pod, phase)).unwrap_or_default();
+        [of(Phase::Pre), of(Phase::Post)]
+    }
+
+    fn warn(&self, path: &ItemPath, warnings: impl Iterator<Item = String>) {
+        for warning in warnings {
+            self.report.warning(About::from(path.namespace()), format!("{path}: {warning}"));
+        }
+    }
+
+    /// What was put aside of a pod.
+    fn put_aside(&self, slip: Slip) -> Result<Vec<u8>, Stopped> {
+        Ok(self.taken().shelf.get(slip)?)
     }
 
     /// Takes the pods with hooks, and what these bring in.
@@ -43,18 +57,30 @@ impl Gather<'_> {
     async fn block(&self, api: &ApiType, pods: Vec<Hooked>) -> Result<(), Stopped> {
         let mut packed = Vec::new();
         let mut after = Vec::new();
-        for Hooked { path, kind, json, pre, post, claims: _ } in pods {
-            if self.run_hooks(&path, &pre, "; the pod is not in the backup").await {
-                after.push((path.clone(), post));
-                packed.push((path, kind, json));
+        let mut stopped = Ok(());
+        for Hooked { path, kind, slip, claims: _ } in pods {
+            let json = match self.put_aside(slip) {
+                Ok(json) => json,
+                Err(error) => {
+                    stopped = stopped.and(Err(error));
+                    break;
+                }
+            };
+            let [pre, post] = self.hooks(&json);
+            self.warn(&path, pre.warnings.into_iter().chain(post.warnings));
+            if self.run_hooks(&path, &pre.hooks, "; the pod is not in the backup").await {
+                after.push((path.clone(), post.hooks));
+                packed.push((path, kind, slip));
             } else {
                 // It stays out; its claims don't.
-                self.note(api, &path, json);
+                stopped = stopped.and(self.note(api, &path, json).map(drop));
             }
         }
-        let mut stopped = Ok(());
-        for (path, kind, json) in packed {
-            stopped = stopped.and(self.pack(api, path, kind, json).await);
+        for (path, kind, slip) in packed {
+            stopped = match stopped.and(self.put_aside(slip)) {
+                Ok(json) => self.pack(api, path, kind, json).await,
+                Err(error) => Err(error),
+            };
         }
         stopped = stopped.and(self.related().await);
         for (path, post) in &after {
