@@ -1,35 +1,35 @@
 //! An archive on the disk, by kind of object, for a restore that takes the kinds in an order of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::chains::{Chain, ChainReader, Chains, DiskError};
-use crate::item::GroupResource;
+use crate::fingerprints::Seen;
+use crate::item::{GroupResource, ItemPath};
 use crate::reader::{Limit, ReadError, Reader, Summary};
 
 /// How much is read from the disk at once, in bytes.
 const AHEAD: usize = 32 << 10;
+/// Four numbers before each object, in bytes.
+const HEAD: usize = 4 * size_of::<u64>();
+
 /// The objects of an archive that a restore wants.
 ///
 /// They lie in one file that has no name: nothing of the archive gets into the file system, and nothing stays behind
-/// however the process ends. Memory: what the reader needs, the namespaces once, and for each kind a bit for each of
-/// them.
+/// however the process ends. Memory: a few hundred bytes for each kind; while it is filled, what the reader needs and 9
+/// bytes for each namespace.
 #[derive(Debug)]
 pub struct Spool {
     folder: PathBuf,
     chains: Chains,
     resources: BTreeMap<GroupResource, Spooled>,
-    namespaces: Arc<[Arc<str>]>,
     summary: Summary,
 }
 
 #[derive(Debug)]
 struct Spooled {
     count: u64,
-    has_cluster_scoped: bool,
-    namespaces: Numbers,
     /// None if nobody wanted it.
     chain: Option<Chain>,
 }
@@ -48,43 +48,29 @@ impl Spool {
         let limits = reader.limits();
         let mut chains = Chains::create(folder).map_err(failed)?;
         let mut resources: BTreeMap<GroupResource, Spooled> = BTreeMap::new();
-        let mut namespaces = Namespaces::default();
-        let mut record = Vec::new();
+        let mut namespaces = Seen::<str>::default();
         while let Some(item) = reader.next_item()? {
-            let spooled =
-                resources.entry(item.path.resource().clone()).or_insert_with_key(|resource| Spooled {
-                    count: 0,
-                    has_cluster_scoped: false,
-                    namespaces: Numbers::default(),
-                    chain: wanted(resource).then(|| chains.start()),
-                });
+            let spooled = resources.entry(item.path.resource().clone()).or_insert_with_key(|resource| {
+                Spooled { count: 0, chain: wanted(resource).then(|| chains.start()) }
+            });
             spooled.count += 1;
-            let number = item.path.namespace().map(|namespace| namespaces.number(namespace));
-            match number {
-                Some(number) => spooled.namespaces.insert(number),
-                None => spooled.has_cluster_scoped = true,
+            if let Some(namespace) = item.path.namespace() {
+                namespaces.insert(namespace);
             }
             if let Some(chain) = &mut spooled.chain {
-                put_record(&mut record, number, item.path.name(), item.json);
-                chains.append(chain, &record).map_err(failed)?;
-                record.shrink_to(AHEAD);
+                let head = head(&item.path, item.size, item.json.len());
+                chains.append(chain, &head).and_then(|()| chains.append(chain, item.json)).map_err(failed)?;
             }
             for (what, count, most) in [
                 (Limit::Resources, resources.len() as u64, limits.resources),
-                (Limit::Namespaces, namespaces.names.len() as u64, limits.namespaces),
+                (Limit::Namespaces, namespaces.count(), limits.namespaces),
             ] {
                 if count > most {
                     return Err(reader.over(what, most).into());
                 }
             }
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-            chains,
-            resources,
-            namespaces: namespaces.names.into(),
-            summary: reader.summary().clone(),
-        })
+        Ok(Self { folder: folder.to_owned(), chains, resources, summary: reader.summary().clone() })
     }
 
     /// What was in the archive as a whole.
@@ -94,16 +80,7 @@ impl Spool {
 
     /// All kinds of objects in the archive, wanted or not, by name.
     pub fn resources(&self) -> impl Iterator<Item = SpooledResource<'_>> {
-        self.resources.iter().map(|(resource, spooled)| SpooledResource {
-            resource,
-            spooled,
-            namespaces: &self.namespaces,
-        })
-    }
-
-    /// All namespaces that hold an object of any kind, in the order of the archive.
-    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
-        self.namespaces.iter().map(|namespace| &**namespace)
+        self.resources.iter().map(|(resource, spooled)| SpooledResource { resource, spooled })
     }
 
     /// The objects of one kind in the order of the archive; none if there are none or nobody wanted them. Any number
@@ -112,7 +89,6 @@ impl Spool {
         let chain = self.resources.get(resource).and_then(|spooled| spooled.chain.as_ref());
         SpooledItems {
             records: chain.map(|chain| BufReader::with_capacity(AHEAD, self.chains.read(chain))),
-            namespaces: Arc::clone(&self.namespaces),
             folder: self.folder.clone(),
         }
     }
@@ -123,7 +99,6 @@ impl Spool {
 pub struct SpooledResource<'a> {
     resource: &'a GroupResource,
     spooled: &'a Spooled,
-    namespaces: &'a [Arc<str>],
 }
 
 impl<'a> SpooledResource<'a> {
@@ -141,31 +116,18 @@ impl<'a> SpooledResource<'a> {
     pub fn is_wanted(&self) -> bool {
         self.spooled.chain.is_some()
     }
-
-    /// Whether there is one outside of all namespaces.
-    pub fn has_cluster_scoped(&self) -> bool {
-        self.spooled.has_cluster_scoped
-    }
-
-    /// The namespaces that hold one, in the order of the archive.
-    pub fn namespaces(&self) -> impl Iterator<Item = &'a str> {
-        let Self { spooled, namespaces, .. } = *self;
-        namespaces
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| spooled.namespaces.contains(*n))
-            .map(|(_, name)| &**name)
-    }
 }
 
 /// One object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpooledItem {
     /// Its namespace in the archive; none for an object of the whole cluster.
-    pub namespace: Option<Arc<str>>,
+    pub namespace: Option<String>,
     /// Its name.
     pub name: String,
-    /// As it is stored. That it is the object that the path says, is not known yet: see
+    /// Bytes that it has in the archive.
+    pub size: u64,
+    /// As it is stored; empty if it is longer than [`Limits::item`](crate::Limits::item). That it is the object that the path says, is not known yet: see
     /// [`check_identity`](crate::identity::check_identity).
     pub json: Vec<u8>,
 }
@@ -175,7 +137,6 @@ pub struct SpooledItem {
 pub struct SpooledItems {
     /// None when there is nothing more, or nothing more to be had.
     records: Option<BufReader<ChainReader>>,
-    namespaces: Arc<[Arc<str>]>,
     folder: PathBuf,
 }
 
@@ -187,7 +148,7 @@ impl Iterator for SpooledItems {
         if records.buffer().is_empty() && records.get_ref().left() == 0 {
             return None;
         }
-        let item = take_record(records, &self.namespaces);
+        let item = take_record(records);
         if item.is_err() {
             self.records = None;
         }
@@ -206,70 +167,39 @@ pub enum SpoolError {
     Disk(#[from] DiskError),
 }
 
-/// Namespaces by number, in the order in which they came.
-#[derive(Default)]
-struct Namespaces {
-    names: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, usize>,
+/// What stands before the JSON of an object: how long its namespace is (one more, none without one), its name and its
+/// JSON, how large it is in the archive, and the two names.
+fn head(path: &ItemPath, size: u64, json: usize) -> Vec<u8> {
+    let (namespace, name) = (path.namespace(), path.name());
+    let mut head = Vec::with_capacity(HEAD + namespace.map_or(0, str::len) + name.len());
+    for number in [namespace.map_or(0, |namespace| namespace.len() + 1), name.len(), json] {
+        head.extend_from_slice(&(number as u64).to_le_bytes());
+    }
+    head.extend_from_slice(&size.to_le_bytes());
+    head.extend_from_slice(namespace.unwrap_or_default().as_bytes());
+    head.extend_from_slice(name.as_bytes());
+    head
 }
 
-impl Namespaces {
-    fn number(&mut self, name: &str) -> usize {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let (name, number) = (Arc::<str>::from(name), self.names.len());
-        self.names.push(Arc::clone(&name));
-        self.numbers.insert(name, number);
-        number
-    }
-}
-
-/// A set of small numbers, a bit for each.
-#[derive(Debug, Default)]
-struct Numbers(Vec<u64>);
-
-impl Numbers {
-    fn insert(&mut self, number: usize) {
-        let (word, bit) = (number / 64, number % 64);
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
-        }
-        self.0[word] |= 1 << bit;
-    }
-
-    fn contains(&self, number: usize) -> bool {
-        self.0.get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
-    }
-}
-
-/// A record is the number of its namespace, the lengths of its name and its JSON, and both.
-fn put_record(record: &mut Vec<u8>, namespace: Option<usize>, name: &str, json: &[u8]) {
-    record.clear();
-    for number in [namespace.map_or(0, |number| number + 1), name.len(), json.len()] {
-        record.extend_from_slice(&(number as u64).to_le_bytes());
-    }
-    record.extend_from_slice(name.as_bytes());
-    record.extend_from_slice(json);
-}
-
-fn take_record(records: &mut impl Read, namespaces: &[Arc<str>]) -> io::Result<SpooledItem> {
+fn take_record(records: &mut impl Read) -> io::Result<SpooledItem> {
     let mut number = || {
         let mut bytes = [0; size_of::<u64>()];
         records.read_exact(&mut bytes)?;
-        usize::try_from(u64::from_le_bytes(bytes)).map_err(io::Error::other)
+        Ok::<_, io::Error>(u64::from_le_bytes(bytes))
     };
-    let (namespace, name, json) = (number()?, number()?, number()?);
-    let mut name = vec![0; name];
-    records.read_exact(&mut name)?;
-    let mut json = vec![0; json];
-    records.read_exact(&mut json)?;
+    let (namespace, name, json, size) = (number()?, number()?, number()?, number()?);
+    let mut bytes = |length: u64| {
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        records.read_exact(&mut bytes)?;
+        Ok::<_, io::Error>(bytes)
+    };
+    let text = |bytes| String::from_utf8(bytes).map_err(io::Error::other);
     let namespace = match namespace {
         0 => None,
-        number => Some(Arc::clone(namespaces.get(number - 1).ok_or(io::ErrorKind::InvalidData)?)),
+        length => Some(text(bytes(length - 1)?)?),
     };
-    let name = String::from_utf8(name).map_err(|_| io::ErrorKind::InvalidData)?;
-    Ok(SpooledItem { namespace, name, json })
+    let name = text(bytes(name)?)?;
+    Ok(SpooledItem { namespace, name, size, json: bytes(json)? })
 }
 
 #[cfg(test)]
@@ -311,7 +241,7 @@ mod tests {
             .map(|item| item.unwrap())
             .map(|item| {
                 let json = String::from_utf8(item.json).unwrap();
-                (item.namespace.map(|namespace| namespace.to_string()), item.name, json)
+                (item.namespace, item.name, json)
             })
             .collect()
     }
@@ -346,28 +276,18 @@ mod tests {
         let spool = spool(Limits::default()).unwrap();
         let seen: Vec<_> = spool
             .resources()
-            .map(|seen| {
-                let namespaces: Vec<_> = seen.namespaces().collect();
-                (
-                    seen.resource().as_str(),
-                    seen.count(),
-                    seen.is_wanted(),
-                    seen.has_cluster_scoped(),
-                    namespaces,
-                )
-            })
+            .map(|seen| (seen.resource().as_str(), seen.count(), seen.is_wanted()))
             .collect();
         assert_eq!(
             seen,
             [
-                ("namespaces", 1, true, true, vec![]),
-                ("pods", 3, true, false, vec!["b", "a"]),
-                ("roles.rbac.authorization.k8s.io", 1, true, false, vec!["a"]),
-                ("secrets", 1, false, false, vec!["c"]),
+                ("namespaces", 1, true),
+                ("pods", 3, true),
+                ("roles.rbac.authorization.k8s.io", 1, true),
+                ("secrets", 1, false),
             ]
         );
         assert_eq!(items(&spool, "secrets"), []);
-        assert_eq!(spool.namespaces().collect::<Vec<_>>(), ["b", "a", "c"]);
         assert_eq!(spool.summary().items, 6);
     }
 
@@ -379,6 +299,16 @@ mod tests {
             Spool::fill(Reader::new(&archive[..], Limits::default()), &std::env::temp_dir(), |_| true);
         let found = items(&spool.unwrap(), "pods");
         assert_eq!((found[0].2 == large, &*found[1].2), (true, "{}"));
+    }
+
+    #[test]
+    fn an_object_that_is_too_long_is_there_without_its_content() {
+        let limits = Limits { item: 6, ..Limits::default() };
+        let archive = archive(&[("pods", None, "p", "{\"a\":1}"), ("pods", None, "q", "{}")]);
+        let spool = Spool::fill(Reader::new(&archive[..], limits), &std::env::temp_dir(), |_| true).unwrap();
+        let found: Vec<_> = spool.items(&"pods".parse().unwrap()).map(|item| item.unwrap()).collect();
+        assert_eq!((found[0].size, &*found[0].json), (7, &b""[..]));
+        assert_eq!((found[1].size, &*found[1].json), (2, &b"{}"[..]));
     }
 
     #[test]

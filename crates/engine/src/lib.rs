@@ -9,6 +9,7 @@ pub mod budget;
 pub mod call;
 pub mod discover;
 mod exec;
+mod files;
 pub mod glob;
 mod hooks;
 pub mod labels;
@@ -22,3 +23,4 @@ pub mod server;
 #[cfg(test)]
 mod testing;
 pub mod types;
+mod weight;

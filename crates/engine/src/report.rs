@@ -4,16 +4,22 @@
 //! and counts in the status; one error makes a run partial.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use kurator_archive::metadata::results::{Messages, Results};
 use kurator_member::clock::Clock;
+use tempfile::SpooledTempFile;
+
+use crate::files;
 
 /// Messages that are kept word by word; more of them only count.
 const KEPT: usize = 5_000;
+/// The same in bytes, of all that are kept.
+const KEPT_BYTES: usize = 2 << 20;
 /// Longest message, in bytes.
 const LONGEST: usize = 4 << 10;
 
@@ -37,15 +43,19 @@ impl<'a> From<Option<&'a str>> for About<'a> {
 #[derive(Debug, Default)]
 struct Level {
     messages: Messages,
+    kept: u64,
+    bytes: usize,
     count: u64,
 }
 
 impl Level {
     fn add(&mut self, about: About<'_>, message: &str) {
         self.count += 1;
-        if self.count > KEPT as u64 {
+        if self.kept >= KEPT as u64 || self.bytes + message.len() > KEPT_BYTES {
             return;
         }
+        self.kept += 1;
+        self.bytes += message.len();
         let list = match about {
             About::Run => &mut self.messages.velero,
             About::Cluster => &mut self.messages.cluster,
@@ -55,8 +65,8 @@ impl Level {
     }
 
     fn close(self) -> (Messages, u64) {
-        let Self { mut messages, count } = self;
-        let more = count.saturating_sub(KEPT as u64);
+        let Self { mut messages, kept, count, .. } = self;
+        let more = count - kept;
         if more > 0 {
             messages.velero.push(format!("and {more} more"));
         }
@@ -73,7 +83,9 @@ pub struct Report {
 }
 
 struct Inner {
-    log: GzEncoder<Vec<u8>>,
+    log: GzEncoder<SpooledTempFile>,
+    /// Why the log is not complete.
+    broken: Option<io::Error>,
     warnings: Level,
     errors: Level,
 }
@@ -81,8 +93,8 @@ struct Inner {
 /// A report that is complete.
 #[derive(Debug)]
 pub struct Reported {
-    /// The log, gzipped.
-    pub log: Vec<u8>,
+    /// The log, gzipped: in memory or, if it is long, in a file without a name.
+    pub log: SpooledTempFile,
     /// The results.
     pub results: Results,
     /// How many warnings there were.
@@ -92,11 +104,12 @@ pub struct Reported {
 }
 
 impl Report {
-    /// Of the `kind` (`backup`, `restore`) called `name` in `namespace`.
+    /// Of the `kind` (`backup`, `restore`) called `name` in `namespace`. A long log waits in `folder`.
     #[must_use]
-    pub fn new(kind: &str, namespace: &str, name: &str, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(kind: &str, namespace: &str, name: &str, clock: Arc<dyn Clock>, folder: &Path) -> Self {
         let inner = Inner {
-            log: GzEncoder::new(Vec::new(), Compression::default()),
+            log: GzEncoder::new(files::draft(folder), Compression::default()),
+            broken: None,
             warnings: Level::default(),
             errors: Level::default(),
         };
@@ -131,21 +144,27 @@ impl Report {
     }
 
     /// Ends it.
-    #[must_use]
-    pub fn close(self) -> Reported {
-        let inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ///
+    /// # Errors
+    /// The folder does not take the log; that is a warning as long as the log can be ended.
+    pub fn close(self) -> io::Result<Reported> {
+        let mut inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = inner.broken {
+            inner.warnings.add(About::Run, &format!("the log is not complete: {error}"));
+        }
         let (warning_messages, warnings) = inner.warnings.close();
         let (error_messages, errors) = inner.errors.close();
         let results = Results { errors: error_messages, warnings: warning_messages };
-        // Writing into memory does not fail.
-        let log = inner.log.finish().unwrap_or_default();
-        Reported { log, results, warnings, errors }
+        Ok(Reported { log: inner.log.finish()?, results, warnings, errors })
     }
 
     fn line(&self, inner: &mut Inner, level: &str, message: &str) {
         let now = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ");
-        // Writing into memory does not fail.
-        let _ = writeln!(inner.log, "time=\"{now}\" level={level} msg={message:?} {}", self.subject);
+        if inner.broken.is_some() {
+            return;
+        }
+        let written = writeln!(inner.log, "time=\"{now}\" level={level} msg={message:?} {}", self.subject);
+        inner.broken = written.err();
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -164,27 +183,32 @@ fn cut(mut message: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::io::{Read as _, Seek as _};
 
     use kurator_member::clock::SystemClock;
 
     use super::*;
 
+    fn report() -> Report {
+        Report::new("backup", "velero", "daily", Arc::new(SystemClock), &std::env::temp_dir())
+    }
+
     #[test]
     fn a_message_stands_in_the_log_and_below_what_it_concerns() {
-        let report = Report::new("backup", "velero", "daily", Arc::new(SystemClock));
+        let report = report();
         report.info("began");
         report.warning(About::Cluster, "w");
         report.error(About::Namespace("shop"), "said \"no\"");
         report.error(About::Run, "x");
         assert!(report.has_errors());
-        let reported = report.close();
+        let mut reported = report.close().unwrap();
         assert_eq!(reported.results.warnings.cluster, ["w"]);
         assert_eq!(reported.results.errors.namespaces["shop"], ["said \"no\""]);
         assert_eq!(reported.results.errors.velero, ["x"]);
         assert_eq!((reported.warnings, reported.errors), (1, 2));
         let mut log = String::new();
-        flate2::read::GzDecoder::new(&reported.log[..]).read_to_string(&mut log).unwrap();
+        reported.log.rewind().unwrap();
+        flate2::read::GzDecoder::new(&mut reported.log).read_to_string(&mut log).unwrap();
         let lines: Vec<_> = log.lines().map(|line| line.split_once(' ').unwrap().1).collect();
         assert_eq!(
             lines,
@@ -199,14 +223,35 @@ mod tests {
 
     #[test]
     fn a_million_messages_are_counted_and_not_kept() {
-        let report = Report::new("backup", "velero", "daily", Arc::new(SystemClock));
+        let report = report();
         for n in 0..KEPT + 7 {
             report.warning(About::Namespace("a"), n);
         }
-        let reported = report.close();
+        let reported = report.close().unwrap();
         assert_eq!(reported.results.warnings.namespaces["a"].len(), KEPT);
         assert_eq!(reported.results.warnings.velero, ["and 7 more"]);
         assert_eq!(reported.warnings, KEPT as u64 + 7);
+    }
+
+    #[test]
+    fn long_messages_are_kept_up_to_a_number_of_bytes() {
+        let report = report();
+        let fit = KEPT_BYTES / LONGEST;
+        for _ in 0..=fit {
+            report.error(About::Cluster, "x".repeat(LONGEST));
+        }
+        let reported = report.close().unwrap();
+        assert_eq!(reported.results.errors.cluster.len(), fit);
+        assert_eq!(reported.results.errors.velero, ["and 1 more"]);
+    }
+
+    #[test]
+    fn a_long_log_waits_on_the_disk() {
+        let report = report();
+        for n in 0..40_000_u64 {
+            report.info(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        }
+        assert!(report.close().unwrap().log.is_rolled());
     }
 
     #[test]

@@ -76,6 +76,28 @@ pub fn write<W: Write>(value: &impl Serialize, sink: W) -> Result<W, MetadataErr
     written.map_err(MetadataError::Sink)
 }
 
+/// Writes a gzipped JSON file with a list, as [`write`] would, one element after the other, and returns the sink.
+///
+/// # Errors
+/// [`MetadataError::Sink`] with the sink's own error, [`MetadataError::Disk`] with that of the elements.
+pub fn write_each<T: Serialize, W: Write>(
+    values: impl IntoIterator<Item = Result<T, DiskError>>,
+    sink: W,
+) -> Result<W, MetadataError> {
+    let mut gzip = GzEncoder::new(sink, Compression::default());
+    let mut before = "[";
+    for value in values {
+        let value = value?;
+        let written = gzip.write_all(before.as_bytes());
+        written
+            .and_then(|()| serde_json::to_writer(&mut gzip, &value).map_err(io::Error::from))
+            .map_err(MetadataError::Sink)?;
+        before = ",";
+    }
+    let end = if before == "[" { "[]\n" } else { "]\n" };
+    gzip.write_all(end.as_bytes()).and_then(|()| gzip.finish()).map_err(MetadataError::Sink)
+}
+
 /// Why a file beside the tarball cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum MetadataError {

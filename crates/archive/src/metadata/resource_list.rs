@@ -1,16 +1,16 @@
 //! The names of all objects of a backup or a restore, by kind.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, BufReader, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::chains::{Chain, ChainReader, Chains, DiskError};
+use crate::chains::{Chain, Chains, DiskError};
 use crate::metadata::MetadataError;
+use crate::sorted::{Merge, RUN, put, runs};
 
 /// A whole list in memory, as [`metadata::read`](super::read) gives one: group, version and kind (`apps/v1/Deployment`)
 /// to names, those in a namespace with it before a slash.
@@ -18,10 +18,6 @@ pub type ResourceList = BTreeMap<String, Vec<String>>;
 
 /// How much of a kind waits in memory before it goes to the disk, in bytes.
 const WAITING: usize = 1 << 10;
-/// How much of a kind is sorted at once, in bytes.
-const RUN: usize = 1 << 20;
-/// How much is read from the disk at once, in bytes.
-const AHEAD: usize = 8 << 10;
 
 /// What a restore did with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,51 +119,29 @@ impl ResourceListWriter {
     pub fn finish<W: Write>(mut self, sink: W) -> Result<W, MetadataError> {
         let folder = std::mem::take(&mut self.folder);
         let mut gzip = GzEncoder::new(sink, Compression::default());
-        let mut put = |text: &str| gzip.write_all(text.as_bytes()).map_err(MetadataError::Sink);
+        let mut say = |text: &str| gzip.write_all(text.as_bytes()).map_err(MetadataError::Sink);
         let disk = |source| MetadataError::Disk(DiskError::of(&folder, source));
-        put("{")?;
+        say("{")?;
         for (number, (key, mut kind)) in std::mem::take(&mut self.kinds).into_iter().enumerate() {
             self.chains.append(&mut kind.chain, &kind.waiting).map_err(disk)?;
-            put(if number == 0 { "" } else { "," })?;
-            put(&json(&key)?)?;
-            put(":[")?;
-            let runs =
-                if kind.is_sorted { vec![kind.chain] } else { self.runs(&kind.chain).map_err(disk)? };
-            let mut merged = Merge::new(runs.iter().map(|run| self.chains.read(run))).map_err(disk)?;
+            say(if number == 0 { "" } else { "," })?;
+            say(&json(&key)?)?;
+            say(":[")?;
+            let sorted = match kind.is_sorted {
+                true => vec![kind.chain],
+                false => runs(&mut self.chains, &kind.chain, self.run).map_err(disk)?,
+            };
+            let mut merged = Merge::new(&self.chains, &sorted).map_err(disk)?;
             let mut separator = "";
             while let Some(entry) = merged.next().map_err(disk)? {
-                put(separator)?;
-                put(&json(&entry)?)?;
+                say(separator)?;
+                say(&json(&entry)?)?;
                 separator = ",";
             }
-            put("]")?;
+            say("]")?;
         }
-        put("}\n")?;
+        say("}\n")?;
         gzip.finish().map_err(MetadataError::Sink)
-    }
-
-    /// The same entries in several chains, each of them sorted.
-    fn runs(&mut self, chain: &Chain) -> io::Result<Vec<Chain>> {
-        let mut entries = Entries::new(self.chains.read(chain));
-        let mut runs = Vec::new();
-        loop {
-            let (mut run, mut size) = (Vec::new(), 0);
-            while size < self.run
-                && let Some(entry) = entries.next()?
-            {
-                size += entry.len();
-                run.push(entry);
-            }
-            if run.is_empty() {
-                return Ok(runs);
-            }
-            run.sort_unstable();
-            let mut bytes = Vec::with_capacity(size);
-            run.iter().for_each(|entry| put(&mut bytes, entry));
-            let mut sorted = self.chains.start();
-            self.chains.append(&mut sorted, &bytes)?;
-            runs.push(sorted);
-        }
     }
 }
 
@@ -175,64 +149,10 @@ fn json(text: &str) -> Result<String, MetadataError> {
     serde_json::to_string(text).map_err(|error| MetadataError::Sink(error.into()))
 }
 
-/// An entry is its length and its text.
-fn put(bytes: &mut Vec<u8>, entry: &str) {
-    bytes.extend_from_slice(&(entry.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(entry.as_bytes());
-}
-
-/// The entries of one chain.
-struct Entries(BufReader<ChainReader>);
-
-impl Entries {
-    fn new(chain: ChainReader) -> Self {
-        Self(BufReader::with_capacity(AHEAD, chain))
-    }
-
-    fn next(&mut self) -> io::Result<Option<String>> {
-        if self.0.buffer().is_empty() && self.0.get_ref().left() == 0 {
-            return Ok(None);
-        }
-        let mut length = [0; size_of::<u64>()];
-        self.0.read_exact(&mut length)?;
-        let mut entry = vec![0; usize::try_from(u64::from_le_bytes(length)).map_err(io::Error::other)?];
-        self.0.read_exact(&mut entry)?;
-        String::from_utf8(entry).map(Some).map_err(io::Error::other)
-    }
-}
-
-/// Sorted chains as one.
-struct Merge {
-    chains: Vec<Entries>,
-    /// The next entry of each that has one.
-    next: BinaryHeap<Reverse<(String, usize)>>,
-}
-
-impl Merge {
-    fn new(chains: impl Iterator<Item = ChainReader>) -> io::Result<Self> {
-        let mut merge = Self { chains: chains.map(Entries::new).collect(), next: BinaryHeap::new() };
-        for number in 0..merge.chains.len() {
-            merge.advance(number)?;
-        }
-        Ok(merge)
-    }
-
-    fn next(&mut self) -> io::Result<Option<String>> {
-        let Some(Reverse((entry, number))) = self.next.pop() else { return Ok(None) };
-        self.advance(number)?;
-        Ok(Some(entry))
-    }
-
-    fn advance(&mut self, number: usize) -> io::Result<()> {
-        if let Some(entry) = self.chains[number].next()? {
-            self.next.push(Reverse((entry, number)));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -79,9 +79,6 @@ impl<R: Read> Entries<R> {
 
     /// Reads the content of the last entry over `content`.
     pub(crate) fn read_content(&mut self, size: u64, content: &mut Vec<u8>) -> Result<(), ReadError> {
-        if size > self.limits.item {
-            return Err(self.over(Limit::Item, self.limits.item));
-        }
         content.clear();
         content.resize(usize::try_from(size).unwrap_or(usize::MAX), 0);
         self.fill(content)?;

@@ -126,9 +126,6 @@ pub enum Limit {
     /// [`Limits::entries`](super::Limits::entries).
     #[error("entries")]
     Entries,
-    /// [`Limits::item`](super::Limits::item).
-    #[error("bytes in one object")]
-    Item,
     /// [`Limits::inflated`](super::Limits::inflated).
     #[error("bytes")]
     Inflated,

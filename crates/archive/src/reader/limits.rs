@@ -7,7 +7,8 @@ pub struct Limits {
     /// Entries of the tarball: files, folders and extended attributes. Default 4 million, of which Velero needs two
     /// for each object. The reader keeps 8 bytes of memory for each object.
     pub entries: u64,
-    /// Bytes of one object. Default 16 MiB; etcd takes 1.5 MiB unless told otherwise. As much memory may be needed.
+    /// Bytes of one object that are held in memory; the content of longer ones is passed over. Default 4 MiB: an API
+    /// server takes requests of 3 MiB, and may have added to what it stored.
     pub item: u64,
     /// Bytes of the whole tarball before compression. Default 16 GiB, as Velero's main branch.
     pub inflated: u64,
@@ -24,7 +25,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             entries: 4_000_000,
-            item: 16 << 20,
+            item: 4 << 20,
             inflated: 16 << 30,
             ratio: 1_000,
             resources: 10_000,

@@ -7,7 +7,6 @@ mod entries;
 mod error;
 mod inflate;
 mod limits;
-mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +16,9 @@ use std::io::Read;
 pub use error::{EntryProblem, HeaderProblem, Limit, ReadError};
 pub use limits::Limits;
 
+use crate::fingerprints::Fingerprints;
 use crate::item::{ItemPath, StoredPath};
 use crate::reader::entries::{Entries, Entry};
-use crate::reader::seen::Fingerprints;
 use crate::shown::shown;
 use crate::writer::VERSION_PATH;
 
@@ -38,7 +37,9 @@ const NEWEST: (u64, u64) = (1, 1);
 pub struct Reader<R> {
     entries: Entries<R>,
     limits: Limits,
+    /// The content of the last object, and its size in the archive.
     json: Vec<u8>,
+    size: u64,
     keys: RandomState,
     /// The objects that have been handed out.
     seen: Fingerprints,
@@ -61,7 +62,9 @@ enum State {
 pub struct Item<'a> {
     /// Which.
     pub path: ItemPath,
-    /// As it is stored. That it is JSON, and the object that the path says, is not known yet: see
+    /// Bytes that it has in the archive.
+    pub size: u64,
+    /// As it is stored; empty if it is longer than [`Limits::item`]. That it is JSON, and the object that the path says, is not known yet: see
     /// [`check_identity`](crate::identity::check_identity).
     pub json: &'a [u8],
 }
@@ -101,6 +104,7 @@ impl<R: Read> Reader<R> {
             entries: Entries::new(source, limits),
             limits,
             json: Vec::new(),
+            size: 0,
             keys: RandomState::new(),
             seen: Fingerprints::new(),
             only_versioned: Fingerprints::new(),
@@ -124,7 +128,7 @@ impl<R: Read> Reader<R> {
         self.state = State::Failed;
         let next = self.advance()?;
         self.state = if next.is_some() { State::Reading } else { State::Done };
-        Ok(next.map(|path| Item { path, json: &self.json }))
+        Ok(next.map(|path| Item { path, size: self.size, json: &self.json }))
     }
 
     /// What there has been so far.
@@ -184,9 +188,13 @@ impl<R: Read> Reader<R> {
         if self.json.capacity() > KEPT_BUFFER {
             self.json = Vec::new();
         }
-        self.entries.read_content(entry.size, &mut self.json)?;
         self.summary.items += 1;
-        Ok(())
+        self.size = entry.size;
+        if entry.size > self.limits.item {
+            self.json.clear();
+            return self.entries.skip_content(entry.size);
+        }
+        self.entries.read_content(entry.size, &mut self.json)
     }
 
     /// A copy for one version. It never wins, so it may come twice.

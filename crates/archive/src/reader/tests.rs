@@ -390,18 +390,30 @@ fn each_limit_holds_and_names_the_entry() {
     let over = |limits: Limits| read(&archive, limits).unwrap_err().to_string();
     let limits = Limits { entries: 4, ..Limits::default() };
     assert_eq!(over(limits), sentence(4, "entries", "resources/pods/cluster/2.json"));
-    let limits = Limits { item: 599, ..Limits::default() };
-    assert_eq!(over(limits), sentence(599, "bytes in one object", "resources/pods/cluster/0.json"));
     let limits = Limits { inflated: 3000, ..Limits::default() };
     assert_eq!(over(limits), sentence(3000, "bytes", "resources/pods/cluster/0.json"));
-    assert!(read(&archive, Limits { entries: 5, item: 600, ..Limits::default() }).is_ok());
+    assert!(read(&archive, Limits { entries: 5, ..Limits::default() }).is_ok());
+}
+
+#[test]
+fn the_content_of_a_long_object_is_passed_over() {
+    let entries = [599, 600, 601].map(|length| {
+        raw(b'0', format!("resources/pods/cluster/{length}.json").as_bytes(), &vec![b'x'; length])
+    });
+    let archive = gzip(&around(&entries));
+    let mut reader = Reader::new(&archive[..], Limits { item: 600, ..Limits::default() });
+    let mut found = Vec::new();
+    while let Some(item) = reader.next_item().unwrap() {
+        found.push((item.size, item.json.len()));
+    }
+    assert_eq!(found, [(599, 599), (600, 600), (601, 0)]);
 }
 
 #[test]
 fn a_size_beyond_all_limits_is_refused_before_anything_is_reserved() {
     let header = Header::write(b'0', b"resources/pods/cluster/p.json", u64::MAX, 0).to_vec();
     let error = read(&gzip(&around(&[header])), Limits::default()).unwrap_err();
-    assert!(matches!(error, ReadError::Limit { what: Limit::Item, .. }), "{error}");
+    assert!(matches!(error, ReadError::Limit { what: Limit::Inflated, .. }), "{error}");
     let header = Header::write(b'0', b"unknown", u64::MAX, 0).to_vec();
     let error = read(&gzip(&around(&[header])), Limits::default()).unwrap_err();
     assert!(matches!(error, ReadError::Limit { what: Limit::Inflated, .. }), "{error}");

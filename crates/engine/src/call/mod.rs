@@ -17,6 +17,7 @@ use http_body_util::{BodyExt as _, Limited};
 use kube::Client;
 use kube::client::Body;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use crate::list::cut::ListMeta;
 pub use pace::{Pace, Turn};
@@ -100,13 +101,14 @@ pub struct Content {
 pub struct Caller {
     client: Client,
     pace: Arc<Pace>,
+    large: Arc<Semaphore>,
 }
 
 impl Caller {
     /// Over `client`, which must not repeat anything by itself.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, pace: Arc::new(Pace::new(SIDE_BY_SIDE)) }
+        Self { client, pace: Arc::new(Pace::new(SIDE_BY_SIDE)), large: Arc::new(Semaphore::new(1)) }
     }
 
     /// For requests of typed clients.
@@ -229,6 +231,11 @@ impl Caller {
             return Ok(answer);
         }
         Err(refused(answer).await)
+    }
+
+    /// Who holds it may read large objects into memory.
+    pub(crate) fn large(&self) -> &Arc<Semaphore> {
+        &self.large
     }
 
     /// A turn for a request that is sent with [`head`](Self::head).

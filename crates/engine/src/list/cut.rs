@@ -3,10 +3,12 @@
 //! A page of 500 Secrets may be 500 MiB; so neither a page nor a list is ever held, only the item that is being
 //! cut and a piece of the network's making. Items come out as the server wrote them.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 /// Longest item, in bytes. A stock API server accepts requests of 3 MiB and stores 1.5 MiB.
-pub const LONGEST_ITEM: usize = 16 << 20;
+pub const LONGEST_ITEM: usize = 8 << 20;
 /// Longest value beside the items, in bytes: the list's metadata.
 const LONGEST_VALUE: usize = 64 << 10;
 /// Deepest nesting of an item; the JSON parser of this crate takes 128.
@@ -94,7 +96,7 @@ impl Cutter {
     pub fn feed<E: From<CutError>>(
         &mut self,
         mut piece: &[u8],
-        mut emit: impl FnMut(&[u8]) -> Result<(), E>,
+        mut emit: impl FnMut(Cow<'_, [u8]>) -> Result<(), E>,
     ) -> Result<(), E> {
         while !piece.is_empty() {
             let read = match self.place {
@@ -109,6 +111,12 @@ impl Cutter {
             piece = &piece[read..];
         }
         Ok(())
+    }
+
+    /// How much of the item that is being cut is in memory, in bytes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.buffer.len()
     }
 
     /// What the list said of itself.
@@ -178,7 +186,7 @@ impl Cutter {
     fn value<E: From<CutError>>(
         &mut self,
         piece: &[u8],
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(Cow<'_, [u8]>) -> Result<(), E>,
     ) -> Result<usize, E> {
         let (read, ended) = self.scan(piece)?;
         let longest = if self.place == Place::Item { LONGEST_ITEM } else { LONGEST_VALUE };
@@ -195,7 +203,12 @@ impl Cutter {
         }
         if ended {
             if self.place == Place::Item {
-                emit(if whole { &piece[..read] } else { &self.buffer })?;
+                let item = if whole {
+                    Cow::Borrowed(&piece[..read])
+                } else {
+                    Cow::Owned(std::mem::take(&mut self.buffer))
+                };
+                emit(item)?;
                 self.place = Place::Items;
             } else {
                 if self.key == b"metadata" {
@@ -255,7 +268,7 @@ mod tests {
         let mut items = Vec::new();
         for piece in answer.chunks(piece) {
             cutter.feed(piece, |item| {
-                items.push(String::from_utf8_lossy(item).into_owned());
+                items.push(String::from_utf8_lossy(&item).into_owned());
                 Ok::<_, CutError>(())
             })?;
         }

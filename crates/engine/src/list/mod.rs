@@ -5,17 +5,21 @@ pub mod cut;
 mod tests;
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use http::Method;
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::call::{Attempt, CallError, Caller, Failed, Turn};
 use cut::{CutError, Cutter};
 
 /// Objects per page. The server holds a page in memory; we don't.
 const PAGE: usize = 500;
+/// Items that are longer than this, in bytes, are read by one list at a time.
+const LARGE: usize = 256 << 10;
 
 /// What is listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +73,8 @@ pub struct Lister<'a> {
     /// Of this page.
     handed_out: HashSet<Name>,
     attempt: Attempt,
+    /// Held while a page with a large item is read.
+    large: Option<OwnedSemaphorePermit>,
     ended: bool,
 }
 
@@ -91,6 +97,7 @@ impl<'a> Lister<'a> {
             items: VecDeque::new(),
             handed_out: HashSet::new(),
             attempt: Attempt::default(),
+            large: None,
             ended: false,
         }
     }
@@ -129,13 +136,26 @@ impl<'a> Lister<'a> {
         let Ok(piece) = frame.into_data() else { return Ok(()) };
         let (items, handed_out) = (&mut self.items, &mut self.handed_out);
         page.cutter.feed(&piece, |item| {
-            let named: Named = serde_json::from_slice(item)
+            let named: Named = serde_json::from_slice(&item)
                 .map_err(|error| Failed::last(CallError::Unusable(error.to_string())))?;
             if handed_out.insert(named.metadata) {
-                items.push_back(item.to_vec());
+                items.push_back(item.into_owned());
             }
-            Ok(())
-        })
+            Ok::<_, Failed>(())
+        })?;
+        if page.cutter.held() > LARGE && self.large.is_none() {
+            let large = Arc::clone(self.caller.large());
+            self.large = match Arc::clone(&large).try_acquire_owned() {
+                Ok(held) => Some(held),
+                Err(_) => {
+                    // The page is asked for again: who waited with it open would keep the others from the connection
+                    // that they share.
+                    self.page = None;
+                    large.acquire_owned().await.ok()
+                }
+            };
+        }
+        Ok(())
     }
 
     fn turn_page(&mut self) -> Result<(), Failed> {
@@ -145,6 +165,7 @@ impl<'a> Lister<'a> {
         self.ended = meta.next.is_empty();
         self.from = meta.next;
         self.handed_out.clear();
+        self.large = None;
         self.attempt = Attempt::default();
         Ok(())
     }

@@ -1,3 +1,10 @@
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use kube::Client;
 use kube::client::Body;
 
 use super::*;
@@ -80,4 +87,43 @@ async fn an_answer_that_is_no_list_is_not_asked_for_again() {
         "an unusable answer from the API server: the answer to a list request is not a list: it is no object"
     );
     assert_eq!(log.paths().len(), 1);
+}
+
+/// A way to a server that answers everything with `answer`, piece by piece, and how often it was asked.
+fn in_pieces(answer: String) -> (Caller, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let service = tower::service_fn(move |_: http::Request<Body>| {
+        count.fetch_add(1, Relaxed);
+        let pieces: Vec<_> = answer.as_bytes().chunks(16 << 10).map(<[u8]>::to_vec).collect();
+        let frames = pieces.into_iter().map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from(piece))));
+        let body = StreamBody::new(futures::stream::iter(frames));
+        async { Ok::<_, Infallible>(http::Response::new(body)) }
+    });
+    (Caller::new(Client::new(service, "default")), asked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_item_waits_without_a_request_while_another_list_reads_one() {
+    let large = format!(
+        r#"{{"metadata":{{}},"items":[{},{{"metadata":{{"name":"large"}},"x":"{}"}}]}}"#,
+        item("small"),
+        "y".repeat(2 * LARGE)
+    );
+    let (caller, asked) = in_pieces(large);
+    let other = Arc::clone(caller.large()).try_acquire_owned().unwrap();
+    let mut list =
+        Lister::new(&caller, ListRequest { path: "/api/v1/pods".into(), ..ListRequest::default() });
+    assert_eq!(list.next().await.unwrap().unwrap(), item("small").into_bytes());
+    {
+        let mut next = std::pin::pin!(list.next());
+        assert!(futures::poll!(&mut next).is_pending());
+        drop(other);
+        assert_eq!(asked.load(Relaxed), 1);
+        assert!(next.await.unwrap().unwrap().len() > 2 * LARGE);
+    }
+    assert!(caller.large().try_acquire().is_err());
+    assert_eq!(list.next().await.unwrap(), None);
+    assert_eq!(asked.load(Relaxed), 2);
+    assert!(caller.large().try_acquire().is_ok());
 }

@@ -45,7 +45,9 @@ impl StorageClasses {
 
     /// These will be in the cluster too before they are asked for: the Restore brings them, ahead of volumes.
     pub(crate) fn will_know(&mut self, names: impl IntoIterator<Item = String>) {
-        self.known.extend(names);
+        let Ok(rows) = &self.rows else { return };
+        // Nobody asks for another one, and a backup may hold any number.
+        self.known.extend(names.into_iter().filter(|name| rows.values().any(|other| other == name)));
     }
 
     /// What `class` is changed to; none if it isn't.

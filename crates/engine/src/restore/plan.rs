@@ -171,6 +171,13 @@ impl Plan {
         }
     }
 
+    /// Whether it takes by itself all that another object may bring in: no labels decide, and no cluster-scoped object
+    /// comes in only because it is needed.
+    pub(crate) fn takes_all_that_is_related(&self) -> bool {
+        let is_one_scope = self.cluster_scoped.is_some() || self.namespaces.takes_everything();
+        is_one_scope && self.filters.is_none() && self.selector.is_everything() && self.one_of.is_empty()
+    }
+
     /// Whether the resource policy takes this object; where that says nothing, the selectors, by its labels.
     #[must_use]
     pub fn selects(&self, resource: &str, namespace: Option<&str>, object: &Value) -> bool {
@@ -272,6 +279,21 @@ mod tests {
             let plan = plan(spec.clone());
             assert_eq!(plan.takes("clusterroles.rbac.authorization.k8s.io", None), listed, "{spec}");
             assert_eq!(plan.takes_related("clusterroles.rbac.authorization.k8s.io", None), related, "{spec}");
+        }
+    }
+
+    #[test]
+    fn what_is_related_is_asked_for_only_where_the_plan_may_not_take_it_by_itself() {
+        let labels = json!({"matchLabels": {"a": "b"}});
+        for (spec, all) in [
+            (json!({}), true),
+            (json!({"includedNamespaces": ["a"]}), false),
+            (json!({"includedNamespaces": ["a"], "includeClusterResources": true}), true),
+            (json!({"includedNamespaces": ["a"], "includeClusterResources": false}), true),
+            (json!({"labelSelector": labels}), false),
+            (json!({"orLabelSelectors": [labels]}), false),
+        ] {
+            assert_eq!(plan(spec.clone()).takes_all_that_is_related(), all, "{spec}");
         }
     }
 

@@ -204,9 +204,7 @@ fn skipped(object: &Value, resource: &str, context: &Context) -> Option<Skip> {
             managed.then_some(Skip::Managed)
         }
         "secrets" => actions::is_account_token(object).then_some(Skip::AccountToken),
-        "persistentvolumes" => {
-            context.volumes.provisioned(object::name(object)).cloned().map(Skip::Provisioned)
-        }
+        "persistentvolumes" => context.volumes.provisioned(object::name(object)).map(Skip::Provisioned),
         "leases.coordination.k8s.io" => {
             let is_ours = object::name(object) == ENGINE_LEASE
                 && object::labels(object).value(PLUGIN_LABEL) == Some(BACKUP_PLUGIN);

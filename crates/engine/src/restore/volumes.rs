@@ -4,16 +4,18 @@
 //! the store is provisioned anew and empty, and its claim is told of; one that only points at its data is
 //! restored as it is.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use kurator_archive::Seen;
 use serde_json::Value;
 
 use super::object;
 use super::plan::Plan;
 
 /// How a volume's data was backed up, as the backup's volume info says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BackupMethod {
     /// A snapshot of the cloud's.
     NativeSnapshot,
@@ -26,7 +28,7 @@ pub enum BackupMethod {
 }
 
 /// Why a restored claim comes without its data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NoData {
     /// Its data is in a snapshot or in the store, and this engine moves no data.
     NotMoved(BackupMethod),
@@ -80,7 +82,7 @@ impl fmt::Display for DataLeftOut {
 }
 
 /// What becomes of one PersistentVolume.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
     /// Restored as it is.
     AsItIs,
@@ -91,8 +93,8 @@ enum Fate {
 /// What the files of a backup say of the data of its volumes.
 #[derive(Clone, Debug, Default)]
 pub struct VolumeFacts {
-    /// Volume info by name of the PersistentVolume.
-    pub methods: BTreeMap<String, BackupMethod>,
+    /// PersistentVolumes with volume info, by what that says.
+    pub methods: BTreeMap<BackupMethod, Seen<str>>,
     /// PersistentVolumes with a native snapshot. Of this and the next ones only those without volume info count.
     pub native_snapshots: BTreeSet<String>,
     /// Claims (namespace and name in the backup) with a completed file system backup.
@@ -100,33 +102,44 @@ pub struct VolumeFacts {
     /// Claims with a CSI snapshot.
     pub csi_snapshots: BTreeSet<(String, String)>,
     /// PersistentVolumes that are in the cluster.
-    pub in_cluster: BTreeSet<String>,
+    pub in_cluster: Seen<str>,
 }
 
 /// What becomes of each PersistentVolume of a backup.
 ///
 /// Filled with all of the backup's before the first claim is looked at, so that the order in which objects are
-/// restored doesn't matter.
+/// restored doesn't matter. Names are kept as fingerprints: there may be a million.
 #[derive(Clone, Debug, Default)]
 pub struct Volumes {
-    fates: BTreeMap<String, Fate>,
-    in_cluster: BTreeSet<String>,
+    fates: BTreeMap<Fate, Seen<str>>,
+    in_cluster: Seen<str>,
 }
 
 impl Volumes {
     /// Decides on each PersistentVolume that the Restore takes, as Velero 1.18: with volume info
     /// by the method, else by what else the backup knows; a volume without data in the backup by its reclaim
     /// policy.
-    pub fn decide<'a>(volumes: impl IntoIterator<Item = &'a Value>, facts: VolumeFacts, plan: &Plan) -> Self {
-        let fate = |volume| (object::name(volume).to_owned(), fate(volume, &facts, plan.restore_volumes));
-        let fates = volumes.into_iter().map(fate).collect();
+    pub fn decide(
+        volumes: impl IntoIterator<Item = impl Borrow<Value>>,
+        facts: VolumeFacts,
+        plan: &Plan,
+    ) -> Self {
+        let mut fates = BTreeMap::<_, Seen<str>>::new();
+        for volume in volumes {
+            let fate = fate(volume.borrow(), &facts, plan.restore_volumes);
+            fates.entry(fate).or_default().insert(object::name(volume.borrow()));
+        }
         Self { fates, in_cluster: facts.in_cluster }
+    }
+
+    fn fate(&self, name: &str) -> Option<Fate> {
+        self.fates.iter().find(|(_, names)| names.contains(name)).map(|(fate, _)| *fate)
     }
 
     /// Why the PersistentVolume of this name is left to the provisioner; none if it is restored as it is.
     #[must_use]
-    pub fn provisioned(&self, name: &str) -> Option<&NoData> {
-        match self.fates.get(name)? {
+    pub fn provisioned(&self, name: &str) -> Option<NoData> {
+        match self.fate(name)? {
             Fate::AsItIs => None,
             Fate::Provisioned(reason) => Some(reason),
         }
@@ -135,9 +148,9 @@ impl Volumes {
     /// Why a claim that was bound to this volume comes without its data; none if the volume has it.
     #[must_use]
     pub fn no_data(&self, name: &str) -> Option<NoData> {
-        match self.fates.get(name) {
+        match self.fate(name) {
             Some(Fate::AsItIs) => None,
-            Some(Fate::Provisioned(reason)) => Some(reason.clone()),
+            Some(Fate::Provisioned(reason)) => Some(reason),
             None => (!self.in_cluster.contains(name)).then_some(NoData::NoVolume),
         }
     }
@@ -157,7 +170,7 @@ fn fate(volume: &Value, facts: &VolumeFacts, restore_volumes: bool) -> Fate {
 
 fn method(volume: &Value, facts: &VolumeFacts) -> BackupMethod {
     let name = object::name(volume);
-    if let Some(method) = facts.methods.get(name) {
+    if let Some((method, _)) = facts.methods.iter().find(|(_, names)| names.contains(name)) {
         return *method;
     }
     let of_claim = |field| object::text(volume, &["spec", "claimRef", field]).unwrap_or_default().to_owned();
@@ -188,7 +201,7 @@ mod tests {
     }
 
     fn of(method: BackupMethod) -> VolumeFacts {
-        VolumeFacts { methods: [("pv".to_owned(), method)].into(), ..VolumeFacts::default() }
+        VolumeFacts { methods: [(method, Seen::from_iter(["pv"]))].into(), ..VolumeFacts::default() }
     }
 
     #[test]
@@ -214,7 +227,7 @@ mod tests {
         ] {
             let volumes =
                 Volumes::decide([&volume("pv", policy)], of(method), &plan(json!({"restorePVs": restore})));
-            assert_eq!(volumes.provisioned("pv"), fate.as_ref(), "{method:?} {policy} {restore}");
+            assert_eq!(volumes.provisioned("pv"), fate, "{method:?} {policy} {restore}");
             assert_eq!(volumes.no_data("pv"), fate, "{method:?} {policy} {restore}");
         }
     }
@@ -232,14 +245,14 @@ mod tests {
             (VolumeFacts { csi_snapshots: claim(), ..none() }, BackupMethod::CsiSnapshot),
         ] {
             let volumes = Volumes::decide([&volume("pv", "Retain")], facts, &plan(json!({})));
-            assert_eq!(volumes.provisioned("pv"), Some(&NoData::NotMoved(method)));
+            assert_eq!(volumes.provisioned("pv"), Some(NoData::NotMoved(method)));
         }
     }
 
     #[test]
     fn a_claim_on_a_volume_that_is_nowhere_has_no_data() {
-        let facts = VolumeFacts { in_cluster: ["there".to_owned()].into(), ..VolumeFacts::default() };
-        let volumes = Volumes::decide([], facts, &plan(json!({})));
+        let facts = VolumeFacts { in_cluster: Seen::from_iter(["there"]), ..VolumeFacts::default() };
+        let volumes = Volumes::decide([] as [Value; 0], facts, &plan(json!({})));
         assert_eq!(volumes.no_data("there"), None);
         assert_eq!(volumes.no_data("gone"), Some(NoData::NoVolume));
     }

@@ -7,7 +7,8 @@
 //! [`narrows`](super::select::Selection::narrows); else nobody needs [`Claims`].
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -245,11 +246,48 @@ fn cleaned(json: &[u8], stale: &[&str], keeps_selector: bool) -> Result<Vec<u8>,
     serde_json::to_vec(&claim)
 }
 
+/// The pods of each claim, some 70 bytes for each: there may be as many as pods in the cluster.
+#[derive(Clone, Debug, Default)]
+struct Users {
+    keys: RandomState,
+    /// By hash of namespace and claim: the last of its users.
+    last: HashMap<u64, usize>,
+    users: Vec<User>,
+    /// Their names, one behind the other.
+    names: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct User {
+    /// Where its name ends; it begins where that of the user before it ends.
+    end: usize,
+    /// The one before it of the same claim.
+    before: Option<u32>,
+}
+
+impl Users {
+    fn add(&mut self, namespace: &str, claim: &str, pod: &str) {
+        // A pod may name a claim twice, in a row or not; whoever asks for pods takes each once.
+        let place = self.last.insert(self.keys.hash_one((namespace, claim)), self.users.len());
+        self.names.push_str(pod);
+        let before = place.and_then(|place| u32::try_from(place).ok());
+        self.users.push(User { end: self.names.len(), before });
+    }
+
+    fn of(&self, namespace: &str, claim: &str) -> impl Iterator<Item = &str> {
+        let last = self.last.get(&self.keys.hash_one((namespace, claim))).copied();
+        let before = |place: &usize| self.users[*place].before.map(|place| place as usize);
+        std::iter::successors(last, before).map(|place| {
+            let begin = place.checked_sub(1).map_or(0, |before| self.users[before].end);
+            &self.names[begin..self.users[place].end]
+        })
+    }
+}
+
 /// Who uses which claim, and which claims belong together.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
-    /// By namespace and claim: pods.
-    pods: BTreeMap<(String, String), BTreeSet<String>>,
+    pods: Users,
     /// By namespace and claim: the group.
     groups: BTreeMap<(String, String), String>,
     /// By namespace and group: claims.
@@ -265,8 +303,7 @@ impl Claims {
         let pod: Pod<'_> = serde_json::from_slice(json)?;
         if pod.is_running() {
             for claim in pod.claims() {
-                let key = (pod.metadata.namespace.clone().into_owned(), claim.to_owned());
-                self.pods.entry(key).or_default().insert(pod.metadata.name.clone().into_owned());
+                self.pods.add(&pod.metadata.namespace, claim, &pod.metadata.name);
             }
         }
         Ok(())
@@ -292,7 +329,7 @@ impl Claims {
     #[must_use]
     pub fn with(&self, claim: &BoundClaim) -> Vec<Reference> {
         let key = (claim.namespace.clone(), claim.name.clone());
-        let pods = self.pods.get(&key).into_iter().flatten();
+        let pods = self.pods.of(&claim.namespace, &claim.name);
         let pods = pods.map(|pod| Reference::core("pods", &claim.namespace, pod));
         let group = self.groups.get(&key).and_then(|group| self.members.get(&(key.0.clone(), group.clone())));
         let others = group.into_iter().flatten().filter(|name| **name != claim.name);

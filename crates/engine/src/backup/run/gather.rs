@@ -2,21 +2,22 @@
 
 mod hooks;
 mod order;
+mod wanted;
 
-use std::collections::{BTreeSet, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt as _;
-use kurator_archive::{GroupResource, ItemPath};
+use kurator_archive::{DiskError, GroupResource, ItemPath, Seen, Shelf};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::hooked::{self, Hooked};
 use super::pack::Packer;
-use super::volumes::LeftOut;
+use super::volumes::{self, LeftOut, TakenVolume};
 use crate::backup::hooks::Hooks;
-use crate::backup::related::{self, Bindings, Claims, Reference};
+use crate::backup::related::{self, Bindings, Claims};
 use crate::backup::select::{Item, Listing, Selection};
 use crate::call::Caller;
 use crate::hooks::Runner;
@@ -26,11 +27,14 @@ use crate::progress::Progress;
 use crate::report::{About, Report};
 use crate::runs::Place;
 use crate::types::{ApiType, Catalog};
+use wanted::{Want, Wanted};
 
 /// Lists side by side.
 const LISTS: usize = 16;
 /// Objects that are asked for by name, side by side.
 const LOOKS: usize = 16;
+/// Objects that others bring in, taken off the disk at once.
+const BATCH: usize = 512;
 /// Label of claims whose volumes are snapshot together, unless the Backup names another.
 const GROUP_LABEL: &str = "velero.io/volume-group";
 
@@ -40,6 +44,10 @@ pub(super) struct Asked<'a> {
     pub(super) name: &'a str,
     pub(super) hooks: &'a Hooks,
     pub(super) place: &'a Place,
+    /// Whether it is worth a warning that the data of a volume is not in the backup.
+    pub(super) tells_of_data: bool,
+    /// Folder for temporary files.
+    pub(super) folder: &'a Path,
 }
 
 /// Where the objects come from and go to.
@@ -52,25 +60,25 @@ pub(super) struct Gather<'a> {
     progress: &'a watch::Sender<Progress>,
     backup: Asked<'a>,
     runner: Runner<'a>,
-    hashes: RandomState,
     around: Surroundings,
     taken: Mutex<Taken>,
 }
 
 /// What has been taken so far.
-#[derive(Default)]
 struct Taken {
     count: u64,
-    /// Hashes of what may come a second time.
-    seen: HashSet<u64>,
+    /// What may come a second time.
+    seen: Seen<ItemPath>,
     /// Namespaces that something was taken from.
-    namespaces: HashSet<String>,
+    namespaces: Seen<str>,
     /// What objects that were taken bring in, as far as it has not been looked for.
-    wanted: BTreeSet<Reference>,
+    wanted: Wanted,
     /// What has been looked for.
-    looked: HashSet<Reference>,
+    looked: Seen<ItemPath>,
     /// Pods that wait for their hooks.
     hooked: Vec<Hooked>,
+    /// Their JSON.
+    shelf: Shelf,
     /// By resource, the places in `orderedResources` that were found.
     ordered: HashSet<(String, usize)>,
     /// Volumes whose data stays where it is.
@@ -84,11 +92,23 @@ struct Surroundings {
     claims: Claims,
 }
 
-/// The packer takes nothing any more; it says why itself.
+/// Why nothing more is taken.
 #[derive(Debug)]
-pub(super) struct Stopped;
+pub(super) enum Stopped {
+    /// The packer takes nothing any more; it says why itself.
+    Packer,
+    /// The folder for temporary files doesn't.
+    Disk(DiskError),
+}
+
+impl From<DiskError> for Stopped {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error)
+    }
+}
 
 impl<'a> Gather<'a> {
+    #[expect(clippy::too_many_arguments, reason = "all that one backup is made of")]
     pub(super) fn new(
         caller: &'a Caller,
         catalog: &'a Catalog,
@@ -97,10 +117,22 @@ impl<'a> Gather<'a> {
         report: &'a Report,
         progress: &'a watch::Sender<Progress>,
         backup: Asked<'a>,
+        left_out: LeftOut,
     ) -> Self {
-        let (hashes, around, taken) = (RandomState::new(), Surroundings::default(), Mutex::default());
+        let taken = Mutex::new(Taken {
+            count: 0,
+            seen: Seen::default(),
+            namespaces: Seen::default(),
+            wanted: Wanted::new(backup.folder),
+            looked: Seen::default(),
+            hooked: Vec::new(),
+            shelf: Shelf::new(backup.folder),
+            ordered: HashSet::new(),
+            left_out,
+        });
         let runner = Runner::new(caller, report);
-        Self { caller, catalog, selection, packer, report, progress, backup, runner, hashes, around, taken }
+        let around = Surroundings::default();
+        Self { caller, catalog, selection, packer, report, progress, backup, runner, around, taken }
     }
 
     /// What the status tells of the hooks, and the volumes that were taken without their data.
@@ -216,34 +248,31 @@ impl<'a> Gather<'a> {
         let kind = TypeOf::from(&head);
         self.note_order(api, &path);
         if let Some(namespace) = namespace {
-            let mut taken = self.taken();
-            if !taken.namespaces.contains(namespace) {
-                taken.namespaces.insert(namespace.to_owned());
-            }
+            self.taken().namespaces.insert(namespace);
         }
         self.take(api, path, kind, json).await
     }
 
     /// Packs an object, unless it is packed already or waits for its hooks.
     async fn take(&self, api: &ApiType, path: ItemPath, kind: TypeOf, json: Vec<u8>) -> Result<(), Stopped> {
-        if !self.taken().seen.insert(self.hashes.hash_one(&path)) {
+        if !self.taken().seen.insert(&path) {
             return Ok(());
         }
-        if is_core(api, "pods")
-            && let Some((pre, post)) = self.hooks(&path, &json)
-        {
+        if is_core(api, "pods") && self.waits_for_hooks(&path, &json) {
             // Whoever cannot be read has no claims; that is told when it is noted.
             let claims = related::of_pod(&json).map(|brought| hooked::claims(&brought)).unwrap_or_default();
-            self.taken().hooked.push(Hooked { path, kind, json, pre, post, claims });
+            let mut taken = self.taken();
+            let slip = taken.shelf.put(&json)?;
+            taken.hooked.push(Hooked { path, kind, slip, claims });
             return Ok(());
         }
         self.pack(api, path, kind, json).await
     }
 
     async fn pack(&self, api: &ApiType, path: ItemPath, kind: TypeOf, json: Vec<u8>) -> Result<(), Stopped> {
-        let json = self.note(api, &path, json);
+        let json = self.note(api, &path, json)?;
         if !self.packer.put(api, path, with_type(json, kind, api)).await {
-            return Err(Stopped);
+            return Err(Stopped::Packer);
         }
         let count = {
             let mut taken = self.taken();
@@ -255,8 +284,9 @@ impl<'a> Gather<'a> {
     }
 
     /// Remembers what an object brings in; the object as it is stored.
-    fn note(&self, api: &ApiType, path: &ItemPath, json: Vec<u8>) -> Vec<u8> {
+    fn note(&self, api: &ApiType, path: &ItemPath, json: Vec<u8>) -> Result<Vec<u8>, Stopped> {
         let (mut brought, mut json) = (Vec::new(), json);
+        let mut kept = Ok(());
         let noted = match (api.group.as_str(), api.resource.as_str()) {
             ("", "pods") => related::of_pod(&json).map(|of_pod| brought = of_pod),
             ("", "persistentvolumeclaims") => related::of_claim(&json, self.backup.name).map(|claim| {
@@ -265,10 +295,15 @@ impl<'a> Gather<'a> {
                     json = changed;
                 }
                 brought = self.around.claims.with(&claim);
-                self.taken().left_out.claim(&claim);
+                kept = self.taken().left_out.claim(&claim);
+                if self.backup.tells_of_data {
+                    self.report.warning(About::Namespace(&claim.namespace), volumes::warning(&claim));
+                }
                 brought.push(claim.volume);
             }),
-            ("", "persistentvolumes") => self.taken().left_out.volume(&json),
+            ("", "persistentvolumes") => {
+                TakenVolume::parse(&json).map(|volume| kept = self.taken().left_out.volume(&volume))
+            }
             ("", "serviceaccounts") => {
                 let namespace = path.namespace().unwrap_or_default();
                 brought = self.around.bindings.of(namespace, path.name()).cloned().collect();
@@ -282,27 +317,51 @@ impl<'a> Gather<'a> {
         if self.selection.adds_definitions() {
             brought.extend(related::definition(api));
         }
+        kept?;
         if !brought.is_empty() {
-            self.taken().wanted.extend(brought);
+            let mut taken = self.taken();
+            brought.iter().try_for_each(|reference| taken.wanted.push(reference))?;
         }
-        json
+        Ok(json)
     }
 
     /// What others bring in, and what that brings in.
     async fn related(&self) -> Result<(), Stopped> {
         loop {
-            let wanted: Vec<_> = {
-                let mut taken = self.taken();
-                let wanted = std::mem::take(&mut taken.wanted);
-                wanted.into_iter().filter(|reference| taken.looked.insert(reference.clone())).collect()
-            };
-            if wanted.is_empty() {
+            let mut looks = Vec::new();
+            while looks.len() < BATCH
+                && let Some(want) = self.next_wanted()?
+            {
+                looks.extend(self.to_be_looked_for(&want));
+            }
+            if looks.is_empty() {
                 return Ok(());
             }
-            let looks = wanted.into_iter().map(|reference| self.look(reference));
+            let looks = looks.into_iter().map(|(at, path)| self.look(&self.catalog.types[at], path));
             let mut looks = futures::stream::iter(looks).buffer_unordered(LOOKS);
             while let Some(look) = looks.next().await {
                 look?;
+            }
+        }
+    }
+
+    fn next_wanted(&self) -> Result<Option<Want>, Stopped> {
+        Ok(self.taken().wanted.pop()?)
+    }
+
+    /// Type and path of what is wanted, if it may be there, is not taken and has not been looked for.
+    fn to_be_looked_for(&self, want: &Want) -> Option<(usize, ItemPath)> {
+        let served = |api: &ApiType| api.group == want.group && api.resource == want.resource;
+        let (at, api) = self.catalog.types.iter().enumerate().find(|(_, api)| served(api))?;
+        let namespace = want.namespace.as_deref();
+        match path(api, namespace, &want.name) {
+            Ok(path) => {
+                let mut taken = self.taken();
+                (!taken.seen.contains(&path) && taken.looked.insert(&path)).then_some((at, path))
+            }
+            Err(problem) => {
+                self.report.warning(About::from(namespace), problem);
+                None
             }
         }
     }
@@ -338,22 +397,9 @@ impl<'a> Gather<'a> {
     }
 
     /// Takes an object that another brings in, if it exists and nothing bars it.
-    async fn look(&self, reference: Reference) -> Result<(), Stopped> {
-        let Reference { group, resource, namespace, name } = reference;
-        let served = |api: &&ApiType| api.group == group && api.resource == resource;
-        let Some(api) = self.catalog.types.iter().find(served) else { return Ok(()) };
-        let namespace = namespace.as_deref();
-        let path = match path(api, namespace, &name) {
-            Ok(path) => path,
-            Err(problem) => {
-                self.report.warning(About::from(namespace), problem);
-                return Ok(());
-            }
-        };
-        if self.taken().seen.contains(&self.hashes.hash_one(&path)) {
-            return Ok(());
-        }
-        let json = match self.caller.get(&api.object_path(namespace, &name)).await {
+    async fn look(&self, api: &ApiType, path: ItemPath) -> Result<(), Stopped> {
+        let namespace = path.namespace();
+        let json = match self.caller.get(&api.object_path(namespace, path.name())).await {
             Ok(Some(json)) => json.to_vec(),
             Ok(None) => return Ok(()),
             Err(error) => {

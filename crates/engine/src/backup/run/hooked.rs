@@ -7,9 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kurator_archive::ItemPath;
+use kurator_archive::{ItemPath, Slip};
 
-use crate::backup::hooks::ExecHook;
 use crate::backup::related::Reference;
 use crate::backup::select::Ordered;
 use crate::object::TypeOf;
@@ -19,9 +18,8 @@ use crate::object::TypeOf;
 pub(super) struct Hooked {
     pub(super) path: ItemPath,
     pub(super) kind: TypeOf,
-    pub(super) json: Vec<u8>,
-    pub(super) pre: Vec<ExecHook>,
-    pub(super) post: Vec<ExecHook>,
+    /// Its JSON.
+    pub(super) slip: Slip,
     /// Its claims, of its own namespace.
     pub(super) claims: Vec<String>,
 }
@@ -73,15 +71,15 @@ pub(super) fn blocks(mut pods: Vec<Hooked>, order: &[Ordered]) -> Vec<Vec<Hooked
 
 #[cfg(test)]
 mod tests {
+    use kurator_archive::Shelf;
+
     use super::*;
 
     fn pod(namespace: &str, name: &str, claims: &[&str]) -> Hooked {
         Hooked {
             path: ItemPath::new("pods".parse().unwrap(), Some(namespace), name).unwrap(),
             kind: TypeOf { has_version: false, has_kind: false },
-            json: Vec::new(),
-            pre: Vec::new(),
-            post: Vec::new(),
+            slip: Shelf::new(&std::env::temp_dir()).put(b"").unwrap(),
             claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
         }
     }

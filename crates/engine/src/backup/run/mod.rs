@@ -24,12 +24,14 @@ use kurator_member::clock::Clock;
 use kurator_store::{Store, StoreError};
 use tokio::sync::watch;
 
-use self::gather::{Asked, Gather};
+use self::gather::{Asked, Gather, Stopped};
 use self::mark::Mark;
 use self::store::Files;
+use self::volumes::LeftOut;
 use crate::backup::prepare::Prepared;
 use crate::backup::select::{NamespaceFact, Selection};
 use crate::call::Caller;
+use crate::files;
 use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
 use crate::runs::Place;
@@ -104,7 +106,7 @@ async fn marked(prepared: Prepared, at: &BackupFiles, tools: &Tools<'_>) -> Resu
     if let Some(ended) = ended_before(&*tools.store, at, &backup).await? {
         return Ok(ended);
     }
-    let report = Report::new("backup", &namespace, &name, Arc::clone(&tools.clock));
+    let report = Report::new("backup", &namespace, &name, Arc::clone(&tools.clock), tools.folder);
     for warning in warnings {
         report.warning(About::Run, warning);
     }
@@ -121,36 +123,46 @@ async fn marked(prepared: Prepared, at: &BackupFiles, tools: &Tools<'_>) -> Resu
         backup.status.as_ref().and_then(|status| status.start_timestamp).unwrap_or_else(|| tools.clock.now());
     let packer =
         Packer::start(tools.folder, tools.threads, u64::try_from(began.as_second()).unwrap_or_default());
-    let asked = Asked { name: &name, hooks: &hooks, place: tools.place };
-    let mut gather =
-        Gather::new(tools.caller, tools.catalog, &selection, &packer, &report, tools.progress, asked);
-    // What stopped it is what the packer says at its end.
-    let _stopped = gather.all().await;
+    // Who wants no data need not be told that there is none.
+    let tells_of_data = backup.spec.snapshot_volumes != Some(false);
+    let asked = Asked { name: &name, hooks: &hooks, place: tools.place, tells_of_data, folder: tools.folder };
+    let left_out = LeftOut::new(tools.folder).map_err(PackError::from)?;
+    let mut gather = Gather::new(
+        tools.caller,
+        tools.catalog,
+        &selection,
+        &packer,
+        &report,
+        tools.progress,
+        asked,
+        left_out,
+    );
+    let stopped = gather.all().await;
     let (hooks, left_out) = gather.end();
     let packed = packer.finish().await?;
-    let items = packed.written.items;
-    // Who wants no data need not be told that there is none.
-    if backup.spec.snapshot_volumes != Some(false) {
-        for (namespace, warning) in left_out.warnings() {
-            report.warning(About::Namespace(namespace), warning);
-        }
-        let claims = left_out.warnings().count();
-        if claims > 0 {
-            backup.annotations_mut().extend([(WITHOUT_DATA_ANNOTATION.to_owned(), claims.to_string())]);
-        }
+    // What else stopped it is what the packer has said at its end.
+    if let Err(Stopped::Disk(error)) = stopped {
+        return Err(PackError::from(error).into());
     }
+    let items = packed.written.items;
+    let claims = left_out.claims();
+    if tells_of_data && claims > 0 {
+        backup.annotations_mut().extend([(WITHOUT_DATA_ANNOTATION.to_owned(), claims.to_string())]);
+    }
+    let volumes = left_out.write(files::draft(tools.folder)).map_err(PackError::from)?;
     report.info(format!("{items} objects, {} bytes compressed", packed.written.stored));
 
-    let Reported { log, results, warnings, errors } = report.close();
+    let Reported { log, results, warnings, errors } =
+        report.close().map_err(|error| PackError::spool(tools.folder, error))?;
     let mut status = last_status(&backup, items, warnings, errors, tools.clock.now());
     status.other.insert("hookStatus".to_owned(), hooks);
     backup.status = Some(status);
-    let files = Files { packed, log, results, volumes: left_out.infos() };
+    let files = Files { packed, log, results, volumes };
     // A Velero, which knows no marks, may have stored one of this name meanwhile.
     if let Some(ended) = ended_before(&*tools.store, at, &backup).await? {
         return Ok(ended);
     }
-    store::keep(&*tools.store, at, files).await?;
+    store::keep(&*tools.store, at, files, tools.folder).await?;
     store::seal(&*tools.store, at, &backup).await?;
     Ok(backup)
 }

@@ -8,10 +8,12 @@ use std::path::Path;
 use kurator_archive::metadata::MetadataError;
 use kurator_archive::metadata::resource_list::ResourceListWriter;
 use kurator_archive::{ArchiveWriter, DiskError, ItemPath, WriteError, Written};
+use tempfile::SpooledTempFile;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::budget::{Budget, Held};
+use crate::files;
 use crate::types::ApiType;
 
 /// Objects that wait to be packed, in bytes.
@@ -49,15 +51,21 @@ pub enum PackError {
     Died,
 }
 
+impl PackError {
+    pub(super) fn spool(folder: &Path, source: io::Error) -> Self {
+        Self::Spool { folder: folder.display().to_string(), source }
+    }
+}
+
 /// A tarball that is complete, in a file that nobody else sees.
 #[derive(Debug)]
 pub struct Packed {
-    /// The file, at its beginning.
+    /// The file.
     pub file: File,
     /// What it holds.
     pub written: Written,
     /// The list of its objects, gzipped.
-    pub resource_list: Vec<u8>,
+    pub resource_list: SpooledTempFile,
 }
 
 struct Item {
@@ -109,7 +117,7 @@ fn pack(
     mtime: u64,
     mut items: mpsc::Receiver<Item>,
 ) -> Result<Packed, PackError> {
-    let spool = |source| PackError::Spool { folder: folder.display().to_string(), source };
+    let spool = |source| PackError::spool(folder, source);
     let file = tempfile::tempfile_in(folder).map_err(spool)?;
     let mut archive = ArchiveWriter::new(BufWriter::with_capacity(BUFFER, file), threads, mtime)?;
     let mut list = ResourceListWriter::new(folder)?;
@@ -118,15 +126,14 @@ fn pack(
         list.add(&api_version, &kind, path.namespace(), path.name(), None)?;
     }
     let (file, written) = archive.finish().map_err(|error| told(error, folder))?;
-    let mut file = file.into_inner().map_err(|error| spool(error.into_error()))?;
-    io::Seek::rewind(&mut file).map_err(spool)?;
-    Ok(Packed { file, written, resource_list: list.finish(Vec::new())? })
+    let file = file.into_inner().map_err(|error| spool(error.into_error()))?;
+    Ok(Packed { file, written, resource_list: list.finish(files::draft(folder))? })
 }
 
 /// The sink is our own file, whose place the user can change.
 fn told(error: WriteError, folder: &Path) -> PackError {
     match error {
-        WriteError::Sink(source) => PackError::Spool { folder: folder.display().to_string(), source },
+        WriteError::Sink(source) => PackError::spool(folder, source),
         error => PackError::Write(error),
     }
 }

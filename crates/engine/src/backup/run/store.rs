@@ -1,20 +1,17 @@
 //! Brings a backup that is complete into the store.
 
-use std::io::{self, Read as _};
+use std::path::Path;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use kurator_api::velero::Backup;
 use kurator_archive::BackupFiles;
 use kurator_archive::metadata::results::Results;
-use kurator_archive::metadata::volumes::BackupVolumeInfo;
 use kurator_archive::metadata::{self, MetadataError};
-use kurator_store::{Content, Creation, Store, StoreError};
+use kurator_store::{Creation, Store, StoreError};
+use tempfile::SpooledTempFile;
 
 use super::pack::Packed;
-
-/// Piece that is read of the tarball at a time, in bytes.
-const PIECE: usize = 1 << 20;
+use crate::files;
 
 /// Why a backup is not in the store.
 #[derive(Debug, thiserror::Error)]
@@ -47,28 +44,35 @@ pub enum KeepError {
 /// The files of a backup beside its metadata.
 pub(super) struct Files {
     pub(super) packed: Packed,
-    pub(super) log: Vec<u8>,
+    pub(super) log: SpooledTempFile,
     pub(super) results: Results,
-    pub(super) volumes: Vec<BackupVolumeInfo>,
+    pub(super) volumes: SpooledTempFile,
 }
 
 /// Stores all files but the metadata: without that there is no backup, for us and for Velero.
-pub(super) async fn keep(store: &dyn Store, at: &BackupFiles, files: Files) -> Result<(), KeepError> {
+///
+/// What is not kept in memory meanwhile is in `folder`.
+pub(super) async fn keep(
+    store: &dyn Store,
+    at: &BackupFiles,
+    files: Files,
+    folder: &Path,
+) -> Result<(), KeepError> {
     let Files { packed, log, results, volumes } = files;
     let Packed { file, resource_list, .. } = packed;
-    store.write(&at.contents(), pieces(file)).await?;
+    store.write(&at.contents(), files::content(file)).await?;
     let none: [(); 0] = [];
-    let nothing = || metadata::write(&none, Vec::new());
+    let nothing = || metadata::write(&none, files::draft(folder));
     let small = [
         (at.log(), log),
         (at.resource_list(), resource_list),
-        (at.results(), metadata::write(&results, Vec::new())?),
-        (at.volume_info(), metadata::write(&volumes, Vec::new())?),
+        (at.results(), metadata::write(&results, files::draft(folder))?),
+        (at.volume_info(), volumes),
         (at.pod_volume_backups(), nothing()?),
         (at.volume_snapshots(), nothing()?),
         (at.item_operations(), nothing()?),
     ];
-    let stored = small.map(|(key, content)| async move { store.put(&key, Bytes::from(content)).await });
+    let stored = small.map(|(key, file)| async move { store.write(&key, files::content(file)).await });
     futures::future::try_join_all(stored).await?;
     Ok(())
 }
@@ -86,29 +90,4 @@ pub(super) async fn seal(store: &dyn Store, at: &BackupFiles, backup: &Backup) -
         Ok(Some(found)) if found == json => Ok(()),
         _ => Err(failed),
     }
-}
-
-/// A file, read piece by piece on threads that may block.
-fn pieces(file: std::fs::File) -> Content<'static> {
-    futures::stream::unfold(Some(file), |file| async {
-        let mut file = file?;
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = vec![0; PIECE];
-            let mut filled = 0;
-            while filled < PIECE {
-                match file.read(&mut piece[filled..])? {
-                    0 => break,
-                    read => filled += read,
-                }
-            }
-            piece.truncate(filled);
-            Ok::<_, io::Error>((piece, file))
-        });
-        match read.await.unwrap_or_else(|died| Err(io::Error::other(died))) {
-            Ok((piece, _)) if piece.is_empty() => None,
-            Ok((piece, file)) => Some((Ok(Bytes::from(piece)), Some(file))),
-            Err(error) => Some((Err(error), None)),
-        }
-    })
-    .boxed()
 }

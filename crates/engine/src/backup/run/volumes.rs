@@ -1,8 +1,12 @@
 //! What a backup says of volumes, whose data this engine does not move.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
 
 use kurator_archive::metadata::volumes::{BackupVolumeInfo, PvInfo};
+use kurator_archive::metadata::{self, MetadataError};
+use kurator_archive::{DiskError, Sorter};
 use serde::Deserialize;
 
 use crate::backup::related::BoundClaim;
@@ -10,85 +14,142 @@ use crate::backup::related::BoundClaim;
 /// Why no data of a volume is in the backup, for its volume info.
 const REASON: &str = "this engine stores objects and no volume data; use Velero for the data";
 
-/// The claims and volumes that were taken without their data.
-#[derive(Debug, Default)]
+/// What separates the name of a volume from the rest; no name has it.
+const END: char = '\0';
+
+/// The claims and volumes that were taken without their data. They wait on the disk.
+#[derive(Debug)]
 pub(super) struct LeftOut {
-    claims: Vec<Claim>,
-    /// By name of the volume.
-    volumes: BTreeMap<String, Volume>,
-}
-
-#[derive(Debug)]
-struct Claim {
-    namespace: String,
-    name: String,
-    volume: String,
-}
-
-#[derive(Debug)]
-struct Volume {
-    info: PvInfo,
-    /// Namespace and name of the claim; empty if there is none.
-    claim: (String, String),
+    claims: u64,
+    /// Name of the volume, and its entry; that of the volume itself sorts before those of claims.
+    entries: Sorter,
 }
 
 impl LeftOut {
+    /// None, with temporary files in `folder`.
+    ///
+    /// # Errors
+    /// [`DiskError`]
+    pub(super) fn new(folder: &Path) -> Result<Self, DiskError> {
+        Ok(Self { claims: 0, entries: Sorter::new(folder)? })
+    }
+
     /// A claim that is bound was taken.
-    pub(super) fn claim(&mut self, claim: &BoundClaim) {
-        self.claims.push(Claim {
-            namespace: claim.namespace.clone(),
-            name: claim.name.clone(),
+    ///
+    /// # Errors
+    /// [`DiskError`]
+    pub(super) fn claim(&mut self, claim: &BoundClaim) -> Result<(), DiskError> {
+        self.claims += 1;
+        self.add(&Entry {
             volume: claim.volume.name.clone(),
-        });
+            info: None,
+            claim: (claim.namespace.clone(), claim.name.clone()),
+        })
     }
 
     /// A PersistentVolume was taken.
     ///
     /// # Errors
+    /// [`DiskError`]
+    pub(super) fn volume(&mut self, volume: &TakenVolume) -> Result<(), DiskError> {
+        self.add(&volume.0)
+    }
+
+    fn add(&mut self, entry: &Entry) -> Result<(), DiskError> {
+        let Entry { volume, info, claim } = entry;
+        let of = if info.is_some() { 'a' } else { 'b' };
+        let parts = |info: &PvInfo| (info.reclaim_policy.clone(), info.labels.clone());
+        let rest = serde_json::json!([claim, info.as_ref().map(parts)]);
+        self.entries.add(&format!("{volume}{END}{of}{rest}"))
+    }
+
+    /// How many claims.
+    pub(super) fn claims(&self) -> u64 {
+        self.claims
+    }
+
+    /// Writes the volume info: an entry for each volume that was taken, as Velero's, and for each claim whose volume
+    /// was not.
+    ///
+    /// # Errors
+    /// [`MetadataError`]
+    pub(super) fn write<W: Write>(self, sink: W) -> Result<W, MetadataError> {
+        metadata::write_each(self.infos()?, sink)
+    }
+
+    fn infos(self) -> Result<impl Iterator<Item = Result<BackupVolumeInfo, DiskError>>, DiskError> {
+        let mut last = String::new();
+        let first_of_volume = move |text: &Result<String, DiskError>| {
+            let Ok(text) = text else { return true };
+            let volume = text.split(END).next().unwrap_or_default();
+            let is_first = volume != last;
+            volume.clone_into(&mut last);
+            is_first
+        };
+        let info = |text: String| {
+            let Entry { volume, info, claim: (namespace, claim) } = Entry::parse(&text);
+            BackupVolumeInfo {
+                pvc_name: claim,
+                pvc_namespace: namespace,
+                pv_name: volume,
+                pv_info: info,
+                skipped: true,
+                skipped_reason: REASON.to_owned(),
+                ..BackupVolumeInfo::default()
+            }
+        };
+        Ok(self.entries.finish()?.filter(first_of_volume).map(move |text| text.map(info)))
+    }
+}
+
+/// The warning that a claim comes without its data.
+pub(super) fn warning(claim: &BoundClaim) -> String {
+    let BoundClaim { namespace, name, volume, .. } = claim;
+    let volume = &volume.name;
+    format!(
+        "PersistentVolumeClaim {namespace}/{name}: the data of volume {volume} is not in the backup; {REASON}"
+    )
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    volume: String,
+    /// Of a volume that was taken.
+    info: Option<PvInfo>,
+    /// Namespace and name of the claim; empty if there is none.
+    claim: (String, String),
+}
+
+impl Entry {
+    /// What [`LeftOut::add`] wrote.
+    fn parse(text: &str) -> Self {
+        type Rest = ((String, String), Option<(String, BTreeMap<String, String>)>);
+        let (volume, rest) = text.split_once(END).unwrap_or((text, ""));
+        let (claim, info): Rest =
+            rest.get(1..).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let info = info.map(|(reclaim_policy, labels)| PvInfo { reclaim_policy, labels });
+        Self { volume: volume.to_owned(), info, claim }
+    }
+}
+
+/// What is to be known of a PersistentVolume that was taken.
+#[derive(Debug)]
+pub(super) struct TakenVolume(Entry);
+
+impl TakenVolume {
+    /// # Errors
     /// It is none.
-    pub(super) fn volume(&mut self, json: &[u8]) -> Result<(), serde_json::Error> {
+    pub(super) fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         let RawVolume { metadata, spec } = serde_json::from_slice(json)?;
         let claim = spec.claim_ref.unwrap_or_default();
-        let volume = Volume {
-            info: PvInfo {
+        Ok(Self(Entry {
+            volume: metadata.name,
+            info: Some(PvInfo {
                 reclaim_policy: spec.persistent_volume_reclaim_policy,
                 labels: metadata.labels.unwrap_or_default(),
-            },
+            }),
             claim: (claim.namespace, claim.name),
-        };
-        self.volumes.insert(metadata.name, volume);
-        Ok(())
-    }
-
-    /// A warning for each claim, with its namespace.
-    pub(super) fn warnings(&self) -> impl Iterator<Item = (&str, String)> {
-        self.claims.iter().map(|Claim { namespace, name, volume }| {
-            let warning = format!(
-                "PersistentVolumeClaim {namespace}/{name}: the data of volume {volume} is not in the backup; {REASON}"
-            );
-            (namespace.as_str(), warning)
-        })
-    }
-
-    /// The volume info: an entry for each volume that was taken, as Velero's, and for each claim whose volume was not.
-    pub(super) fn infos(self) -> Vec<BackupVolumeInfo> {
-        let skipped = |pvc_namespace, pvc_name, pv_name, pv_info| BackupVolumeInfo {
-            pvc_name,
-            pvc_namespace,
-            pv_name,
-            pv_info,
-            skipped: true,
-            skipped_reason: REASON.to_owned(),
-            ..BackupVolumeInfo::default()
-        };
-        let taken = self.volumes.into_iter().map(|(name, Volume { info, claim: (namespace, claim) })| {
-            (name.clone(), skipped(namespace, claim, name, Some(info)))
-        });
-        let mut infos: BTreeMap<_, _> = taken.collect();
-        for Claim { namespace, name, volume } in self.claims {
-            infos.entry(volume.clone()).or_insert_with(|| skipped(namespace, name, volume, None));
-        }
-        infos.into_values().collect()
+        }))
     }
 }
 
@@ -135,7 +196,8 @@ mod tests {
     }
 
     fn infos(left_out: LeftOut) -> Vec<Value> {
-        let infos = left_out.infos().into_iter().map(|info| {
+        let infos = left_out.infos().unwrap().map(|info| {
+            let info = info.unwrap();
             assert!(info.skipped && info.skipped_reason == REASON);
             json!([info.pv_name, info.pvc_namespace, info.pvc_name, info.pv_info])
         });
@@ -144,18 +206,18 @@ mod tests {
 
     #[test]
     fn each_volume_has_one_entry_with_its_claim_and_a_claim_has_one_without_its_volume_too() {
-        let mut left_out = LeftOut::default();
-        left_out.claim(&claim("data", "taken"));
-        left_out.claim(&claim("more", "excluded"));
+        let mut left_out = LeftOut::new(&std::env::temp_dir()).unwrap();
+        left_out.claim(&claim("data", "taken")).unwrap();
+        left_out.claim(&claim("more", "excluded")).unwrap();
         for volume in [
             json!({"metadata": {"name": "taken", "labels": {"l": "1"}}, "spec": {
                 "persistentVolumeReclaimPolicy": "Delete", "claimRef": {"namespace": "a", "name": "data"},
             }}),
             json!({"metadata": {"name": "free"}, "spec": {"persistentVolumeReclaimPolicy": "Retain"}}),
         ] {
-            left_out.volume(volume.to_string().as_bytes()).unwrap();
+            left_out.volume(&TakenVolume::parse(volume.to_string().as_bytes()).unwrap()).unwrap();
         }
-        assert_eq!(left_out.warnings().map(|(namespace, _)| namespace).collect::<Vec<_>>(), ["a", "a"]);
+        assert_eq!(left_out.claims(), 2);
         assert_eq!(
             infos(left_out),
             [

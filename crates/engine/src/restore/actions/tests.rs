@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kurator_archive::Seen;
 use serde_json::{Value, json};
 
 use super::super::mapping::{Images, StorageClasses};
@@ -267,7 +268,7 @@ fn a_claim_whose_volume_is_provisioned_again_says_that_its_data_is_left_out() {
         })
     };
     let facts = VolumeFacts {
-        methods: [("pv".to_owned(), BackupMethod::PodVolumeBackup)].into(),
+        methods: [(BackupMethod::PodVolumeBackup, Seen::from_iter(["pv"]))].into(),
         ..VolumeFacts::default()
     };
     let spec = json!({"namespaceMapping": {"a": "b"}});

@@ -121,9 +121,9 @@ mod tests {
             "/apis" => ok(r#"{"items": []}"#),
             _ => ok(established()),
         });
-        let report = Report::new("restore", "velero", "r", Arc::new(SystemClock));
+        let report = Report::new("restore", "velero", "r", Arc::new(SystemClock), &std::env::temp_dir());
         let catalog = awaited(&caller, &[NAME.to_owned()], &report).await.unwrap();
-        (catalog, report.close().errors)
+        (catalog, report.close().unwrap().errors)
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,26 +1,28 @@
 //! Brings a backup from the store to the disk, and what its files say of volumes into memory.
 
-use std::collections::BTreeSet;
+mod volumes;
+
 use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::{Buf as _, Bytes};
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use kube::ResourceExt as _;
 use kurator_api::velero::Backup;
 use kurator_archive::layout::LayoutError;
-use kurator_archive::metadata::volumes::{BackupVolumeInfo, Method};
-use kurator_archive::metadata::{self, MetadataError};
-use kurator_archive::{BackupFiles, Limits, Reader, Spool, SpoolError};
+use kurator_archive::metadata::MetadataError;
+use kurator_archive::{BackupFiles, Limits, Reader, Seen, Spool, SpoolError};
 use kurator_store::{Store, StoreError};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::Tools;
+use self::volumes::Methods;
+use super::{Tools, load};
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
 use crate::report::{About, Report};
-use crate::restore::{BackupMethod, Context, Plan, VolumeFacts, Volumes};
+use crate::restore::{Context, Plan, VolumeFacts, Volumes};
 
 /// Pieces of the archive that wait to be read.
 const WAITING: usize = 8;
@@ -51,7 +53,7 @@ pub enum DownloadError {
 /// A backup that is at hand.
 pub(super) struct Source {
     pub(super) spool: Spool,
-    volumes: Vec<BackupVolumeInfo>,
+    volumes: Methods,
 }
 
 /// Downloads the backup: of its objects those whose type the plan takes, and its Namespaces, since each is made as it was
@@ -65,32 +67,14 @@ pub(super) async fn download(
 ) -> Result<Source, DownloadError> {
     let at = BackupFiles::new("", &backup.name_any())?;
     let key = at.contents();
-    let Some(mut object) = store.read(&key).await? else { return Err(DownloadError::Missing(key)) };
-    let (pieces, queue) = mpsc::channel(WAITING);
+    let Some(object) = store.read(&key).await? else { return Err(DownloadError::Missing(key)) };
     let (folder, plan) = (folder.to_owned(), plan.clone());
-    let spooling = tokio::task::spawn_blocking(move || {
-        let reader = Reader::new(Pieces { queue, piece: Bytes::new() }, Limits::default());
-        Spool::fill(reader, &folder, |resource| {
+    let spool = through(object.content, move |pieces| {
+        Spool::fill(Reader::new(pieces, Limits::default()), &folder, |resource| {
             plan.takes_type(resource.as_str()) || resource.as_str() == "namespaces"
         })
     });
-    let mut broken = None;
-    while let Some(piece) = object.content.next().await {
-        let piece = piece.map_err(|error| {
-            let told = io::Error::other(error.to_string());
-            broken = Some(error);
-            told
-        });
-        if pieces.send(piece).await.is_err() || broken.is_some() {
-            break;
-        }
-    }
-    drop(pieces);
-    let spooled = spooling.await.map_err(|_| DownloadError::Died)?;
-    if let Some(error) = broken {
-        return Err(error.into());
-    }
-    let spool = spooled?;
+    let spool = spool.await?;
     let summary = spool.summary();
     if !summary.has_resources {
         report.warning(About::Run, "the backup holds no objects: nothing is restored");
@@ -104,33 +88,63 @@ pub(super) async fn download(
             report.warning(About::Run, format!("{} {what}, such as {examples}", passed.count));
         }
     }
-    let info = store.get(&at.volume_info()).await?;
-    let volumes = metadata::read(&at.volume_info(), info.map(bytes::Buf::reader), metadata::MOST)?;
+    let key = at.volume_info();
+    let volumes = match store.read(&key).await? {
+        Some(object) => through(object.content, move |pieces| volumes::read(&key, pieces)).await?,
+        None => Methods::new(),
+    };
     Ok(Source { spool, volumes })
+}
+
+/// Gives what is downloaded to `read`, on a thread that may block.
+async fn through<T, E>(
+    mut content: BoxStream<'static, Result<Bytes, StoreError>>,
+    read: impl FnOnce(Pieces) -> Result<T, E> + Send + 'static,
+) -> Result<T, DownloadError>
+where
+    T: Send + 'static,
+    E: Into<DownloadError> + Send + 'static,
+{
+    let (pieces, queue) = mpsc::channel(WAITING);
+    let reading = tokio::task::spawn_blocking(move || read(Pieces { queue, piece: Bytes::new() }));
+    let mut broken = None;
+    while let Some(piece) = content.next().await {
+        let piece = piece.map_err(|error| {
+            let told = io::Error::other(error.to_string());
+            broken = Some(error);
+            told
+        });
+        if pieces.send(piece).await.is_err() || broken.is_some() {
+            break;
+        }
+    }
+    drop(pieces);
+    let read = reading.await.map_err(|_| DownloadError::Died)?;
+    match broken {
+        Some(error) => Err(error.into()),
+        None => read.map_err(Into::into),
+    }
 }
 
 /// What the transformations need to know.
 pub(super) async fn context(
-    source: &Source,
+    source: &mut Source,
     plan: Plan,
     tools: &mut Tools<'_>,
     report: &Report,
 ) -> Result<Context, DownloadError> {
     let resource = "persistentvolumes";
-    let mut in_backup = Vec::new();
-    let of = "persistentvolumes".parse().ok();
-    for item in of.iter().flat_map(|of| source.spool.items(of)) {
-        in_backup.extend(serde_json::from_slice::<Value>(&item?.json));
-    }
-    let mut in_cluster = BTreeSet::new();
+    let mut in_cluster = Seen::<str>::default();
     if let Some(api) = tools.catalog.find(resource) {
         let request = ListRequest { path: api.path(None), selector: String::new() };
         let mut objects = Lister::new(tools.caller, request);
         loop {
             match objects.next().await {
-                Ok(Some(json)) => in_cluster.extend(
-                    serde_json::from_slice::<Head<'_>>(&json).map(|head| head.metadata.name.into_owned()),
-                ),
+                Ok(Some(json)) => {
+                    if let Ok(head) = serde_json::from_slice::<Head<'_>>(&json) {
+                        in_cluster.insert(&head.metadata.name);
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     report.error(About::Run, format!("cannot list {resource}: {error}"));
@@ -139,19 +153,21 @@ pub(super) async fn context(
             }
         }
     }
-    let methods = source.volumes.iter().filter(|info| !info.pv_name.is_empty());
-    let methods = methods.map(|info| {
-        let method = match info.backup_method {
-            Some(Method::NativeSnapshot) => BackupMethod::NativeSnapshot,
-            Some(Method::CsiSnapshot) => BackupMethod::CsiSnapshot,
-            // Whatever else a later release calls it, the data is in the store.
-            Some(_) => BackupMethod::PodVolumeBackup,
-            None => BackupMethod::Skipped,
-        };
-        (info.pv_name.clone(), method)
-    });
-    let facts = VolumeFacts { methods: methods.collect(), in_cluster, ..VolumeFacts::default() };
-    let volumes = Volumes::decide(&in_backup, facts, &plan);
+    let methods = std::mem::take(&mut source.volumes);
+    let facts = VolumeFacts { methods, in_cluster, ..VolumeFacts::default() };
+    let mut broken = None;
+    let of = resource.parse().ok();
+    let in_backup = of
+        .iter()
+        .flat_map(|of| source.spool.items(of))
+        .map_while(|item| item.map_err(|error| broken = Some(error)).ok());
+    // What is too large is not restored either, and told when it is its turn.
+    let in_backup = in_backup.filter(|item| load::of(item).is_ok());
+    let in_backup = in_backup.filter_map(|item| serde_json::from_slice::<Value>(&item.json).ok());
+    let volumes = Volumes::decide(in_backup, facts, &plan);
+    if let Some(error) = broken {
+        return Err(error.into());
+    }
     let (mut storage_classes, images) =
         (std::mem::take(&mut tools.storage_classes), std::mem::take(&mut tools.images));
     let classes = "storageclasses.storage.k8s.io";

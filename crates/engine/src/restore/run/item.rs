@@ -1,18 +1,18 @@
 //! One object into the cluster: create first, look only where it is there already.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use bytes::Bytes;
 use kurator_archive::identity::check_identity;
-use kurator_archive::metadata::resource_list::{Action, ResourceListWriter};
+use kurator_archive::metadata::resource_list::Action;
 use kurator_archive::{ItemPath, SpooledItem};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::hooks::Waiting;
+use super::listed::Listed;
+use super::load;
 use super::namespaces::Namespaces;
 use super::status;
+use crate::budget::Budget;
 use crate::call::{CallError, Caller, Content};
 use crate::report::{About, Report};
 use crate::restore::{Conflict, Context, Made, Transformed, object, resolve, transform};
@@ -36,9 +36,9 @@ pub(super) struct Maker<'a> {
     /// When the Restore was created, by the API server's clock, as JSON has it.
     pub(super) since: String,
     /// What became of each.
-    pub(super) list: Mutex<ResourceListWriter>,
-    /// How many there are in the list.
-    pub(super) listed: AtomicU64,
+    pub(super) listed: &'a Listed<'a>,
+    /// For what is compared with objects of the cluster.
+    pub(super) compared: Budget,
 }
 
 impl Maker<'_> {
@@ -73,25 +73,24 @@ impl Maker<'_> {
             }
             return false;
         }
-        let kind = object["kind"].as_str().unwrap_or(&api.kind).to_owned();
         let made = match transform(object, resource, self.context) {
             Ok(Made::Create(made)) => made,
             Ok(Made::Skip(skip)) => {
                 if skip.is_listed() {
-                    self.listed(api, &kind, target, &item.name, Action::Skipped);
+                    self.listed(api, target, &item.name, Action::Skipped);
                 }
                 return false;
             }
             Err(error) => {
                 self.report.error(about, error);
-                self.listed(api, &kind, target, &item.name, Action::Failed);
+                self.listed(api, target, &item.name, Action::Failed);
                 return false;
             }
         };
         if let (Some(source), Some(target)) = (source, target)
-            && self.namespaces.ready(source, target).await.is_err()
+            && !self.namespaces.ready(source, target).await
         {
-            self.listed(api, &kind, Some(target), &item.name, Action::Failed);
+            self.listed(api, Some(target), &item.name, Action::Failed);
             return false;
         }
         for warning in &made.warnings {
@@ -103,7 +102,7 @@ impl Maker<'_> {
         // A modifier may have given it another one.
         let name = object::name(&made.object).to_owned();
         let action = self.put(api, resource, target, &item.name, *made).await;
-        self.listed(api, &kind, target, &name, action);
+        self.listed(api, target, &name, action);
         action == Action::Created
     }
 
@@ -215,6 +214,7 @@ impl Maker<'_> {
         found: &[u8],
         made: &Transformed,
     ) -> Result<Action, CallError> {
+        let _held = self.compared.hold(load::of_found(found).map_err(CallError::Unusable)?).await;
         let found: Value =
             serde_json::from_slice(found).map_err(|error| CallError::Unusable(error.to_string()))?;
         match resolve(&made.object, found, resource, &self.context.plan) {
@@ -248,15 +248,9 @@ impl Maker<'_> {
         self.caller.patch(path, Content { kind: MERGE, body: body.into() }).await.map(drop)
     }
 
-    fn listed(&self, api: &ApiType, kind: &str, namespace: Option<&str>, name: &str, action: Action) {
-        self.listed.fetch_add(1, Relaxed);
-        let added = {
-            let mut list = self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            list.add(&api.api_version(), kind, namespace, name, Some(action))
-        };
-        if let Err(error) = added {
-            self.report.warning(About::Run, format!("the list of restored objects is not complete: {error}"));
-        }
+    /// The type's own kind: what an object calls itself need not be true.
+    fn listed(&self, api: &ApiType, namespace: Option<&str>, name: &str, action: Action) {
+        self.listed.add(&api.api_version(), &api.kind, namespace, name, action);
     }
 }
 

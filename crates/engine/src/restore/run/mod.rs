@@ -8,34 +8,41 @@ mod definitions;
 mod download;
 mod hooks;
 mod item;
+mod listed;
+mod load;
 mod namespaces;
 mod related;
 mod status;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
+use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use kube::ResourceExt as _;
 use kurator_api::names::label_value;
 use kurator_api::velero::{Restore, RestorePhase, RestoreProgress, RestoreStatus};
 use kurator_archive::layout::LayoutError;
-use kurator_archive::metadata::resource_list::{Action, ResourceListWriter};
 use kurator_archive::metadata::{self, MetadataError};
-use kurator_archive::{GroupResource, RestoreFiles, Spool, SpooledItem};
+use kurator_archive::{DiskError, GroupResource, RestoreFiles, Spool, SpooledItem};
 use kurator_member::clock::Clock;
 use kurator_store::{Store, StoreError};
+use tempfile::SpooledTempFile;
 use tokio::sync::{mpsc, watch};
 
 use self::item::Maker;
+use self::listed::Listed;
 use self::namespaces::Namespaces;
+use self::related::Related;
 use super::reset::RESTORE_NAME_LABEL;
-use super::{CRDS, Images, ItemRef, Prepared, StorageClasses};
+use super::{CRDS, Images, Prepared, StorageClasses};
+use crate::budget::{Budget, Held};
 use crate::call::{CallError, Caller};
+use crate::files;
 use crate::hooks::Runner;
 use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
@@ -85,6 +92,12 @@ pub enum RunError {
     /// The results cannot be made.
     #[error(transparent)]
     Results(#[from] MetadataError),
+    /// The folder for temporary files does not take what does not fit memory.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The same of the log.
+    #[error("cannot keep the log of the restore in the folder for temporary files: free some space there")]
+    Log(#[source] io::Error),
 }
 
 /// Runs what was prepared, and returns the Restore with its last status.
@@ -94,19 +107,20 @@ pub enum RunError {
 pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, RunError> {
     let Prepared { mut restore, backup, location: _, plan, warnings } = prepared;
     let namespace = restore.namespace().unwrap_or_default();
-    let report = Report::new("restore", &namespace, &restore.name_any(), Arc::clone(&tools.clock));
+    let report =
+        Report::new("restore", &namespace, &restore.name_any(), Arc::clone(&tools.clock), tools.folder);
     for warning in warnings {
         report.warning(About::Run, warning);
     }
-    let source = download::download(&*tools.store, &backup, &plan, tools.folder, &report).await?;
-    let context = download::context(&source, plan, &mut tools, &report).await?;
+    let mut source = download::download(&*tools.store, &backup, &plan, tools.folder, &report).await?;
+    let context = download::context(&mut source, plan, &mut tools, &report).await?;
 
     let spool = &source.spool;
-    let related = related::related(spool, &context);
+    let related = Related::of(spool, &context, &report);
     let total = spool.resources().filter(|of| of.is_wanted()).map(|of| of.count()).sum();
     tools.progress.send_replace(Progress { total, done: 0 });
-    let namespaces = Namespaces::new(tools.caller, spool, &report);
-    let list = ResourceListWriter::new(tools.folder).map_err(MetadataError::from)?;
+    let listed = Listed::new(tools.folder, &report)?;
+    let namespaces = Namespaces::new(tools.caller, spool, &report, &listed, tools.folder)?;
     let runner = Runner::new(tools.caller, &report);
     let (hooked, pods) = mpsc::unbounded_channel();
     let maker = Maker {
@@ -117,28 +131,24 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         resumed: tools.resumed,
         hooked,
         since: restore.metadata.creation_timestamp.as_ref().map(|at| at.0.to_string()).unwrap_or_default(),
-        list: Mutex::new(list),
-        listed: AtomicU64::new(0),
+        listed: &listed,
+        compared: Budget::new(load::COMPARED),
     };
     let done = AtomicU64::new(0);
     let selector = format!("{RESTORE_NAME_LABEL}={}", label_value(context.plan.restore()));
     let hooks = hooks::run(tools.caller.client(), &selector, &runner, &report, pods);
     let objects = objects(spool, &related, maker, &tools, Steps { done: &done, total });
-    let (listed, mut list) = beside(objects, hooks, tools.place).await?;
-    let created = namespaces.created();
+    beside(objects, hooks, tools.place).await?;
+    drop(namespaces);
     // As Velero 1.18 at the end: what was dealt with, and no longer what was expected.
-    let dealt_with = listed + u64::try_from(created.len()).unwrap_or_default();
-    for name in created {
-        list.add("v1", "Namespace", None, &name, Some(Action::Created)).map_err(MetadataError::from)?;
-    }
-    let list = list.finish(Vec::new())?;
+    let (dealt_with, list) = listed.finish(tools.folder)?;
     let hook_status = runner.status();
-    let Reported { log, results, warnings, errors } = report.close();
+    let Reported { log, results, warnings, errors } = report.close().map_err(RunError::Log)?;
     let mut status = last_status(&restore, dealt_with, warnings, errors, &*tools.clock);
     status.other.insert("hookStatus".to_owned(), hook_status);
     restore.status = Some(status);
-    let results = metadata::write(&results, Vec::new())?;
-    if let Err(error) = keep(&*tools.store, &restore.name_any(), log, results, list).await {
+    let results = metadata::write(&results, files::draft(tools.folder))?;
+    if let Err(error) = keep(&*tools.store, &restore.name_any(), [log, results, list], tools.folder).await {
         // As Velero 1.18: the objects are there, so the files are not worth a failure.
         tracing::warn!(restore = restore.name_any(), error = %error, "the files of the restore are not stored");
     }
@@ -164,16 +174,16 @@ struct Steps<'a> {
     total: u64,
 }
 
-/// Restores all objects: how many were dealt with, and what became of each.
+/// Restores all objects.
 async fn objects(
     spool: &Spool,
-    related: &BTreeSet<ItemRef>,
+    related: &Related,
     maker: Maker<'_>,
     tools: &Tools<'_>,
     steps: Steps<'_>,
-) -> Result<(u64, ResourceListWriter), RunError> {
+) -> Result<(), RunError> {
     let (plan, report) = (&maker.context.plan, maker.report);
-    let run = Run { spool, related, maker: &maker, report, steps };
+    let run = Run { spool, related, maker: &maker, report, steps, budget: Budget::new(load::ALL) };
     let mut catalog = Cow::Borrowed(&tools.catalog);
     let mut restored = HashSet::new();
     let first = GroupResource::new("customresourcedefinitions", "apiextensions.k8s.io").ok();
@@ -194,20 +204,18 @@ async fn objects(
             run.all_of(&resource, &catalog, tools.progress).await;
         }
     }
-    let list = maker.list.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok((maker.listed.into_inner(), list))
+    Ok(())
 }
 
 async fn keep(
     store: &dyn Store,
     name: &str,
-    log: Vec<u8>,
-    results: Vec<u8>,
-    list: Vec<u8>,
+    [log, results, list]: [SpooledTempFile; 3],
+    folder: &Path,
 ) -> Result<(), KeepError> {
     let at = RestoreFiles::new("", name)?;
     let none: [(); 0] = [];
-    let nothing = || metadata::write(&none, Vec::new());
+    let nothing = || metadata::write(&none, files::draft(folder));
     let files = [
         (at.log(), log),
         (at.results(), results),
@@ -215,7 +223,7 @@ async fn keep(
         (at.item_operations(), nothing()?),
         (at.volume_info(), nothing()?),
     ];
-    let stored = files.map(|(key, content)| async move { store.put(&key, content.into()).await });
+    let stored = files.map(|(key, file)| async move { store.write(&key, files::content(file)).await });
     futures::future::try_join_all(stored).await?;
     Ok(())
 }
@@ -257,10 +265,12 @@ fn last_status(
 /// The types of one restore.
 struct Run<'a> {
     spool: &'a Spool,
-    related: &'a BTreeSet<ItemRef>,
+    related: &'a Related,
     maker: &'a Maker<'a>,
     report: &'a Report,
     steps: Steps<'a>,
+    /// For objects on their way.
+    budget: Budget,
 }
 
 impl Run<'_> {
@@ -289,35 +299,56 @@ impl Run<'_> {
             }
             return Vec::new();
         };
-        let made = self.spool.items(resource).filter_map(|item| {
-            let item = self.wanted(name, item)?;
-            Some(self.one(api, name, item, progress))
-        });
-        let mut made = futures::stream::iter(made).buffer_unordered(SIDE_BY_SIDE);
+        let items = self.spool.items(resource).filter_map(|item| self.wanted(name, item));
         let mut created = Vec::new();
-        while let Some(name) = made.next().await {
-            created.extend(name.filter(|_| resource.as_str() == CRDS));
+        let mut going = FuturesUnordered::new();
+        for (item, load) in items {
+            // The next one is read when there is room for this one.
+            let mut room = pin!(self.budget.hold(load));
+            let held = loop {
+                tokio::select! {
+                    biased;
+                    Some(name) = going.next() => created.extend(name),
+                    held = &mut room, if going.len() < SIDE_BY_SIDE => break held,
+                }
+            };
+            going.push(self.one(api, name, item, held, progress));
+        }
+        while let Some(name) = going.next().await {
+            created.extend(name);
         }
         created
     }
 
-    /// What the plan takes by type and namespace; labels are asked of later.
+    /// What the plan takes by type and namespace, and how much memory it takes; labels are asked of later.
     fn wanted(
         &self,
         resource: &str,
         item: Result<SpooledItem, kurator_archive::SpoolError>,
-    ) -> Option<SpooledItem> {
+    ) -> Option<(SpooledItem, usize)> {
         match item {
             Ok(item) => {
                 let namespace = item.namespace.as_deref();
                 let plan = &self.maker.context.plan;
                 let taken = plan.takes(resource, namespace).is_ok()
                     || (plan.takes_related(resource, namespace).is_ok()
-                        && self.related.contains(&reference(resource, &item)));
+                        && self.related.contains(resource, &item));
                 if !taken {
                     self.steps.done.fetch_add(1, Relaxed);
+                    return None;
                 }
-                taken.then_some(item)
+                match load::of(&item) {
+                    Ok(load) => Some((item, load)),
+                    Err(why) => {
+                        self.steps.done.fetch_add(1, Relaxed);
+                        let target = namespace.map(|namespace| plan.target(namespace));
+                        let shown =
+                            target.map_or_else(String::new, |target| format!("{target}/")) + &item.name;
+                        let error = format!("error restoring {resource}/{shown}: {why}");
+                        self.report.error(About::from(target), error);
+                        None
+                    }
+                }
             }
             Err(error) => {
                 self.report.error(About::Run, format!("cannot read {resource} back from the disk: {error}"));
@@ -331,20 +362,13 @@ impl Run<'_> {
         api: &ApiType,
         resource: &str,
         item: SpooledItem,
+        _held: Held,
         progress: &watch::Sender<Progress>,
     ) -> Option<String> {
-        let is_related = self.related.contains(&reference(resource, &item));
+        let is_related = self.related.contains(resource, &item);
         let created = self.maker.make(api, resource, &item, is_related).await;
         let done = self.steps.done.fetch_add(1, Relaxed) + 1;
         progress.send_replace(Progress { total: self.steps.total, done });
-        created.then_some(item.name)
-    }
-}
-
-fn reference(resource: &str, item: &SpooledItem) -> ItemRef {
-    ItemRef {
-        resource: resource.to_owned(),
-        namespace: item.namespace.as_deref().map(str::to_owned),
-        name: item.name.clone(),
+        (created && resource == CRDS).then_some(item.name)
     }
 }

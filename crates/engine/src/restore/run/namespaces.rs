@@ -1,15 +1,20 @@
 //! The namespaces that objects are restored to: made when the first of their objects comes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kurator_archive::Spool;
+use kurator_archive::metadata::resource_list::Action;
+use kurator_archive::{DiskError, Seen, Shelf, Slip, Spool};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::listed::Listed;
+use super::load;
 use crate::call::{CallError, Caller};
 use crate::report::{About, Report};
 use crate::restore::namespace;
@@ -20,40 +25,86 @@ const GOING: Duration = Duration::from_secs(600);
 const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 const PATH: &str = "/api/v1/namespaces";
 
-/// Whether a namespace is there, or why not; asked once.
-type Ready = Arc<OnceCell<Result<(), String>>>;
+/// Whether a namespace is there; asked once.
+type Ready = Arc<OnceCell<bool>>;
 
 /// The namespaces of one restore.
 pub(super) struct Namespaces<'a> {
     caller: &'a Caller,
-    /// By name, of those in the backup.
-    stored: HashMap<String, Value>,
+    stored: Stored,
     report: &'a Report,
-    /// By target: whether it is there.
-    ready: Mutex<HashMap<String, Ready>>,
-    created: Mutex<Vec<String>>,
+    listed: &'a Listed<'a>,
+    known: Mutex<Known>,
+}
+
+/// The namespaces in the backup, on the disk.
+struct Stored {
+    objects: Shelf,
+    keys: RandomState,
+    /// By hash of the name.
+    slips: HashMap<u64, Slip>,
+}
+
+/// The targets.
+#[derive(Default)]
+struct Known {
+    there: Seen<str>,
+    /// Those that cannot be made.
+    missing: Seen<str>,
+    /// Those that are being asked for.
+    asked: HashMap<String, Ready>,
+}
+
+impl Stored {
+    /// What cannot be read is told when its own turn comes.
+    fn new(spool: &Spool, folder: &Path) -> Result<Self, DiskError> {
+        let mut stored =
+            Self { objects: Shelf::new(folder), keys: RandomState::new(), slips: HashMap::new() };
+        let of = "namespaces".parse().ok();
+        for item in of.iter().flat_map(|of| spool.items(of)).flatten() {
+            if load::of(&item).is_ok() {
+                let slip = stored.objects.put(&item.json)?;
+                stored.slips.insert(stored.keys.hash_one(&*item.name), slip);
+            }
+        }
+        Ok(stored)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Value>, DiskError> {
+        let Some(slip) = self.slips.get(&self.keys.hash_one(name)) else { return Ok(None) };
+        Ok(serde_json::from_slice(&self.objects.get(*slip)?).ok())
+    }
 }
 
 impl<'a> Namespaces<'a> {
-    pub(super) fn new(caller: &'a Caller, spool: &Spool, report: &'a Report) -> Self {
-        let mut stored = HashMap::new();
-        let of = "namespaces".parse().ok();
-        for item in of.iter().flat_map(|of| spool.items(of)).flatten() {
-            stored.extend(serde_json::from_slice(&item.json).map(|object| (item.name, object)));
-        }
-        Self { caller, stored, report, ready: Mutex::default(), created: Mutex::default() }
-    }
-
-    /// Sees to it that `target` is there for what was in `source`.
+    /// With temporary files in `folder`.
     ///
     /// # Errors
-    /// Why it is not; told in the report once.
-    pub(super) async fn ready(&self, source: &str, target: &str) -> Result<(), String> {
+    /// [`DiskError`]
+    pub(super) fn new(
+        caller: &'a Caller,
+        spool: &Spool,
+        report: &'a Report,
+        listed: &'a Listed<'a>,
+        folder: &Path,
+    ) -> Result<Self, DiskError> {
+        let stored = Stored::new(spool, folder)?;
+        Ok(Self { caller, stored, report, listed, known: Mutex::default() })
+    }
+
+    /// Sees to it that `target` is there for what was in `source`; whether it is. Why not is told in the report once.
+    pub(super) async fn ready(&self, source: &str, target: &str) -> bool {
         let cell = {
-            let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-            match ready.get(target) {
+            let mut known = self.known();
+            if known.there.contains(target) {
+                return true;
+            }
+            if known.missing.contains(target) {
+                return false;
+            }
+            match known.asked.get(target) {
                 Some(cell) => Arc::clone(cell),
-                None => Arc::clone(ready.entry(target.to_owned()).or_default()),
+                None => Arc::clone(known.asked.entry(target.to_owned()).or_default()),
             }
         };
         let made = cell.get_or_init(|| async {
@@ -61,25 +112,29 @@ impl<'a> Namespaces<'a> {
             if let Err(problem) = &made {
                 self.report.error(About::Namespace(target), problem);
             }
-            made
+            let mut known = self.known();
+            if made.is_ok() { &mut known.there } else { &mut known.missing }.insert(target);
+            known.asked.remove(target);
+            made.is_ok()
         });
-        made.await.clone()
+        *made.await
     }
 
-    /// The names of those that were not there before.
-    pub(super) fn created(self) -> Vec<String> {
-        self.created.into_inner().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn make(&self, source: &str, target: &str) -> Result<(), String> {
-        let body = namespace(self.stored.get(source), target);
+        let stored = self.stored.get(source);
+        let stored = stored.map_err(|error| format!("cannot read namespace {source} back: {error}"))?;
+        let body = namespace(stored.as_ref(), target);
         let body = serde_json::to_vec(&body).map(Bytes::from).map_err(|error| error.to_string())?;
         let until = Instant::now() + GOING;
         let mut pause = LOOKS.0;
         loop {
             let failed = match self.caller.create(PATH, body.clone()).await {
                 Ok(_) => {
-                    self.created.lock().unwrap_or_else(PoisonError::into_inner).push(target.to_owned());
+                    self.listed.add("v1", "Namespace", None, target, Action::Created);
                     return Ok(());
                 }
                 Err(error) if error.is_there_already() => match self.is_going(target).await {

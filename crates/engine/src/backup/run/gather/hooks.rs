@@ -1,9 +1,9 @@
 //! The pods with hooks, taken one block after the other.
 
-use kurator_archive::ItemPath;
+use kurator_archive::{ItemPath, Slip};
 
 use super::{Gather, Stopped, is_core};
-use crate::backup::hooks::{ExecHook, Phase, Pod, Step};
+use crate::backup::hooks::{ExecHook, Phase, Pod, PodHooks, Step};
 use crate::backup::run::hooked::{Hooked, blocks};
 use crate::hooks::{Ended, Hook, Work};
 use crate::report::About;
@@ -11,23 +11,37 @@ use crate::types::ApiType;
 
 /// What a run holds while its hooks run, in bytes: the packer that waits, the catalog, connections.
 const WITHOUT_OBJECTS: usize = 4 << 20;
-/// The same for each object that was taken, beside its pods with hooks, in bytes.
-const OF_AN_OBJECT: usize = 64;
+/// The same for each object that was taken, in bytes: its fingerprint, in sets that may have grown just now.
+const OF_AN_OBJECT: usize = 32;
 
 impl Gather<'_> {
-    /// The hooks of a pod before and after its backup, if it has any.
-    pub(super) fn hooks(&self, path: &ItemPath, json: &[u8]) -> Option<(Vec<ExecHook>, Vec<ExecHook>)> {
+    /// Whether a pod has hooks. If it has none, what is wrong with them is told.
+    pub(super) fn waits_for_hooks(&self, path: &ItemPath, json: &[u8]) -> bool {
+        let [pre, post] = self.hooks(json);
+        if !pre.hooks.is_empty() || !post.hooks.is_empty() {
+            return true;
+        }
+        self.warn(path, pre.warnings.into_iter().chain(post.warnings));
+        false
+    }
+
+    /// The hooks of a pod before and after its backup.
+    fn hooks(&self, json: &[u8]) -> [PodHooks; 2] {
         // What cannot be read is told when it is noted.
-        let pod: Pod<'_> = serde_json::from_slice(json).ok()?;
-        let of = |phase| {
-            let found = self.backup.hooks.of(&pod, phase);
-            for warning in found.warnings {
-                self.report.warning(About::from(path.namespace()), format!("{path}: {warning}"));
-            }
-            found.hooks
-        };
-        let (pre, post) = (of(Phase::Pre), of(Phase::Post));
-        (!pre.is_empty() || !post.is_empty()).then_some((pre, post))
+        let pod: Option<Pod<'_>> = serde_json::from_slice(json).ok();
+        let of = |phase| pod.as_ref().map(|pod| self.backup.hooks.of(pod, phase)).unwrap_or_default();
+        [of(Phase::Pre), of(Phase::Post)]
+    }
+
+    fn warn(&self, path: &ItemPath, warnings: impl Iterator<Item = String>) {
+        for warning in warnings {
+            self.report.warning(About::from(path.namespace()), format!("{path}: {warning}"));
+        }
+    }
+
+    /// What was put aside of a pod.
+    fn put_aside(&self, slip: Slip) -> Result<Vec<u8>, Stopped> {
+        Ok(self.taken().shelf.get(slip)?)
     }
 
     /// Takes the pods with hooks, and what these bring in. That may take as long as the hooks want and needs little
@@ -40,9 +54,8 @@ impl Gather<'_> {
             if taken.hooked.is_empty() {
                 return Ok(());
             }
-            let pods: usize = taken.hooked.iter().map(|pod| pod.json.len()).sum();
             let seen = usize::try_from(taken.count).unwrap_or(usize::MAX).saturating_mul(OF_AN_OBJECT);
-            WITHOUT_OBJECTS.saturating_add(pods).saturating_add(seen)
+            WITHOUT_OBJECTS.saturating_add(seen)
         };
         self.backup.place.aside(held, self.in_blocks(api)).await
     }
@@ -64,21 +77,33 @@ impl Gather<'_> {
     async fn block(&self, api: &ApiType, pods: Vec<Hooked>) -> Result<(), Stopped> {
         let mut packed = Vec::new();
         let mut after = Vec::new();
-        for Hooked { path, kind, json, pre, post, claims: _ } in pods {
-            let before = self.run_hooks(&path, &pre, "; the pod is not in the backup").await;
+        let mut stopped = Ok(());
+        for Hooked { path, kind, slip, claims: _ } in pods {
+            let json = match self.put_aside(slip) {
+                Ok(json) => json,
+                Err(error) => {
+                    stopped = stopped.and(Err(error));
+                    break;
+                }
+            };
+            let [pre, post] = self.hooks(&json);
+            self.warn(&path, pre.warnings.into_iter().chain(post.warnings));
+            let before = self.run_hooks(&path, &pre.hooks, "; the pod is not in the backup").await;
             if before.goes_on || before.has_effect {
-                after.push((path.clone(), post));
+                after.push((path.clone(), post.hooks));
             }
             if before.goes_on {
-                packed.push((path, kind, json));
+                packed.push((path, kind, slip));
             } else {
                 // It stays out; its claims don't.
-                self.note(api, &path, json);
+                stopped = stopped.and(self.note(api, &path, json).map(drop));
             }
         }
-        let mut stopped = Ok(());
-        for (path, kind, json) in packed {
-            stopped = stopped.and(self.pack(api, path, kind, json).await);
+        for (path, kind, slip) in packed {
+            stopped = match stopped.and(self.put_aside(slip)) {
+                Ok(json) => self.pack(api, path, kind, json).await,
+                Err(error) => Err(error),
+            };
         }
         stopped = stopped.and(self.related().await);
         for (path, post) in &after {

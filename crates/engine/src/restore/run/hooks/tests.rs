@@ -81,7 +81,7 @@ fn a_pod_that_a_new_list_does_not_show_is_gone() {
 /// The errors after the hooks of the pod `a/p`, whose commands are all refused. `seen` shows it, step by step.
 async fn outcome(hooks: Vec<ExecHook>, seen: impl AsyncFnOnce(&watch::Sender<View>)) -> (Value, Vec<String>) {
     let (caller, _) = server(|_, _| status(403, "Forbidden", "no"));
-    let report = Report::new("restore", "velero", "r", Arc::new(SystemClock));
+    let report = Report::new("restore", "velero", "r", Arc::new(SystemClock), &std::env::temp_dir());
     let runner = Runner::new(&caller, &report);
     runner.attempt(hooks.len());
     let (view, views) = watch::channel(View::Unknown);
@@ -89,7 +89,7 @@ async fn outcome(hooks: Vec<ExecHook>, seen: impl AsyncFnOnce(&watch::Sender<Vie
     let waiting = Waiting { namespace: "a".to_owned(), name: "p".to_owned(), hooks };
     tokio::join!(in_pod(&runner, waiting, views, given_up), seen(&view));
     let status = runner.status();
-    (status, report.close().results.errors.namespaces.remove("a").unwrap_or_default())
+    (status, report.close().unwrap().results.errors.namespaces.remove("a").unwrap_or_default())
 }
 
 fn running(names: &[&str]) -> View {

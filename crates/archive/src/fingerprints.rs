@@ -1,5 +1,9 @@
 //! A set of a million fingerprints in nine MiB.
 
+use std::fmt;
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::marker::PhantomData;
+
 /// How many lists the fingerprints are spread over; few enough to start with, many enough to keep each short.
 const LISTS: usize = 4096;
 /// How much a full list grows by. Doubling would waste half of the memory.
@@ -50,6 +54,60 @@ impl Fingerprints {
     }
 }
 
+/// What has been seen of `T`, by fingerprint: 9 bytes for each, however long it is.
+///
+/// As [`Fingerprints`] it may take one thing for another with a chance of 1 in 30 million among a million.
+pub struct Seen<T: ?Sized> {
+    keys: RandomState,
+    prints: Fingerprints,
+    of: PhantomData<fn(&T)>,
+}
+
+impl<T: Hash + ?Sized> Seen<T> {
+    /// Remembers `one`; whether it is new.
+    pub fn insert(&mut self, one: &T) -> bool {
+        self.prints.insert(self.keys.hash_one(one))
+    }
+
+    /// Whether it has been seen.
+    pub fn contains(&self, one: &T) -> bool {
+        self.prints.contains(self.keys.hash_one(one))
+    }
+
+    /// How many have been seen.
+    pub fn count(&self) -> u64 {
+        self.prints.count()
+    }
+}
+
+impl<T: ?Sized> Default for Seen<T> {
+    fn default() -> Self {
+        Self { keys: RandomState::new(), prints: Fingerprints::new(), of: PhantomData }
+    }
+}
+
+impl<'a, T: Hash + ?Sized> FromIterator<&'a T> for Seen<T> {
+    fn from_iter<I: IntoIterator<Item = &'a T>>(all: I) -> Self {
+        let mut seen = Self::default();
+        for one in all {
+            seen.insert(one);
+        }
+        seen
+    }
+}
+
+impl<T: ?Sized> Clone for Seen<T> {
+    fn clone(&self) -> Self {
+        Self { keys: self.keys.clone(), prints: self.prints.clone(), of: PhantomData }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Seen<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Seen({})", self.prints.count())
+    }
+}
+
 fn list_of(print: u64) -> usize {
     (print % LISTS as u64) as usize
 }
@@ -77,6 +135,14 @@ mod tests {
                 prop_assert_eq!(prints.count(), model.len() as u64);
             }
         }
+    }
+
+    #[test]
+    fn what_was_seen_is_known_by_its_value() {
+        let mut seen = Seen::<str>::default();
+        assert!(seen.insert("a") && !seen.insert("a") && seen.insert("b"));
+        assert!(seen.contains("b") && !seen.contains("c"));
+        assert_eq!((seen.count(), seen.clone().contains("a")), (2, true));
     }
 
     #[test]
