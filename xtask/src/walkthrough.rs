@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use kurator_api::fleet::Engine;
 use kurator_testkit::Lab;
-use kurator_testkit::walkthrough::{Engine, walk};
+use kurator_testkit::walkthrough::{lab, walk};
 
 use crate::cargo::{kurator, root};
 
@@ -13,31 +14,16 @@ use crate::cargo::{kurator, root};
 #[derive(clap::Args)]
 pub(crate) struct Walkthrough {
     /// Who executes the backups: Velero in the members, or the hub, whose members have nothing.
-    #[arg(long, value_enum, default_value_t = EngineFlag::Velero)]
-    engine: EngineFlag,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum EngineFlag {
-    Velero,
-    Builtin,
-}
-
-impl From<EngineFlag> for Engine {
-    fn from(flag: EngineFlag) -> Self {
-        match flag {
-            EngineFlag::Velero => Self::Velero,
-            EngineFlag::Builtin => Self::Builtin,
-        }
-    }
+    #[arg(long, default_value = "velero")]
+    engine: Engine,
 }
 
 pub(crate) fn run(task: &Walkthrough) -> Result<ExitCode> {
-    let engine = Engine::from(task.engine);
+    let engine = task.engine;
     println!("     building kurator");
     let program = kurator("dev")?;
     let began = Instant::now();
-    let lab = Lab::start_named(None, engine.lab(), &|line| println!("     {line}"))
+    let lab = Lab::start_named(None, lab(engine), &|line| println!("     {line}"))
         .context("cannot start the lab")?;
     let with = match engine {
         Engine::Velero => "with",

@@ -208,6 +208,9 @@ pub struct StoredAt {
     /// The prefix in the bucket, without slashes at its ends; empty means the root.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prefix: String,
+    /// Name of the Fleet that gave the cluster this place; absent where the cluster alone says that it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<String>,
 }
 
 /// A schedule in one cluster. The row that it belongs to tells of the newest run.

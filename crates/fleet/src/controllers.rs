@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::ctx::{Ctx, Options};
 use crate::error::Error;
 use crate::fleet::probe::Probes;
+use crate::fleet::rows::RowIndex;
 use crate::heartbeat::Heartbeats;
 use crate::hub::{Guarded, Hub, HubKind};
 use crate::members::Members;
@@ -91,6 +92,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
         backups,
         restores,
         migrates,
+        fleet_rows: RowIndex::default(),
     });
     let router = Arc::new(Router {
         hub: Arc::clone(&hub),

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::error::Error;
+use crate::fleet::rows::RowIndex;
 
 /// An object that may not decode: one bad object must not stop the watch of the others.
 pub(crate) type Guarded<K> = DeserializeGuard<K>;
@@ -73,13 +74,24 @@ pub(crate) struct Hub {
     pub(crate) backups: Store<Guarded<Backup>>,
     pub(crate) restores: Store<Guarded<Restore>>,
     pub(crate) migrates: Store<Guarded<Migrate>>,
+    pub(crate) fleet_rows: RowIndex,
 }
 
 impl Hub {
     /// Waits until every kind has been listed once; before that, not to be found means nothing. False if the process
     /// ends first.
     pub(crate) async fn known(&self) -> bool {
-        let Self { client: _, uid: _, attached, provisioned, fleets, backups, restores, migrates } = self;
+        let Self {
+            client: _,
+            uid: _,
+            fleet_rows: _,
+            attached,
+            provisioned,
+            fleets,
+            backups,
+            restores,
+            migrates,
+        } = self;
         let listed = tokio::try_join!(
             attached.wait_until_ready(),
             provisioned.wait_until_ready(),

@@ -137,13 +137,14 @@ pub(crate) fn available(location: &BackupStorageLocation) -> Usable {
     }
 }
 
-/// Where backups of this location lie; `None` if it names no bucket.
+/// Where a location says that its backups lie; `None` if it names no bucket.
 pub(crate) fn stored_at(location: &BackupStorageLocation) -> Option<StoredAt> {
     let storage = location.spec.object_storage.as_ref()?;
     Some(StoredAt {
         location: location.name_any(),
         bucket: storage.bucket.clone()?,
         prefix: storage.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned(),
+        fleet: None,
     })
 }
 

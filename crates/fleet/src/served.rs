@@ -2,11 +2,11 @@
 //!
 //! The set is a level, not a stream of events: what it holds is to be served, everything else is not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kurator_api::cluster::ClusterKey;
-use kurator_api::fleet::{Engine, Fleet, FleetClusterStatus};
+use kurator_api::fleet::{Engine, Fleet};
 use kurator_api::names;
 use kurator_api::velero::BackupStorageLocation;
 use kurator_member::member::Member;
@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::ctx::Ctx;
 use crate::fleet::places;
-use crate::hub::in_namespace;
+use crate::hub::{Guarded, in_namespace};
 
 /// All members that are to be served now.
 pub type ServedMembers = BTreeMap<ClusterKey, Arc<Served>>;
@@ -96,15 +96,12 @@ impl Served {
 /// Whether the hub executes the velero.io objects of a cluster. After a start of the hub its Fleet's last word counts
 /// until the Fleet has been looked at.
 pub(crate) fn is_served(ctx: &Ctx, cluster: &ClusterKey) -> bool {
-    let is_of = |row: &FleetClusterStatus| {
-        let engine = row.backup.as_ref().and_then(|backup| backup.engine);
-        row.kind == cluster.kind && row.name == cluster.name && engine == Some(Engine::Builtin)
+    let says_so = |fleet: &Arc<Guarded<Fleet>>| {
+        let row = ctx.hub.fleet_rows.row(fleet, cluster).and_then(|row| row.backup.as_ref());
+        row.is_some_and(|backup| backup.engine == Some(Engine::Builtin))
     };
-    let says_so = |fleet: &Fleet| fleet.status.iter().flat_map(|status| &status.clusters).any(is_of);
     ctx.router.engines.standing(cluster).is_some()
-        || in_namespace(&ctx.hub.fleets, &cluster.namespace)
-            .iter()
-            .any(|fleet| fleet.0.as_ref().is_ok_and(says_so))
+        || in_namespace(&ctx.hub.fleets, &cluster.namespace).iter().any(says_so)
 }
 
 /// What the Fleets want to be served.
@@ -128,8 +125,9 @@ impl Engines {
     pub(crate) fn want(&self, ctx: &Arc<Ctx>, fleet: &str, clusters: &[ClusterKey]) {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         let mut news = false;
+        let these: HashSet<_> = clusters.iter().collect();
         wanted.retain(|key, held| {
-            let stays = held.fleet != fleet || clusters.contains(key);
+            let stays = held.fleet != fleet || these.contains(key);
             if !stays {
                 // What the engine wrote says nothing of another server.
                 ctx.router.heartbeats.forget(key);

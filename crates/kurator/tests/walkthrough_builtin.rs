@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use kurator_api::fleet::Engine;
 use kurator_testkit::Lab;
-use kurator_testkit::walkthrough::{Engine, walk};
+use kurator_testkit::walkthrough::{lab, walk};
 
 #[test]
 fn the_guide_does_what_it_says_where_members_have_nothing() -> anyhow::Result<()> {
-    let lab = Lab::shared(Engine::Builtin.lab())?;
+    let lab = Lab::shared(lab(Engine::Builtin))?;
     let kurator = Path::new(env!("CARGO_BIN_EXE_kurator"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     Ok(walk(lab, Engine::Builtin, kurator, &root, &|_step| {})?)

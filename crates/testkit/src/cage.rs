@@ -16,12 +16,12 @@ use std::{
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use crate::{LabError, component::Component};
+use crate::{LabError, component::Component, ended::ended};
 
 /// Address of the lab's own end of the network, where tests and hub processes run.
 pub(crate) const LAN: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 1);
@@ -260,11 +260,8 @@ impl Cage {
 
     /// Waits until process 1 is gone, which is after all others are.
     fn wait(&self, bound: Duration) {
-        let deadline = Instant::now() + bound;
-        let mut init = lock(&self.init);
-        while matches!(init.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        // What remains of a lab that does not end is the kernel's affair, and no test's.
+        let _ = ended(&mut lock(&self.init), bound);
     }
 }
 

@@ -3,13 +3,15 @@
 use std::{
     io,
     process::{Child, ExitStatus},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+
+use crate::ended::ended;
 
 /// A process started with [`crate::Lab::spawn`], killed and waited for when it is dropped.
 ///
@@ -75,19 +77,8 @@ impl Guest {
     /// # Errors
     /// `TimedOut` after the bound.
     pub fn wait(&mut self, bound: Duration) -> io::Result<ExitStatus> {
-        let deadline = Instant::now() + bound;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            if Instant::now() >= deadline {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("it still runs after {bound:?}"),
-                ));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        ended(&mut self.child, bound)?
+            .ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, format!("it still runs after {bound:?}")))
     }
 }
 

@@ -13,6 +13,17 @@ use crate::{Cluster, Guest, Lab, LabError, plain_http};
 /// Each process listens on a port of its own, so that several can run in one lab.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(8080);
 
+/// Starts `program engine` for the cluster that a kubeconfig leads to, with its log in this file.
+///
+/// # Errors
+/// The program could not be started, or the file not be made.
+pub fn start_engine(lab: &Lab, program: &Path, kubeconfig: &Path, log: &Path) -> Result<Guest, LabError> {
+    let stderr = File::create(log).map_err(|source| LabError::File { path: log.to_owned(), source })?;
+    let mut command = Command::new(program);
+    command.args(["engine", "--kubeconfig"]).arg(kubeconfig).stdin(Stdio::null()).stderr(stderr);
+    lab.spawn(&mut command)
+}
+
 /// A running `kurator serve`, killed when it is dropped.
 pub struct Serving {
     guest: Guest,

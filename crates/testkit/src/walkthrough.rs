@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Instant;
 
+use kurator_api::fleet::Engine;
+
 use crate::fixtures::{FixtureError, ready};
 use crate::guide::{self, Block, Content, Step};
 use crate::{Lab, LabError, LabSpec, Serving};
@@ -11,30 +13,10 @@ use crate::{Lab, LabError, LabSpec, Serving};
 /// The pages, in the order of the story.
 const PAGES: [&str; 6] = ["fleet.md", "backup.md", "restore.md", "migrate.md", "engine.md", "clean-up.md"];
 
-/// Who executes the backups of the guide's fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// Velero, in a lab that has it.
-    Velero,
-    /// The hub, in a lab whose members have nothing.
-    Builtin,
-}
-
-impl Engine {
-    /// As in a Fleet.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Velero => "Velero",
-            Self::Builtin => "Builtin",
-        }
-    }
-
-    /// The lab that the guide is walked in.
-    #[must_use]
-    pub fn lab(self) -> LabSpec {
-        LabSpec { members: 2, velero: self == Self::Velero, s3: true }
-    }
+/// The lab that the guide is walked in with this engine: Velero is in the members, or they have nothing.
+#[must_use]
+pub fn lab(engine: Engine) -> LabSpec {
+    LabSpec { members: 2, velero: engine == Engine::Velero, s3: true }
 }
 
 /// A step that did not end as the guide says.
@@ -95,7 +77,7 @@ pub fn walk(
     root: &Path,
     tell: &dyn Fn(&str),
 ) -> Result<(), WalkError> {
-    let serving = Serving::start(lab, kurator, ["--default-engine", engine.name()])?;
+    let serving = Serving::start(lab, kurator, ["--default-engine", engine.as_str()])?;
     lab.run(ready(&serving))?;
     let walk = Walk { lab, engine, root: root.to_owned(), tell };
     let walked = walk.all();
@@ -120,7 +102,7 @@ impl Walk<'_> {
             let path = self.root.join("docs/guide").join(page);
             let steps = guide::read(&path)
                 .map_err(|source| WalkError::Io { what: path.display().to_string(), source })?;
-            let is_ours = |step: &&Step| step.engine.as_ref().is_none_or(|of| of == self.engine.name());
+            let is_ours = |step: &&Step| step.engine.as_ref().is_none_or(|of| of == self.engine.as_str());
             for step in steps.iter().filter(is_ours) {
                 self.step(page, step)?;
             }

@@ -1,6 +1,7 @@
 //! The backup plugin of a Fleet: the engine in the members and the store that they write to.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,32 @@ pub enum Engine {
     /// The hub itself; nothing runs in the member.
     Builtin,
 }
+
+impl Engine {
+    /// As in a Fleet.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Velero => "Velero",
+            Self::Builtin => "Builtin",
+        }
+    }
+}
+
+/// Upper and lower case are the same.
+impl FromStr for Engine {
+    type Err = UnknownEngine;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let is_it = |engine: &Self| engine.as_str().eq_ignore_ascii_case(name);
+        [Self::Velero, Self::Builtin].into_iter().find(is_it).ok_or_else(|| UnknownEngine(name.to_owned()))
+    }
+}
+
+/// The name of no [`Engine`].
+#[derive(Debug, thiserror::Error)]
+#[error("there is no engine `{0}`; name `Velero` or `Builtin`")]
+pub struct UnknownEngine(String);
 
 /// How Velero comes into a member; absent means what `kurator serve --default-installer` says, else `Helm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

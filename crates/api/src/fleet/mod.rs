@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::StoredAt;
 use crate::cluster::{ClusterKind, ClusterReference};
 use crate::condition::Condition;
 use crate::kind::kind;
 use crate::{encoding, schema};
 
-pub use backup::{BackupPlugin, BackupStorage, Engine, Installer, Layout, StorageLocation};
+pub use backup::{BackupPlugin, BackupStorage, Engine, Installer, Layout, StorageLocation, UnknownEngine};
 pub use other::{
     CephDaemons, CephDevice, CephNode, CephStorage, Chart, DistributedStorage, DistributedStoragePlugin,
     FlaggerConfig, FlaggerPlugin, GrafanaPlugin, Kyverno, MetricPlugin, ObjectStoreConfig, PodSecurity,
@@ -170,6 +171,9 @@ pub struct MemberBackupStatus {
     /// How the bucket is shared out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
+    /// Where its backups went before, the oldest first; at most 16 places. Their locations stay, to restore from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<StoredAt>,
     /// Whether the prefix is another cluster's, and may only be read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
@@ -194,6 +198,16 @@ pub struct MemberBackupStatus {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_engine_has_the_name_that_a_fleet_gives_it() {
+        for engine in [Engine::Velero, Engine::Builtin] {
+            assert_eq!(serde_json::to_value(engine).unwrap(), engine.as_str());
+            assert_eq!(engine.as_str().to_lowercase().parse::<Engine>().unwrap(), engine);
+        }
+        let why = "kopia".parse::<Engine>().unwrap_err().to_string();
+        assert_eq!(why, "there is no engine `kopia`; name `Velero` or `Builtin`");
+    }
 
     #[test]
     fn k3_use_all_nodes_false_survives() {

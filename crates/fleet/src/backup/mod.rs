@@ -24,6 +24,7 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::hub::Guarded;
 use crate::run::kinds::{Run, RunPhase};
+use crate::run::volumes::{Teller, say_volumes};
 use crate::run::{self, apply, plan, report};
 
 pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Result<Action, Error> {
@@ -61,11 +62,11 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
     let make =
         |cluster: &_, name: &str, location: String| template::velero_backup(&valid, cluster, name, location);
     let mut plan = plan::plan(&valid.run, seen, make, ctx.clock.now());
-    observe::record_places(&ctx, &mut plan.rows);
+    observe::record_places(&ctx, &valid.run.owner.fleet, &mut plan.rows);
     let runs = plan.rows.0.iter().filter_map(|row| Some((row.cluster.clone(), row.child.clone()?)));
     let clusters = plan.rows.0.iter().map(|row| row.cluster.clone());
     let say = |conditions: &mut Vec<_>| {
-        notes::say_volumes(&ctx, runs, conditions);
+        say_volumes(&ctx, Teller::Backup, runs, conditions);
         notes::say_retention(&ctx, &backup.spec, clusters, conditions);
     };
     let delayed = report::report(&ctx, backup, &plan, say).await?;

@@ -1,13 +1,9 @@
 //! What a Backup says of things that the built-in engine does not do yet.
 
-use kube::ResourceExt;
 use kurator_api::backup::{BackupSpec, DeletionPolicy};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::{self, Condition};
-use kurator_api::names;
 use kurator_api::reason::Reason;
-use kurator_api::velero;
-use kurator_member::knowledge::Knowledge;
 
 use crate::ctx::Ctx;
 use crate::served::is_served;
@@ -50,64 +46,10 @@ fn retention(spec: &BackupSpec, by_hub: &[String]) -> Option<String> {
     })
 }
 
-/// Says in a condition which of these Velero Backups lack the data of volumes. What was said stays while that cannot be
-/// seen.
-pub(super) fn say_volumes(
-    ctx: &Ctx,
-    runs: impl Iterator<Item = (ClusterKey, String)>,
-    conditions: &mut Vec<Condition>,
-) {
-    let mut lacking = Vec::new();
-    let mut all_seen = true;
-    for (cluster, name) in runs {
-        match ctx.members.get(&cluster).map(|member| member.backups().get(&name)) {
-            Some(Knowledge::Present(backup)) => {
-                lacking.extend(without_data(&backup).map(|count| (cluster.name, count)));
-            }
-            _ => all_seen = false,
-        }
-    }
-    match message(&lacking) {
-        Some(message) => {
-            let now = ctx.clock.now();
-            let said =
-                Condition::new(condition::VOLUME_DATA, false, Reason::VolumesWithoutData, message, now);
-            condition::set(conditions, said);
-        }
-        None if all_seen => conditions.retain(|condition| condition.type_ != condition::VOLUME_DATA),
-        None => {}
-    }
-}
-
-fn without_data(backup: &velero::Backup) -> Option<u64> {
-    backup.annotations().get(names::WITHOUT_DATA_ANNOTATION)?.parse().ok().filter(|count| *count > 0)
-}
-
-fn message(lacking: &[(String, u64)]) -> Option<String> {
-    let named: Vec<_> = lacking.iter().map(|(cluster, count)| format!("{count} of {cluster}")).collect();
-    (!named.is_empty()).then(|| {
-        format!(
-            "volume claims without the data of their volumes: {}; the built-in engine stores objects alone, use engine \
-             Velero for the data",
-            text::some_of(&named, NAMES_SHOWN)
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn the_message_names_each_cluster_and_how_many_claims_lack_their_data() {
-        let said = message(&[("m1".to_owned(), 3), ("m2".to_owned(), 1)]).unwrap();
-        assert!(
-            said.starts_with("volume claims without the data of their volumes: 3 of m1, 1 of m2; "),
-            "{said}"
-        );
-        assert_eq!(message(&[]), None);
-    }
 
     #[test]
     fn whoever_asks_the_hub_to_delete_what_is_stored_is_told_that_it_does_not() {
@@ -123,15 +65,5 @@ mod tests {
         let expected = "spec.policy.ttl, spec.deletionPolicy: the built-in engine deletes nothing that it has stored yet, so \
                         backups of m1 stay until you remove them";
         assert_eq!(said(&asks, &["m1"]).as_deref(), Some(expected));
-    }
-
-    #[test]
-    fn the_count_is_the_engines_own_and_nothing_else_counts() {
-        let of = |text: Option<&str>| {
-            let annotations = text.map(|text| json!({names::WITHOUT_DATA_ANNOTATION: text}));
-            let backup = json!({"metadata": {"name": "b", "annotations": annotations}, "spec": {}});
-            without_data(&serde_json::from_value(backup).unwrap())
-        };
-        assert_eq!([of(Some("2")), of(Some("0")), of(Some("many")), of(None)], [Some(2), None, None, None]);
     }
 }

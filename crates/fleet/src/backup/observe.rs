@@ -11,6 +11,7 @@ use kurator_api::velero;
 
 use super::validate::ValidBackup;
 use crate::ctx::Ctx;
+use crate::fleet::places;
 use crate::hub::{Guarded, find};
 use crate::location;
 use crate::run::child::{NotYet, Seen, observe};
@@ -41,14 +42,14 @@ fn one<'a>(ctx: &Ctx, valid: &'a ValidBackup, cluster: &'a ClusterKey) -> Seen<'
 }
 
 /// Writes into each row where its backup lies, once the member shows it; what is written stays.
-pub(super) fn record_places(ctx: &Ctx, rows: &mut Rows<velero::BackupStatus>) {
+pub(super) fn record_places(ctx: &Ctx, fleet: &str, rows: &mut Rows<velero::BackupStatus>) {
     for row in rows.0.iter_mut().filter(|row| row.stored.is_none()) {
-        row.stored = row.child.as_deref().and_then(|child| place(ctx, &row.cluster, child));
+        row.stored = row.child.as_deref().and_then(|child| place(ctx, fleet, &row.cluster, child));
     }
 }
 
-fn place(ctx: &Ctx, cluster: &ClusterKey, child: &str) -> Option<StoredAt> {
+fn place(ctx: &Ctx, fleet: &str, cluster: &ClusterKey, child: &str) -> Option<StoredAt> {
     let member = ctx.members.get(cluster)?;
     let location = member.backups().get(child).present()?.spec.storage_location.clone()?;
-    location::stored_at(&*member.locations().get(&location).present()?)
+    places::stored(ctx, fleet, &member, &location)
 }

@@ -104,15 +104,6 @@ pub(super) fn prefix(plugin: &ValidPlugin, layout: Layout, key: &ClusterKey) -> 
     }
 }
 
-/// Whether this cluster can have been given the prefix, whatever the root was: a folder of its own, or a shared root.
-pub(super) fn may_be_of(prefix: &str, key: &ClusterKey) -> bool {
-    let own = format!("{CLUSTERS}/{}/{}/{}", key.namespace, kind(key), key.name);
-    match prefix.rfind(&format!("{CLUSTERS}/")) {
-        Some(at) if at == 0 || prefix[..at].ends_with('/') => prefix[at..] == own,
-        _ => true,
-    }
-}
-
 /// A folder would make every location of a shared root unavailable, so there the marker is a plain object.
 fn marker_key(plugin: &ValidPlugin, layout: Layout, key: &ClusterKey) -> String {
     let name = format!("{}.{}.{}.json", key.namespace, kind(key), key.name);

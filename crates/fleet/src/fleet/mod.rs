@@ -14,6 +14,7 @@ pub(crate) mod probe;
 mod release;
 pub(crate) mod render;
 mod report;
+pub(crate) mod rows;
 mod server;
 pub(crate) mod store;
 mod turn;

@@ -1,6 +1,7 @@
 //! What is known of the members and of the object store.
 
 use std::cell::LazyCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -183,29 +184,27 @@ pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen
         kind: row.kind,
         name: row.name.clone(),
     };
-    let left: Vec<_> = rows.iter().map(key_of).filter(|key| !valid.clusters.contains(key)).collect();
+    let listed: HashSet<_> = valid.clusters.iter().collect();
+    let left: Vec<_> = rows.iter().map(key_of).filter(|key| !listed.contains(key)).collect();
+    // The first row of a cluster counts.
+    let recorded: HashMap<_, _> = rows.iter().rev().map(|row| (key_of(row), row)).collect();
     let all = valid.clusters.iter().map(|key| (key, true)).chain(left.iter().map(|key| (key, false)));
     let uses = LazyCell::new(|| usage::uses(&ctx.hub, &namespace, ctx.clock.now()));
     let stays =
         |key: &ClusterKey| ctx.hub.presence(key) == Presence::There && !matches!(valid.plugin, Plugin::Off);
     let members = all
-        .map(|(key, listed)| SeenMember {
+        .map(|(key, listed)| (key, listed, recorded.get(key).copied()))
+        .map(|(key, listed, recorded)| SeenMember {
             in_use: (!listed || !stays(key)).then(|| uses.get(key).cloned()).flatten(),
             key: key.clone(),
             listed,
-            recorded: recorded(fleet, key).cloned(),
+            recorded: recorded.cloned(),
             presence: ctx.hub.presence(key),
             rival: rival(&ctx.hub, fleet, key),
-            contact: contact(ctx, fleet, valid, plugin.map(|plugin| (plugin, &root)), key),
+            contact: contact(ctx, fleet, valid, plugin.map(|plugin| (plugin, &root)), key, recorded),
         })
         .collect();
     Seen { root, members }
-}
-
-/// The row of a cluster as last written.
-fn recorded<'a>(fleet: &'a Fleet, key: &ClusterKey) -> Option<&'a FleetClusterStatus> {
-    let rows = &fleet.status.as_ref()?.clusters;
-    rows.iter().find(|row| row.kind == key.kind && row.name == key.name)
 }
 
 fn contact(
@@ -214,6 +213,7 @@ fn contact(
     valid: &ValidFleet,
     plugin: Option<(&ValidPlugin, &Probe<RootFinding>)>,
     key: &ClusterKey,
+    recorded: Option<&FleetClusterStatus>,
 ) -> SeenContact {
     let (member, uid, settled) = match ctx.members.access(key) {
         Access::Connecting => return SeenContact::Connecting,
@@ -222,7 +222,7 @@ fn contact(
     };
     let write = |what| ctx.writes.state(&WriteKey { owner: valid.uid.clone(), cluster: key.clone(), what });
     let place = plugin.and_then(|(plugin, root)| {
-        let in_use = recorded(fleet, key).and_then(|row| row.backup.as_ref());
+        let in_use = recorded.and_then(|row| row.backup.as_ref());
         Some((plugin, layout::choose(plugin, root, in_use, key)?))
     });
     let owner = match place {

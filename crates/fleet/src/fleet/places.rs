@@ -1,19 +1,24 @@
 //! Which store a location of a member that the hub serves means: found in the hub's own objects, compared with what
 //! the location says, and never taken from it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use kube::ResourceExt;
-use kurator_api::backup::{Backup, BackupDetails, StoredAt};
+use kurator_api::backup::{BackupDetails, StoredAt};
 use kurator_api::cluster::{ClusterKey, ClusterKind};
-use kurator_api::fleet::{Fleet, MemberBackupStatus};
+use kurator_api::fleet::{Fleet, Layout, MemberBackupStatus};
 use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationSpec};
+use kurator_member::member::Member;
 use kurator_store::Location;
 
-use super::layout;
-use super::store;
+use super::store::{self, Store};
 use crate::ctx::Ctx;
-use crate::hub::{Hub, in_namespace};
+use crate::hub::{Guarded, Hub, find, in_namespace};
 use crate::location::{is_mount, stored_at};
 use crate::mount;
+use crate::run::rows::Details as _;
+use crate::served::is_served;
 
 /// The store behind `location` of `cluster`, or why it is not used.
 pub(crate) async fn store(
@@ -23,11 +28,11 @@ pub(crate) async fn store(
 ) -> Result<Location, String> {
     let name = location.name_any();
     let is_mount = is_mount(location);
-    let candidates =
-        if is_mount { mounted(&ctx.hub, cluster, &name) } else { own(&ctx.hub, cluster, location) };
+    let candidates = if is_mount { mounted(&ctx.hub, cluster, &name) } else { own(&ctx.hub, cluster, &name) };
     let mut why = None;
     for Candidate { fleet, places } in candidates {
-        let store = match store::of(ctx, &fleet).await {
+        let Ok(fleet) = &fleet.0 else { continue };
+        let store = match store::of(ctx, fleet).await {
             Ok(Ok(store)) => store,
             Ok(Err(fault)) => {
                 why = Some(fault);
@@ -38,10 +43,11 @@ pub(crate) async fn store(
                 continue;
             }
         };
-        let found = places.into_iter().find(|(place, _)| !is_mount || mount::name(&store, place) == name);
-        let Some((place, read_only)) = found else { continue };
-        return match differs(&location.spec, &store.spec(&place), read_only) {
-            None => Ok(store.location(&place.bucket, &place.prefix)),
+        let is_it = |place: &Place| !is_mount || mount::name(&store, &place.at) == name;
+        let found = places.into_iter().find(|place| is_it(place) && place.may_be_followed(&store));
+        let Some(Place { at, read_only, .. }) = found else { continue };
+        return match differs(&location.spec, &store.spec(&at), read_only) {
+            None => Ok(store.location(&at.bucket, &at.prefix)),
             Some(field) => Err(format!(
                 "storage location `{name}`: `{field}` is not what fleet `{}` wrote, and what others write is not \
                  followed; delete the location, and it is written again",
@@ -58,115 +64,150 @@ pub(crate) async fn store(
     })
 }
 
-/// The places of a Fleet that a location may be on, and whether it may only be read there.
-struct Candidate {
-    fleet: Fleet,
-    places: Vec<(StoredAt, bool)>,
+/// Where what is stored in a location of a member lies, for a Backup or Migrate of this Fleet to remember: the place
+/// that the Fleet gave under this name. What the location itself says counts only where the hub does not serve.
+pub(crate) fn stored(ctx: &Ctx, fleet: &str, member: &Member, location: &str) -> Option<StoredAt> {
+    let cluster = member.id();
+    let given = find(&ctx.hub.fleets, &cluster.namespace, fleet)
+        .and_then(|fleet| given(&fleet, backup_row(&ctx.hub, &fleet, cluster)?, location));
+    if given.is_some() || is_served(ctx, cluster) {
+        return given;
+    }
+    stored_at(&*member.locations().get(location).present()?)
 }
 
-/// Places of the cluster's own under this name: where its Fleet has it store now, or a Backup of it was stored once.
-fn own(hub: &Hub, cluster: &ClusterKey, location: &BackupStorageLocation) -> Vec<Candidate> {
-    let name = location.name_any();
-    let says = stored_at(location);
-    let mut found = Vec::new();
-    for fleet in fleets(hub, cluster) {
-        let Some(row) = row_of(&fleet, cluster) else { continue };
-        let now = place_of(row).filter(|place| place.location == name).map(|place| (place, row.read_only));
-        let of_fleet = |backup: &Backup| backup.spec.destination.fleet == fleet.name_any();
-        let once = || {
-            backups(hub, cluster, of_fleet)
-                .filter(|(key, _)| key == cluster)
-                .map(|(_, place)| (place, true))
-                .find(|(place, _)| says.as_ref() == Some(place))
-        };
-        if let Some((place, read_only)) = now.or_else(once) {
-            found.push(Candidate { fleet, places: vec![(place, read_only)] });
+/// The places in the store of a Fleet that a location may be on.
+struct Candidate {
+    fleet: Arc<Guarded<Fleet>>,
+    places: Vec<Place>,
+}
+
+struct Place {
+    at: StoredAt,
+    read_only: bool,
+    whose: Whose,
+}
+
+/// Whose word it is that something lies at a place.
+enum Whose {
+    /// The hub's: a Fleet gave the place.
+    Hub,
+    /// A cluster's, which may have lied, and the layout that the Fleet has there now.
+    Clusters(ClusterKey, Option<Layout>),
+}
+
+impl Place {
+    /// Whether the hub opens the place: a cluster is not believed more than what this Fleet would give it anyway.
+    fn may_be_followed(&self, store: &Store) -> bool {
+        match &self.whose {
+            Whose::Hub => true,
+            Whose::Clusters(cluster, layout) => store.gives(&self.at, cluster, *layout),
         }
+    }
+}
+
+/// Places of the cluster's own under this name: where its Fleet has it store, or had it store once.
+fn own(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for fleet in in_namespace(&hub.fleets, &cluster.namespace) {
+        let Some(row) = backup_row(hub, &fleet, cluster) else { continue };
+        let Some(at) = given(&fleet, row, name) else { continue };
+        let read_only = row.read_only || row.location.as_deref() != Some(name);
+        found.push(Candidate { fleet, places: vec![Place { at, read_only, whose: Whose::Hub }] });
     }
     found
 }
 
-/// Places that a mount of this name may be on, if somebody on the hub has asked for it in this cluster.
+/// Places that a mount of this name may be on, if somebody on the hub has asked for it in this cluster: those of the
+/// cluster whose backup is restored.
 fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
     let namespace = &cluster.namespace;
     let is_row = |kind: ClusterKind, cluster_name: &str, location: Option<&String>| {
         kind == cluster.kind && cluster_name == cluster.name && location.is_some_and(|at| at == name)
     };
-    let migrates: Vec<_> = in_namespace(&hub.migrates, namespace)
-        .into_iter()
-        .filter_map(|migrate| migrate.0.as_ref().ok().and_then(|migrate| migrate.status.clone()))
-        .filter(|status| {
-            let mut rows = status.target_cluster_status.iter();
-            rows.any(|row| is_row(row.cluster_kind, &row.cluster_name, row.source_location.as_ref()))
-        })
-        .collect();
-    let restores = in_namespace(&hub.restores, namespace);
-    let restored = restores.iter().filter_map(|restore| restore.0.as_ref().ok()).any(|restore| {
+    let mut sources = BTreeSet::new();
+    let mut recorded = Vec::new();
+    for migrate in in_namespace(&hub.migrates, namespace) {
+        let Some(status) = migrate.0.as_ref().ok().and_then(|migrate| migrate.status.as_ref()) else {
+            continue;
+        };
+        let mut rows = status.target_cluster_status.iter();
+        if rows.any(|row| is_row(row.cluster_kind, &row.cluster_name, row.source_location.as_ref())) {
+            let source = status.source_cluster_status.as_ref();
+            sources.extend(source.map(|row| row.cluster(namespace)));
+            recorded.extend(source.and_then(|row| remembered(namespace, row)));
+        }
+    }
+    for restore in in_namespace(&hub.restores, namespace) {
+        let Ok(restore) = &restore.0 else { continue };
         let mut rows = restore.status.iter().flat_map(|status| &status.restore_details);
-        rows.any(|row| is_row(row.cluster_kind, &row.cluster_name, row.source_location.as_ref()))
-    });
-    if migrates.is_empty() && !restored {
+        if !rows.any(|row| is_row(row.cluster_kind, &row.cluster_name, row.source_location.as_ref())) {
+            continue;
+        }
+        sources.insert(cluster.clone());
+        let backup = find(&hub.backups, namespace, &restore.spec.backup_name);
+        let status = backup.as_ref().and_then(|backup| backup.0.as_ref().ok()?.status.as_ref());
+        let rows = status.iter().flat_map(|status| &status.backup_details);
+        recorded.extend(
+            rows.filter(|row| row.cluster(namespace) == *cluster)
+                .filter_map(|row| remembered(namespace, row)),
+        );
+    }
+    if sources.is_empty() {
         return Vec::new();
     }
-    let mut places: Vec<StoredAt> = backups(hub, cluster, |_| true).map(|(_, place)| place).collect();
-    let sources = migrates.iter().filter_map(|status| status.source_cluster_status.as_ref());
-    places.extend(sources.filter_map(|row| recorded(namespace, row)).map(|(_, place)| place));
-    let fleets = fleets(hub, cluster);
-    for fleet in &fleets {
-        let rows = fleet.status.iter().flat_map(|status| &status.clusters);
-        places.extend(rows.filter_map(|row| place_of(row.backup.as_ref()?)));
-    }
-    places.sort_by(|a, b| (&a.bucket, &a.prefix).cmp(&(&b.bucket, &b.prefix)));
-    places.dedup_by(|a, b| (&a.bucket, &a.prefix) == (&b.bucket, &b.prefix));
-    let places: Vec<_> = places.into_iter().map(|place| (place, true)).collect();
-    fleets.into_iter().map(|fleet| Candidate { fleet, places: places.clone() }).collect()
+    let fleets = in_namespace(&hub.fleets, namespace).into_iter();
+    fleets
+        .map(|fleet| {
+            let mut places = Vec::new();
+            for source in &sources {
+                let Some(row) = backup_row(hub, &fleet, source) else { continue };
+                let all = current(row).into_iter().chain(row.earlier.iter().cloned());
+                places.extend(all.map(|at| Place { at, read_only: true, whose: Whose::Hub }));
+            }
+            let of_rows = recorded.iter().map(|(source, at)| {
+                let layout = || backup_row(hub, &fleet, source)?.layout;
+                let whose = match at.fleet {
+                    Some(_) => Whose::Hub,
+                    None => Whose::Clusters(source.clone(), layout()),
+                };
+                Place { at: at.clone(), read_only: true, whose }
+            });
+            places.extend(of_rows);
+            Candidate { fleet, places }
+        })
+        .collect()
 }
 
-fn fleets(hub: &Hub, cluster: &ClusterKey) -> Vec<Fleet> {
-    let all = in_namespace(&hub.fleets, &cluster.namespace);
-    all.iter().filter_map(|fleet| fleet.0.as_ref().ok().cloned()).collect()
+/// The place in a row of a Backup or Migrate, and of which cluster it is.
+fn remembered(namespace: &str, row: &BackupDetails) -> Option<(ClusterKey, StoredAt)> {
+    Some((row.cluster(namespace), row.stored.clone()?))
 }
 
-fn row_of<'a>(fleet: &'a Fleet, cluster: &ClusterKey) -> Option<&'a MemberBackupStatus> {
-    let mut rows = fleet.status.iter().flat_map(|status| &status.clusters);
-    rows.find(|row| row.kind == cluster.kind && row.name == cluster.name)?.backup.as_ref()
+/// What a Fleet says of its plugin in a cluster.
+fn backup_row<'a>(
+    hub: &Hub,
+    fleet: &'a Arc<Guarded<Fleet>>,
+    cluster: &ClusterKey,
+) -> Option<&'a MemberBackupStatus> {
+    hub.fleet_rows.row(fleet, cluster)?.backup.as_ref()
 }
 
-/// Where a Fleet has a cluster store.
-fn place_of(backup: &MemberBackupStatus) -> Option<StoredAt> {
+/// Where a Fleet has a cluster store now.
+pub(super) fn current(row: &MemberBackupStatus) -> Option<StoredAt> {
     Some(StoredAt {
-        location: backup.location.clone()?,
-        bucket: backup.bucket.clone()?,
-        prefix: backup.prefix.clone().unwrap_or_default(),
+        location: row.location.clone()?,
+        bucket: row.bucket.clone()?,
+        prefix: row.prefix.clone().unwrap_or_default(),
+        fleet: None,
     })
 }
 
-/// Where Backups of this namespace were stored, and by which cluster.
-fn backups(
-    hub: &Hub,
-    cluster: &ClusterKey,
-    wanted: impl Fn(&Backup) -> bool,
-) -> impl Iterator<Item = (ClusterKey, StoredAt)> {
-    let namespace = cluster.namespace.clone();
-    let all = in_namespace(&hub.backups, &namespace);
-    let found: Vec<_> = all
-        .iter()
-        .filter_map(|backup| backup.0.as_ref().ok().filter(|backup| wanted(backup)))
-        .flat_map(|backup| backup.status.iter().flat_map(|status| &status.backup_details))
-        .filter_map(|row| recorded(&namespace, row))
-        .collect();
-    found.into_iter()
-}
-
-/// The place in a row, unless it is another cluster's: it was read from the member once, which may have lied.
-fn recorded(namespace: &str, row: &BackupDetails) -> Option<(ClusterKey, StoredAt)> {
-    let key = ClusterKey {
-        namespace: namespace.to_owned(),
-        kind: row.cluster_kind,
-        name: row.cluster_name.clone(),
-    };
-    let place = row.stored.clone()?;
-    layout::may_be_of(&place.prefix, &key).then_some((key, place))
+/// The place that a Fleet has given a cluster under this name, now or before.
+fn given(fleet: &Guarded<Fleet>, row: &MemberBackupStatus, location: &str) -> Option<StoredAt> {
+    let mut all = current(row).into_iter().chain(row.earlier.iter().cloned());
+    let found = all.find(|place| place.location == location)?;
+    Some(StoredAt { fleet: Some(fleet.name_any()), ..found })
 }
 
 /// The first field that decides where a connection goes, or with what rights, and is not as the hub has it.
@@ -250,20 +291,87 @@ mod tests {
         assert_eq!(over(&json!({}), true), Some("spec.accessMode"));
     }
 
+    fn cluster(name: &str) -> ClusterKey {
+        ClusterKey { namespace: "default".into(), kind: ClusterKind::AttachedCluster, name: name.into() }
+    }
+
+    fn at(bucket: &str, prefix: &str) -> StoredAt {
+        StoredAt { location: "default".into(), bucket: bucket.into(), prefix: prefix.into(), fleet: None }
+    }
+
+    /// A Fleet that stores in bucket `velero`, below `root`.
+    fn store(root: &str) -> Store {
+        Store::of_test(json!({
+            "metadata": {"name": "f", "namespace": "default", "uid": "f-uid"},
+            "spec": {"clusters": [], "plugin": {"backup": {"storage": {
+                "location": {
+                    "bucket": "velero", "provider": "aws", "endpoint": "http://minio:9000", "region": "minio",
+                    "prefix": root,
+                },
+                "secretName": "s",
+            }}}},
+        }))
+    }
+
     #[test]
-    fn a_place_in_a_row_that_is_another_clusters_does_not_count() {
-        let row = |prefix: &str| -> BackupDetails {
-            let stored = json!({"location": "default", "bucket": "velero", "prefix": prefix});
-            let row = json!({"clusterName": "m1", "clusterKind": "AttachedCluster", "stored": stored});
-            serde_json::from_value(row).unwrap()
+    fn a_cluster_is_believed_only_where_it_says_what_its_fleet_would_give_it() {
+        let own = "clusters/default/attachedcluster/m1";
+        let below = "root/clusters/default/attachedcluster/m1";
+        let table = [
+            ("", None, at("velero", own), true),
+            ("root", None, at("velero", below), true),
+            ("root", Some(Layout::Shared), at("velero", "root"), true),
+            ("", Some(Layout::Shared), at("velero", ""), true),
+            // Another bucket, or another cluster's folder.
+            ("", None, at("other", own), false),
+            ("", None, at("velero", "clusters/default/attachedcluster/m2"), false),
+            ("", None, at("velero", "clusters/other/attachedcluster/m1"), false),
+            ("", None, at("velero", "clusters/default/cluster/m1"), false),
+            ("", None, at("velero", "clusters/default/attachedcluster/m1/deeper"), false),
+            (
+                "",
+                None,
+                at("velero", "clusters/default/attachedcluster/m2/clusters/default/attachedcluster/m1"),
+                false,
+            ),
+            // Another root, or none where each cluster has its folder.
+            ("root", None, at("velero", own), false),
+            ("", None, at("velero", below), false),
+            ("", None, at("velero", ""), false),
+            ("", Some(Layout::PerCluster), at("velero", "shared"), false),
+            ("root", Some(Layout::PerCluster), at("velero", "root"), false),
+            ("root", Some(Layout::Shared), at("velero", ""), false),
+            ("", None, at("velero", "../velero"), false),
+        ];
+        for (root, layout, at, followed) in table {
+            let said = format!("{root:?} {layout:?} {at:?}");
+            let place = Place { at, read_only: true, whose: Whose::Clusters(cluster("m1"), layout) };
+            assert_eq!(place.may_be_followed(&store(root)), followed, "{said}");
+        }
+    }
+
+    #[test]
+    fn what_the_hub_itself_gave_is_followed_though_the_fleet_has_moved_since() {
+        let place = Place {
+            at: at("former", "once/clusters/default/attachedcluster/m1"),
+            read_only: true,
+            whose: Whose::Hub,
         };
-        let counts = |prefix: &str| recorded("default", &row(prefix)).is_some();
-        assert!(counts("clusters/default/attachedcluster/m1"));
-        assert!(counts("root/clusters/default/attachedcluster/m1"));
-        assert!(counts(""));
-        assert!(counts("shared"));
-        assert!(!counts("clusters/default/attachedcluster/m2"));
-        assert!(!counts("root/clusters/other/attachedcluster/m1"));
-        assert!(!counts("clusters/default/attachedcluster/m1/deeper"));
+        assert!(place.may_be_followed(&store("now")));
+    }
+
+    #[test]
+    fn a_place_is_found_by_the_name_that_the_fleet_gave_it_now_or_before() {
+        let fleet: Guarded<Fleet> =
+            serde_json::from_value(json!({"metadata": {"name": "f"}, "spec": {}})).unwrap();
+        let row: MemberBackupStatus = serde_json::from_value(json!({
+            "location": "default-2", "bucket": "velero", "prefix": "b", "ready": true,
+            "earlier": [{"location": "default", "bucket": "velero", "prefix": "a"}],
+        }))
+        .unwrap();
+        let prefix = |name: &str| given(&fleet, &row, name).map(|place| (place.prefix, place.fleet));
+        assert_eq!(prefix("default-2"), Some(("b".into(), Some("f".into()))));
+        assert_eq!(prefix("default"), Some(("a".into(), Some("f".into()))));
+        assert_eq!(prefix("of-the-member"), None);
     }
 }

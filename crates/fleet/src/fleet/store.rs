@@ -5,12 +5,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use kurator_api::backup::StoredAt;
-use kurator_api::fleet::Fleet;
+use kurator_api::cluster::ClusterKey;
+use kurator_api::fleet::{Fleet, Layout};
 use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationSpec};
 use kurator_store::Location;
 
 use super::validate::{Plugin, ValidPlugin};
-use super::{observe, render, validate};
+use super::{layout, observe, render, validate};
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::text;
@@ -48,6 +49,12 @@ impl Store {
     /// What a location of a member that the hub serves says of this place.
     pub(super) fn spec(&self, place: &StoredAt) -> BackupStorageLocationSpec {
         render::spec(&self.plugin, &place.bucket, &place.prefix, None)
+    }
+
+    /// Whether the Fleet gives a cluster this place as it is now.
+    pub(super) fn gives(&self, place: &StoredAt, cluster: &ClusterKey, layout: Option<Layout>) -> bool {
+        let prefix = layout::prefix(&self.plugin, layout.unwrap_or(Layout::PerCluster), cluster);
+        place.bucket == self.plugin.bucket && place.prefix == prefix
     }
 
     /// How the hub itself works on a place in this store.

@@ -20,9 +20,8 @@ use super::server::{self, Server};
 use super::validate::{Problem, ValidFleet, ValidPlugin};
 use crate::hub::Presence;
 use crate::writes::Write;
-use builtin::record;
 pub(super) use clean_up::Hitch;
-use location::Wanted;
+use location::{Wanted, record_place};
 
 /// What the Fleet wants of its members.
 #[derive(Clone, Copy)]
@@ -154,8 +153,10 @@ impl Turn<'_> {
                 self.check_engine(status, alive)?;
                 let before = status.clone();
                 let name = self.kept_name(plugin, key, status, velero, &prefix)?;
-                record(plugin, status, &name, &prefix, mode.as_ref());
-                status.layout = Some(layout);
+                record_place(status, &name, &plugin.bucket, &prefix, layout);
+                if let Some(mode) = &mode {
+                    status.read_only = *mode == AccessMode::ReadOnly;
+                }
                 if *status != before {
                     return Err((
                         Reason::Waiting,
@@ -165,10 +166,7 @@ impl Turn<'_> {
                 self.write(plugin, key, alive, velero, Wanted { name, prefix: &prefix, mode })?
             }
         };
-        status.bucket = Some(plugin.bucket.clone());
-        status.location = Some(name.clone());
-        status.prefix = Some(prefix.clone());
-        status.layout = Some(layout);
+        record_place(status, &name, &plugin.bucket, &prefix, layout);
         let location = check_location(plugin.engine, status, velero, &name);
         match plugin.engine {
             Engine::Builtin => location?,

@@ -16,6 +16,7 @@ use super::stage::Stage;
 use super::validate::{Fleets, ValidMigrate};
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::fleet::places;
 use crate::fleet::store::{self, NoStore, Store};
 use crate::hub::{Guarded, Presence, find};
 use crate::location;
@@ -70,9 +71,9 @@ pub(super) fn source<'a>(ctx: &Ctx, valid: &'a ValidMigrate) -> Seen<'a, velero:
 }
 
 /// Where a backup in this location of the source lies.
-pub(super) fn place(ctx: &Ctx, cluster: &ClusterKey, location: &str) -> Option<StoredAt> {
-    let member = ctx.members.get(cluster)?;
-    location::stored_at(&*member.locations().get(location).present()?)
+pub(super) fn place(ctx: &Ctx, valid: &ValidMigrate, location: &str) -> Option<StoredAt> {
+    let member = ctx.members.get(&valid.source_cluster)?;
+    places::stored(ctx, &valid.source.owner.fleet, &member, location)
 }
 
 /// The location that a child in the source was made in.
@@ -153,7 +154,12 @@ impl Road<'_> {
             return Err(NotYet::Wait(Reason::Waiting, "it is over here".to_owned()));
         }
         let Some(place) = &self.source.row.stored else {
-            return Err(NotYet::Wait(Reason::BackupNotFinished, not_over()));
+            let why = if over {
+                "the storage location of the source's backup is not its fleet's".to_owned()
+            } else {
+                not_over()
+            };
+            return Err(NotYet::Wait(Reason::BackupNotFinished, why));
         };
         let runs = recorded.is_some_and(Row::started);
         let wish = Wish {

@@ -46,7 +46,7 @@ pub(super) fn source(ctx: &Ctx, valid: &ValidMigrate, seen: Seen<'_, velero::Bac
         let of_new = plan.creations.first().and_then(|(_, backup)| backup.spec.storage_location.clone());
         let of_child = || observe::location_of(ctx, &row.cluster, row.child.as_deref()?);
         let location = of_new.or_else(of_child);
-        row.stored = location.and_then(|location| observe::place(ctx, &row.cluster, &location));
+        row.stored = location.and_then(|location| observe::place(ctx, valid, &location));
     }
     let begins = valid.begun || !plan.creations.is_empty() || row.started();
     let stage = stage::stage(&row, begins, valid.allow_partially_failed);

@@ -14,6 +14,7 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::run::Unfit;
 use crate::run::rows::{Details, only_progress};
+use crate::run::volumes::{Teller, say_volumes};
 use crate::standing::Verdict;
 
 /// Writes what the plan says. Returns when to come back if it is too early to write.
@@ -25,6 +26,9 @@ pub(super) async fn report(ctx: &Ctx, migrate: &Migrate, plan: &Plan) -> Result<
     verdict.record(&mut conditions, now);
     let ready = Condition::new(condition::SOURCE_READY, *is_ready, *reason, message, now);
     condition::set(&mut conditions, ready);
+    let source = &plan.source_row;
+    let backup = source.child.iter().map(|name| (source.cluster.clone(), name.clone()));
+    say_volumes(ctx, Teller::Restore, backup, &mut conditions);
     let finished = phase.is_terminal();
     let mut status = MigrateStatus {
         phase: Some(*phase),

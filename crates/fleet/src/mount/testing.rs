@@ -17,7 +17,12 @@ pub(super) fn store() -> Store {
 }
 
 pub(super) fn place() -> StoredAt {
-    StoredAt { location: "default".to_owned(), bucket: "velero".to_owned(), prefix: "a/b".to_owned() }
+    StoredAt {
+        location: "default".to_owned(),
+        bucket: "velero".to_owned(),
+        prefix: "a/b".to_owned(),
+        fleet: None,
+    }
 }
 
 pub(super) fn source_cluster() -> ClusterKey {

@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::hub::Guarded;
 use crate::mount;
 use crate::run::kinds::{Run, RunPhase};
+use crate::run::volumes::{Teller, say_volumes};
 use crate::run::{self, apply, plan, report};
 use observe::SeenClusters;
 
@@ -66,7 +67,9 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> R
     valid.freeze_sources(&mut plan.rows, chosen);
     mount::note_ways(&mut plan.rows, &prepared);
     mount::note_lost_volumes(&ctx, &valid.run, &mut plan.rows);
-    let delayed = report::report(&ctx, restore, &plan, |_| {}).await?;
+    let sources = plan.rows.0.iter().filter_map(|row| Some((row.cluster.clone(), row.source.clone()?)));
+    let say = |conditions: &mut Vec<_>| say_volumes(&ctx, Teller::Restore, sources, conditions);
+    let delayed = report::report(&ctx, restore, &plan, say).await?;
     let (owner, wakes) = (&valid.run.owner, &ctx.router.wakes.restores);
     let ways = prepared.iter().filter_map(|(_, way)| way.look_again).min();
     for (cluster, way) in prepared {

@@ -19,8 +19,9 @@ use super::validate::{ValidRestore, has_expired};
 use crate::backup::copy_of;
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::fleet::places;
 use crate::fleet::store::{self, NoStore, Store};
-use crate::hub::{Guarded, Hub, find};
+use crate::hub::{Guarded, find};
 use crate::location;
 use crate::mount::{self, Copy, Prepared, Records, Source, Wish};
 use crate::run::child::{NotYet, Place, Precondition, Seen, observe};
@@ -154,12 +155,13 @@ fn ready(
             None => Err(missing(ctx, valid, cluster, member, &run.name)),
         });
     };
-    let place =
-        match record.and_then(|row| row.stored.clone()).map_or_else(|| fallback(&ctx.hub, member, store), Ok)
-        {
-            Ok(place) => place,
-            Err(why) => return Ready::Said(Err(why)),
-        };
+    let place = match record
+        .and_then(|row| row.stored.clone())
+        .map_or_else(|| fallback(ctx, valid, member, store), Ok)
+    {
+        Ok(place) => place,
+        Err(why) => return Ready::Said(Err(why)),
+    };
     let owner = &valid.run.owner;
     let copy = Copy {
         at_home: Some(content.metadata.clone()),
@@ -215,12 +217,16 @@ fn missing(ctx: &Ctx, valid: &ValidRestore, cluster: &ClusterKey, member: &Membe
 }
 
 /// Where a Backup lies of which nothing was written down: where this cluster stores its backups now.
-fn fallback(hub: &Hub, member: &Member, store: &Result<Store, NoStore>) -> Precondition<StoredAt> {
+fn fallback(
+    ctx: &Ctx,
+    valid: &ValidRestore,
+    member: &Member,
+    store: &Result<Store, NoStore>,
+) -> Precondition<StoredAt> {
     let plugin_of = store.as_ref().ok().map(|store| store.fleet.as_str());
-    let location = location::usable(hub, member, plugin_of, location::Use::Restore)?;
-    let at = member.locations().get(&location).present().and_then(|location| location::stored_at(&location));
-    at.ok_or_else(|| {
-        let message = format!("storage location `{location}` names no bucket");
+    let location = location::usable(&ctx.hub, member, plugin_of, location::Use::Restore)?;
+    places::stored(ctx, &valid.run.owner.fleet, member, &location).ok_or_else(|| {
+        let message = format!("storage location `{location}` names no bucket, or its fleet did not write it");
         NotYet::Wait(Reason::LocationUnavailable, message)
     })
 }

@@ -10,6 +10,7 @@ pub(crate) mod kinds;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod rows;
+pub(crate) mod volumes;
 
 use std::collections::BTreeMap;
 

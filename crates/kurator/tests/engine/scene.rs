@@ -1,6 +1,6 @@
 //! A member whose velero.io objects the built-in engine executes.
 
-use std::{fs::File, path::Path, process::Command, process::Stdio};
+use std::path::Path;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams};
@@ -8,6 +8,7 @@ use kurator_api::velero::BackupStorageLocation;
 use kurator_testkit::{
     Cluster, Guest, Lab, S3,
     fixtures::{object, velero as in_member},
+    start_engine,
 };
 use serde_json::{Value, json};
 
@@ -23,11 +24,7 @@ pub(crate) fn start(lab: &Lab, cluster: &Cluster, log: &Path) -> anyhow::Result<
 
 /// As [`start`], over the way that a kubeconfig names.
 pub(crate) fn start_by(lab: &Lab, kubeconfig: &Path, log: &Path) -> anyhow::Result<Guest> {
-    let log = File::create(log)?;
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_kurator")));
-    command.args(["engine", "--kubeconfig"]).arg(kubeconfig);
-    command.stdin(Stdio::null()).stderr(log);
-    Ok(lab.spawn(&mut command)?)
+    Ok(start_engine(lab, Path::new(env!("CARGO_BIN_EXE_kurator")), kubeconfig, log)?)
 }
 
 /// One location for all members: the same prefix of the same bucket, over this way to the store.

@@ -1,17 +1,12 @@
 //! An engine that dies before any of its writes, to the API server or to the store, and the one that comes after it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
-
 use anyhow::bail;
 use http::Method;
 use kurator_api::names::ENGINE_LEASE;
 use kurator_api::velero::{Backup, Restore};
 use kurator_member::gate::WriteGate;
 use kurator_testkit::{
-    Manner,
+    Death, Manner,
     fixtures::{json_of, object, velero as in_member},
 };
 use serde_json::{Value, json};
@@ -27,33 +22,22 @@ const ENOUGH: usize = 1_000;
 /// An engine that is as dead after `writes` writes as if it had been killed. Returns when that has happened or `done`
 /// has come true: whether it died.
 async fn live(own: &Own, writes: usize, done: impl Future<Output = Outcome>) -> anyhow::Result<bool> {
-    let died = CancellationToken::new();
-    let (left, death) = (Arc::new(AtomicUsize::new(writes)), died.clone());
-    let write = move || {
-        if left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
-            return Ok(());
-        }
-        death.cancel();
-        Err("this process is dead".to_owned())
-    };
-    let stored = write.clone();
+    let death = Death::after(writes);
+    let (of_api, of_store) = (death.clone(), death.clone());
     own.store.judge(move |request| {
         let is_write = !matches!(request.method, Method::GET | Method::HEAD);
-        if is_write && stored().is_err() { Manner::Cut } else { Manner::Pass }
+        if is_write && of_store.write().is_err() { Manner::Cut } else { Manner::Pass }
     });
-    let (gate, shutdown) = (WriteGate::asking(write), CancellationToken::new());
+    let (gate, shutdown) = (WriteGate::asking(move || of_api.write()), CancellationToken::new());
     let kubeconfig = own.member().kubeconfig();
     let end = async {
-        let end = tokio::select! {
-            () = died.cancelled() => Ok(()),
-            done = done => done,
-        };
+        let end = death.or(done).await;
         shutdown.cancel();
-        end
+        end.unwrap_or(Ok(()))
     };
     let (ran, end) = tokio::join!(engine(&kubeconfig, &gate, shutdown.clone()), end);
     end?;
-    if died.is_cancelled() {
+    if death.has_come() {
         // The next one need not wait for the dead one's Lease to run out.
         let leases = own.leases()?;
         if leases.api().get_opt(ENGINE_LEASE).await?.is_some() {
@@ -62,7 +46,7 @@ async fn live(own: &Own, writes: usize, done: impl Future<Output = Outcome>) -> 
     } else {
         ran?;
     }
-    Ok(died.is_cancelled())
+    Ok(death.has_come())
 }
 
 /// The metadata of a backup in the store, if there is a backup.

@@ -9,6 +9,7 @@ mod live;
 mod restores;
 mod results;
 mod scene;
+mod settings;
 mod stored;
 
 type Outcome = anyhow::Result<()>;

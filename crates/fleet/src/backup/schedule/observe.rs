@@ -20,6 +20,7 @@ use super::apply::{CHANGE, CREATE, REMOVE, RUN_NOW, key};
 use super::runs::{self, History};
 use super::validate::{Aim, Asked, dialect};
 use crate::ctx::Ctx;
+use crate::fleet::places;
 use crate::hub::{Guarded, Presence};
 use crate::location::{self, Usable};
 use crate::members::Access;
@@ -188,13 +189,17 @@ impl Look<'_> {
         }
         Seen {
             contact: Contact::Live { uid },
-            stored: telling.and_then(|run| stored(member, run)),
+            stored: telling.and_then(|run| self.stored(member, run)),
             history,
             location: location::usable(&self.ctx.hub, member, self.plugin_of, location::Use::Backup),
             place,
             asked_run,
             ..nothing
         }
+    }
+
+    fn stored(&self, member: &Member, run: &velero::Backup) -> Option<StoredAt> {
+        places::stored(self.ctx, &self.owner.fleet, member, run.spec.storage_location.as_deref()?)
     }
 }
 
@@ -224,11 +229,6 @@ fn known_runs(
         Place::Free { .. } | Place::Leaving { .. } | Place::Namesake { .. } | Place::Taken { .. } => None,
     };
     member.backups().select(|backup| runs::is_run(backup, owner, cluster, schedule)).present()
-}
-
-fn stored(member: &Member, run: &velero::Backup) -> Option<StoredAt> {
-    let location = run.spec.storage_location.as_deref()?;
-    location::stored_at(&*member.locations().get(location).present()?)
 }
 
 /// The newest complete run of a scheduled Backup that a member has and that has not expired; `None` if it has none,

@@ -12,6 +12,7 @@ use super::plan::Plan;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::run::rows::only_progress;
+use crate::run::volumes::{Teller, say_volumes};
 use crate::standing::Verdict;
 use crate::text;
 
@@ -73,7 +74,7 @@ fn status(
         name: row.cluster_name.clone(),
     };
     let runs = plan.rows.iter().filter_map(|row| Some((key(row), row.backup_name_in_cluster.clone()?)));
-    notes::say_volumes(ctx, runs, &mut conditions);
+    say_volumes(ctx, Teller::Backup, runs, &mut conditions);
     notes::say_retention(ctx, &backup.spec, plan.rows.iter().map(key), &mut conditions);
     BackupStatus {
         phase: plan.phase.or(before.phase),

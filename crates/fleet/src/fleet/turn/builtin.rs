@@ -6,7 +6,6 @@ use std::time::Duration;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Engine, MemberBackupStatus};
 use kurator_api::reason::Reason;
-use kurator_api::velero::AccessMode;
 use tokio::time::Instant;
 
 use super::super::observe::{SeenAlive, SeenVelero};
@@ -97,21 +96,5 @@ impl Turn<'_> {
             return Ok(());
         }
         self.attempt(&alive.secret_removal, Action::DeleteSecrets(secrets))
-    }
-}
-
-/// Writes down where the engine may store. That is in the status before any location says so.
-pub(super) fn record(
-    plugin: &ValidPlugin,
-    status: &mut MemberBackupStatus,
-    name: &str,
-    prefix: &str,
-    mode: Option<&AccessMode>,
-) {
-    status.location = Some(name.to_owned());
-    status.bucket = Some(plugin.bucket.clone());
-    status.prefix = Some(prefix.to_owned());
-    if let Some(mode) = mode {
-        status.read_only = *mode == AccessMode::ReadOnly;
     }
 }

@@ -4,18 +4,23 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
+use kurator_api::backup::StoredAt;
 use kurator_api::cluster::ClusterKey;
-use kurator_api::fleet::Engine;
+use kurator_api::fleet::{Engine, Layout, MemberBackupStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation};
 
 use super::super::observe::{SeenAlive, SeenSecret, SeenVelero};
+use super::super::places;
 use super::super::plan::Action;
 use super::super::render;
 use super::super::validate::ValidPlugin;
 use super::Turn;
 use crate::location::is_owned_by;
+
+/// How many earlier places of a member are remembered.
+const EARLIER_PLACES: usize = 16;
 
 /// A location that is to be there. Without a mode, it keeps the one it has.
 pub(super) struct Wanted<'a> {
@@ -174,6 +179,36 @@ impl Turn<'_> {
         tracing::info!(cluster = %key, location = ?retired.metadata.name, "keeping an earlier storage location read-only");
         self.attempt(&alive.location_write, Action::Location(Box::new(retired)))
     }
+}
+
+/// Writes down where new backups go; where the engine of the hub serves, that is in the status before any location says
+/// so. The place before stays known.
+pub(super) fn record_place(
+    status: &mut MemberBackupStatus,
+    name: &str,
+    bucket: &str,
+    prefix: &str,
+    layout: Layout,
+) {
+    let now = StoredAt {
+        location: name.to_owned(),
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+        fleet: None,
+    };
+    if let Some(before) = places::current(status).filter(|before| *before != now) {
+        status.earlier.retain(|place| ![&before.location, &now.location].contains(&&place.location));
+        if before.location != now.location {
+            status.earlier.push(before);
+        }
+        let too_many = status.earlier.len().saturating_sub(EARLIER_PLACES);
+        status.earlier.drain(..too_many);
+    }
+    let StoredAt { location, bucket, prefix, fleet: _ } = now;
+    status.location = Some(location);
+    status.bucket = Some(bucket);
+    status.prefix = Some(prefix);
+    status.layout = Some(layout);
 }
 
 /// Velero allows one default location and takes the mark off all but the newest. So it is never put where

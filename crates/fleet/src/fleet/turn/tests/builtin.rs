@@ -154,3 +154,35 @@ fn a_twin_is_not_served() {
     let plan = decide(by_hub(), vec![contact("m1"), contact("m2")]);
     assert_eq!(plan.served, [key("m1")]);
 }
+
+#[test]
+fn where_the_fleet_stored_before_is_remembered_under_the_name_that_it_had() {
+    let moved = Plugin::On(Box::new(ValidPlugin { engine: Engine::Builtin, root: "new".into(), ..plugin() }));
+    let contact = SeenContact::Alive(Box::new(SeenAlive { engine: serves(), ..alive(Ok(keyless())) }));
+    let plan = decide(moved, vec![SeenMember { recorded: Some(recorded()), ..member("m1", contact) }]);
+    let backup = plan.rows[0].backup.clone().unwrap();
+    assert_eq!(backup.prefix, Some(format!("new/{PREFIX}")));
+    let earlier: Vec<_> =
+        backup.earlier.iter().map(|at| (at.location.as_str(), at.prefix.as_str())).collect();
+    assert_eq!(earlier, [("default", PREFIX)]);
+}
+
+#[test]
+fn each_name_stands_for_one_earlier_place_and_the_oldest_are_forgotten() {
+    let mut status = MemberBackupStatus::default();
+    let mut go = |name: &str, prefix: &str| {
+        record_place(&mut status, name, "velero", prefix, Layout::PerCluster);
+        status.earlier.iter().map(|at| format!("{} {}", at.location, at.prefix)).collect::<Vec<_>>()
+    };
+    assert!(go("default", "a").is_empty());
+    assert!(go("default", "a").is_empty());
+    assert_eq!(go("second", "b"), ["default a"]);
+    assert_eq!(go("default", "a"), ["second b"]);
+    // The name has another place now: what it stood for before is no longer told by it.
+    assert_eq!(go("default", "c"), ["second b"]);
+    for i in 0..20 {
+        go(&format!("n{i}"), "x");
+    }
+    let earlier = go("last", "y");
+    assert_eq!((earlier.len(), earlier[0].as_str(), earlier[15].as_str()), (16, "n4 x", "n19 x"));
+}

@@ -1,5 +1,7 @@
 //! Fleets whose members the hub itself serves: nothing runs in them, and nothing was installed.
 
+mod places;
+
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -14,7 +16,7 @@ use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use kurator_api::velero;
 use kurator_testkit::fixtures::{
-    BOUND, FixtureError, Tenant, json_of, minio, object, ready, sow, velero as in_member,
+    BOUND, FixtureError, Tenant, json_of, minio, ready, sow, velero as in_member,
 };
 use kurator_testkit::wait::until;
 use kurator_testkit::{Cluster, Lab, LabSpec, Serving};
@@ -143,58 +145,24 @@ fn a_fleet_without_anything_in_its_members_backs_up_restores_and_migrates() -> O
         let has_run = |backup: &Backup| json_of(backup)["status"]["lastSuccess"].is_string();
         tenant.all::<Backup>().until("often", "a complete run", has_run).await?;
 
-        nothing_foreign_is_followed(one).await?;
-        what_somebody_changed_is_not_followed(&tenant, one, &clusters[0]).await?;
+        places::nothing_foreign_is_followed(one).await?;
+        places::what_somebody_changed_is_not_followed(&tenant, one, &clusters[0]).await?;
+        places::what_a_member_says_of_its_backups_is_not_followed(&tenant, two, &clusters[1]).await?;
+        places::what_was_stored_before_the_fleet_moved_is_restored(&tenant, one).await?;
         the_member_is_left_as_found(&tenant, one, two).await
     })
 }
 
-/// A location that names a server and a file of the hub's machine, and what a Backup there comes to.
-async fn nothing_foreign_is_followed(member: &Cluster) -> Outcome {
-    let locations = in_member::<velero::BackupStorageLocation>(member)?;
-    let spec = json!({
-        "provider": "aws", "objectStorage": {"bucket": "velero", "prefix": "elsewhere"},
-        "config": {"s3Url": "http://127.0.0.1:1", "region": "minio", "credentialsFile": "/etc/passwd"},
-    });
-    locations.create(&object("elsewhere", spec)?).await?;
-    let refused = locations.until_phase("elsewhere", "Unavailable").await?;
-    let why = json_of(&refused)["status"]["message"].clone();
-    let expected = "storage location `elsewhere` was not written by a Fleet; the hub follows no other, so use the \
-                    Fleet's, or serve this cluster with `kurator engine`";
-    assert_eq!(why, expected);
-    locations.delete("elsewhere").await?;
-    Ok(())
-}
-
-/// The Fleet's own location, pointed at another cluster's folder by whoever may write in the member.
-async fn what_somebody_changed_is_not_followed(
-    tenant: &Tenant<'_>,
-    member: &Cluster,
-    cluster: &str,
-) -> Outcome {
-    let locations = in_member::<velero::BackupStorageLocation>(member)?;
-    let prefix = json_of(&locations.get("default").await?)["spec"]["objectStorage"]["prefix"].clone();
-    locations.merge("default", json!({"spec": {"objectStorage": {"prefix": "stolen"}}})).await?;
-    let is_mended = |location: &velero::BackupStorageLocation| {
-        json_of(location)["spec"]["objectStorage"]["prefix"] == prefix
-    };
-    locations.until("default", "the Fleet's prefix again", is_mended).await?;
-    let backup = json!({
-        "destination": only(tenant.name(), cluster),
-        "policy": {"resourceFilter": {"includedNamespaces": ["bare-shop"]}},
-    });
-    tenant.create::<Backup>("mended", backup).await?;
-    tenant.all::<Backup>().until_phase("mended", "Completed").await?;
-    Ok(())
-}
-
 async fn the_member_is_left_as_found(tenant: &Tenant<'_>, one: &Cluster, two: &Cluster) -> Outcome {
-    for name in ["shop", "often", "mended"] {
+    for name in ["shop", "often", "mended", "asked"] {
         tenant.all::<Backup>().delete(name).await?;
         tenant.all::<Backup>().until_gone(name).await?;
     }
-    tenant.all::<Restore>().delete("shop").await?;
-    tenant.all::<Restore>().until_gone("shop").await?;
+    let restores = tenant.all::<Restore>();
+    for restore in restores.list("").await? {
+        restores.delete(&restore.name_any()).await?;
+        restores.until_gone(&restore.name_any()).await?;
+    }
     tenant.all::<Migrate>().delete("shop").await?;
     tenant.all::<Migrate>().until_gone("shop").await?;
     // Backups outlive the hub's objects, and with them the types: here somebody takes them away in one member.
