@@ -11,8 +11,10 @@ use crate::types::ApiType;
 
 /// What a run holds while its hooks run, in bytes: the packer that waits, the catalog, connections.
 const WITHOUT_OBJECTS: usize = 4 << 20;
-/// The same for each object that was taken, beside its pods with hooks, in bytes.
+/// The same for each object that was seen, beside its pods with hooks, in bytes.
 const OF_AN_OBJECT: usize = 64;
+/// The same for each object that was looked for because another brings it in, in bytes.
+const OF_A_REFERENCE: usize = 256;
 
 impl Gather<'_> {
     /// The hooks of a pod before and after its backup, if it has any.
@@ -41,8 +43,9 @@ impl Gather<'_> {
                 return Ok(());
             }
             let pods: usize = taken.hooked.iter().map(|pod| pod.json.len()).sum();
-            let seen = usize::try_from(taken.count).unwrap_or(usize::MAX).saturating_mul(OF_AN_OBJECT);
-            WITHOUT_OBJECTS.saturating_add(pods).saturating_add(seen)
+            let seen = taken.seen.len().saturating_mul(OF_AN_OBJECT);
+            let looked = taken.looked.len().saturating_mul(OF_A_REFERENCE);
+            WITHOUT_OBJECTS.saturating_add(pods).saturating_add(seen).saturating_add(looked)
         };
         self.backup.place.aside(held, self.in_blocks(api)).await
     }
