@@ -248,6 +248,12 @@ impl Rounds {
             let unfinished = all.iter().filter(|object| object.stage().is_some());
             unfinished.filter_map(|object| object.meta().uid.as_deref()).collect()
         }
+        // What is not known is not gone.
+        let member = &server.member;
+        if member.backups().select(|_| false).is_unknown() || member.restores().select(|_| false).is_unknown()
+        {
+            return;
+        }
         let (backups, restores) = (uids(backups), uids(restores));
         self.ended.retain(|uid| backups.contains(uid.as_str()) || restores.contains(uid.as_str()));
         self.faults.retain(|job| match job {
