@@ -128,7 +128,8 @@ async fn attempt(caller: &Caller, command: &Command<'_>, output: &mut Output) ->
     ended(status)
 }
 
-/// Begins a command; asks again, within the bounds of every request, where the server had too much to do or a bad moment.
+/// Begins a command; asks again, within the bounds of every request, where the server had too much to do, had a bad
+/// moment or was not there.
 async fn begin(caller: &Caller, command: &Command<'_>) -> Result<AttachedProcess, ExecError> {
     let pods = Api::<Pod>::namespaced(caller.client().clone(), command.namespace);
     let asked = AttachParams::default().container(command.container).stdin(false).stdout(true).stderr(true);
@@ -266,6 +267,19 @@ mod tests {
         let (_, result) = run(&caller, &command(&words)).await;
         assert_eq!(result, Err(ExecError::Refused(said.to_owned())));
         assert_eq!(log.paths().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_asked_again() {
+        let mut config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        // Or it would look for the CAs of this machine.
+        config.accept_invalid_certs = true;
+        let client =
+            kurator_member::connect::hub_client(config, &kurator_member::gate::WriteGate::open()).unwrap();
+        let words = ["thaw".to_owned()];
+        let short = Command { timeout: Duration::from_millis(300), ..command(&words) };
+        let (_, result) = run(&Caller::new(client), &short).await;
+        assert_eq!(result, Err(ExecError::TimedOut(short.timeout)));
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ mod pace;
 mod tests;
 
 use kurator_member::causes::chain;
+use kurator_member::connect::was_never_sent;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -259,7 +260,7 @@ enum Again {
     No,
     /// After this time or our own, whichever is longer; the server asked for fewer requests.
     Throttled(Option<Duration>),
-    /// The server had a bad moment.
+    /// The server had a bad moment, or was not there at all.
     Unwell,
     /// Nobody knows what became of it.
     Unanswered,
@@ -270,8 +271,9 @@ impl Failed {
         Self { error, again: Again::No, next: String::new() }
     }
 
-    pub(crate) fn unanswered(error: &dyn std::error::Error) -> Self {
-        Self { error: CallError::Unreachable(chain(error)), again: Again::Unanswered, next: String::new() }
+    pub(crate) fn unanswered(error: &(dyn std::error::Error + 'static)) -> Self {
+        let again = if was_never_sent(error) { Again::Unwell } else { Again::Unanswered };
+        Self { error: CallError::Unreachable(chain(error)), again, next: String::new() }
     }
 
     fn refused(code: StatusCode, asked: Option<Duration>, error: CallError, next: String) -> Self {

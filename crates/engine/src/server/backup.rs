@@ -98,7 +98,7 @@ async fn attempt(
     let location = locations.iter().find(|location| location.name_any() == name);
     let location = location.ok_or_else(|| format!("there is no location `{name}` any more"))?;
     let catalog = async { discover(caller).await.map_err(|error| chain(&error)) };
-    let (store, catalog) = futures::try_join!(server.stores.open(location), catalog)?;
+    let (store, catalog) = futures::try_join!(server.stores.open(location, None), catalog)?;
     let (progress, told) = watch::channel(Progress::default());
     let tools = Tools {
         caller,

@@ -29,7 +29,8 @@ pub(super) fn due(location: &BackupStorageLocation, now: Timestamp) -> Option<Du
     if every.is_zero() {
         return None;
     }
-    let gone = Duration::try_from(now.duration_since(looked)).unwrap_or_default();
+    // A look in the future was none: somebody wrote it, or a clock was wrong.
+    let Ok(gone) = Duration::try_from(now.duration_since(looked)) else { return Some(Duration::ZERO) };
     Some(every.max(LEAST).saturating_sub(gone))
 }
 
@@ -49,7 +50,7 @@ pub(super) async fn check(server: &Server, location: Arc<BackupStorageLocation>)
 }
 
 async fn usable(server: &Server, location: &BackupStorageLocation) -> Result<(), String> {
-    let store = server.stores.open(location).await?;
+    let store = server.stores.open(location, None).await?;
     let found = store.list("").await.map_err(|error| chain(&error))?;
     let strangers: Vec<_> =
         found.folders.iter().filter(|name| !TOP_LEVEL.contains(&name.as_str())).map(String::as_str).collect();
@@ -76,6 +77,7 @@ mod tests {
         let looked = Some("2026-01-01T00:00:00Z");
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         for (every, looked, expected) in [
+            (None, Some("2099-01-01T00:00:00Z"), seconds(0)),
             (None, looked, seconds(56)),
             (Some("2m"), looked, seconds(116)),
             (Some("1ms"), looked, seconds(6)),

@@ -113,8 +113,9 @@ async fn attempt(
     let begun = json!({"spec": prepared.restore.spec, "status": prepared.restore.status});
     merge(&server.caller, path, &begun).await.map_err(|error| format!("cannot begin: {error}"))?;
 
+    let restored = prepared.backup.name_any();
     let (store, of_classes, of_images, classes) = futures::try_join!(
-        server.stores.open(&prepared.location),
+        server.stores.open(&prepared.location, Some(&restored)),
         config(server, STORAGE_CLASS_LABEL),
         config(server, IMAGE_LABEL),
         async { classes(server).await.map_err(|error| error.to_string()) },

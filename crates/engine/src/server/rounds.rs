@@ -248,6 +248,12 @@ impl Rounds {
             let unfinished = all.iter().filter(|object| object.stage().is_some());
             unfinished.filter_map(|object| object.meta().uid.as_deref()).collect()
         }
+        // What is not known is not gone.
+        let member = &server.member;
+        if member.backups().select(|_| false).is_unknown() || member.restores().select(|_| false).is_unknown()
+        {
+            return;
+        }
         let (backups, restores) = (uids(backups), uids(restores));
         self.ended.retain(|uid| backups.contains(uid.as_str()) || restores.contains(uid.as_str()));
         self.faults.retain(|job| match job {
@@ -272,7 +278,7 @@ impl Rounds {
     fn start(&mut self, job: Job, task: impl Future<Output = End> + Send + 'static) -> Option<Duration> {
         let rest = self.faults.rest(&job);
         if rest.is_none() && !self.is_running(&job) {
-            let id = self.running.spawn(task).id();
+            let id = self.running.spawn(task.in_current_span()).id();
             self.jobs.insert(id, job);
         }
         rest

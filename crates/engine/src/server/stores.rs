@@ -17,11 +17,15 @@ use kurator_member::causes::chain;
 /// What a location says is a stranger's word: whoever implements this decides what of it is followed.
 #[async_trait]
 pub trait Stores: Send + Sync {
-    /// The store of `location`.
+    /// The store of `location`, to restore the Velero Backup `restored` from it or for anything else.
     ///
     /// # Errors
-    /// Why it cannot be used, for the status of the location.
-    async fn open(&self, location: &BackupStorageLocation) -> Result<Arc<dyn Store>, String>;
+    /// Why it cannot be used, for the status of the location or run.
+    async fn open(
+        &self,
+        location: &BackupStorageLocation,
+        restored: Option<&str>,
+    ) -> Result<Arc<dyn Store>, String>;
 }
 
 /// Follows what the cluster itself says: the location and the Secret that it names. For an engine that serves this one
@@ -37,7 +41,7 @@ pub struct AsTheClusterSays {
 
 #[async_trait]
 impl Stores for AsTheClusterSays {
-    async fn open(&self, location: &BackupStorageLocation) -> Result<Arc<dyn Store>, String> {
+    async fn open(&self, location: &BackupStorageLocation, _: Option<&str>) -> Result<Arc<dyn Store>, String> {
         let spec = &location.spec;
         let storage = spec.object_storage.clone().unwrap_or_default();
         let credential = match &spec.credential {

@@ -144,8 +144,12 @@ struct AsTheHubSays(Arc<Served>);
 
 #[async_trait]
 impl Stores for AsTheHubSays {
-    async fn open(&self, location: &BackupStorageLocation) -> Result<Arc<dyn Store>, String> {
-        let known = self.0.store(location).await?;
+    async fn open(
+        &self,
+        location: &BackupStorageLocation,
+        restored: Option<&str>,
+    ) -> Result<Arc<dyn Store>, String> {
+        let known = self.0.store(location, restored).await?;
         known.open(None).await.map_err(|error| chain(&error))
     }
 }

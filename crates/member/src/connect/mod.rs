@@ -186,6 +186,13 @@ fn http2_client(
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
+/// Whether a request that came to nothing was never sent: there was no connection.
+#[must_use]
+pub fn was_never_sent(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref::<legacy::Error>()).any(legacy::Error::is_connect)
+}
+
 /// rustls panics at the first connection if two providers are linked and none was chosen. Whoever chose one
 /// before keeps it.
 fn use_one_crypto_provider() {

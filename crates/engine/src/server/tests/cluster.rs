@@ -162,7 +162,7 @@ fn merge(object: &mut Value, patch: &Value) {
 fn discovery() -> String {
     let pods = json!({
         "resource": "pods", "responseKind": {"group": "", "version": "v1", "kind": "Pod"}, "scope": "Namespaced",
-        "singularResource": "pod", "verbs": ["list", "get"],
+        "singularResource": "pod", "verbs": ["create", "delete", "get", "list"],
     });
     let version = json!({"version": "v1", "freshness": "Current", "resources": [pods]});
     json!({"items": [{"metadata": {"name": ""}, "versions": [version]}]}).to_string()
