@@ -42,7 +42,7 @@ impl Disk {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("store")).unwrap();
-        let path = folder.path().join("store").display().to_string();
+        let path = folder.path().display().to_string();
         let location = Location {
             provider: "kurator.dev/local".to_owned(),
             bucket: "store".to_owned(),
