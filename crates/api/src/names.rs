@@ -65,6 +65,9 @@ pub const ENGINE_ANNOTATION: &str = "kurator.dev/engine";
 pub const MADE_BY_ANNOTATION: &str = "kurator.dev/made-by";
 /// Annotation on a Velero Backup of the built-in engine: how many claims it stored without the data of their volumes.
 pub const WITHOUT_DATA_ANNOTATION: &str = "kurator.dev/volumes-without-data";
+/// Annotation on a Velero Backup or Restore that the built-in engine has ended with errors or warnings: how many, where all
+/// of them are in the object store, and the first.
+pub const PROBLEMS_ANNOTATION: &str = "kurator.dev/problems";
 /// Annotation on a Fleet: asks for a control plane. Accepted, not managed.
 pub const CONTROL_PLANE_ANNOTATION: &str = "fleet.kurator.dev/controlplane";
 /// Annotation on our CRDs: the release that wrote them, so that an older one does not overwrite them.

@@ -46,11 +46,13 @@ struct Level {
     kept: u64,
     bytes: usize,
     count: u64,
+    first: Option<String>,
 }
 
 impl Level {
     fn add(&mut self, about: About<'_>, message: &str) {
         self.count += 1;
+        self.first.get_or_insert_with(|| message.to_owned());
         if self.kept >= KEPT as u64 || self.bytes + message.len() > KEPT_BYTES {
             return;
         }
@@ -101,6 +103,21 @@ pub struct Reported {
     pub warnings: u64,
     /// How many errors there were.
     pub errors: u64,
+    /// The first error; without one, the first warning.
+    pub first: Option<String>,
+}
+
+impl Reported {
+    /// What to tell of the errors, or else of the warnings, if there are any; `all` says where the rest is.
+    #[must_use]
+    pub fn problems(&self, all: &str) -> Option<String> {
+        let first = self.first.as_ref()?;
+        let (count, what) = if self.errors > 0 { (self.errors, "error") } else { (self.warnings, "warning") };
+        Some(match count {
+            1 => format!("1 {what} ({all}): {first}"),
+            _ => format!("{count} {what}s ({all}), the first: {first}"),
+        })
+    }
 }
 
 impl Report {
@@ -152,10 +169,11 @@ impl Report {
         if let Some(error) = inner.broken {
             inner.warnings.add(About::Run, &format!("the log is not complete: {error}"));
         }
+        let first = inner.errors.first.take().or(inner.warnings.first.take());
         let (warning_messages, warnings) = inner.warnings.close();
         let (error_messages, errors) = inner.errors.close();
         let results = Results { errors: error_messages, warnings: warning_messages };
-        Ok(Reported { log: inner.log.finish()?, results, warnings, errors })
+        Ok(Reported { log: inner.log.finish()?, results, warnings, errors, first })
     }
 
     fn line(&self, inner: &mut Inner, level: &str, message: &str) {
@@ -206,6 +224,8 @@ mod tests {
         assert_eq!(reported.results.errors.namespaces["shop"], ["said \"no\""]);
         assert_eq!(reported.results.errors.velero, ["x"]);
         assert_eq!((reported.warnings, reported.errors), (1, 2));
+        let told = reported.problems("backups/daily/daily-results.gz").unwrap();
+        assert_eq!(told, "2 errors (backups/daily/daily-results.gz), the first: said \"no\"");
         let mut log = String::new();
         reported.log.rewind().unwrap();
         flate2::read::GzDecoder::new(&mut reported.log).read_to_string(&mut log).unwrap();

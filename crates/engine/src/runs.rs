@@ -14,7 +14,7 @@ const ASIDE: usize = 16 << 20;
 
 /// What a run is, for the order in which it gets its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Takes something out of a cluster.
     Backup,
     /// Brings something into a cluster, which somebody waits for.
@@ -63,7 +63,7 @@ impl Runs {
     }
 
     /// Waits for a place. Who stops waiting holds nobody up.
-    pub(crate) async fn place(self: &Arc<Self>, kind: Kind) -> Place {
+    pub async fn place(self: &Arc<Self>, kind: Kind) -> Place {
         let turn = self.turn(|waiting| waiting.queue(kind)).await;
         Place { runs: Arc::clone(self), turn: Mutex::new(Some(turn)) }
     }

@@ -4,18 +4,27 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
+use kube::ResourceExt as _;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Engine, Fleet};
 use kurator_api::names;
 use kurator_api::velero::BackupStorageLocation;
+use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
 use kurator_store::Location;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::ctx::Ctx;
-use crate::fleet::places;
+use crate::fleet::places::{self, Refusal};
 use crate::hub::{Guarded, in_namespace};
+
+/// How long a location may differ from what its Fleet gives, as when the Fleet takes it over from Velero or moves it.
+const MENDED_WITHIN: Duration = Duration::from_secs(15);
+/// Pause between two looks at one that differs.
+const MENDED_AGAIN: Duration = Duration::from_millis(100);
 
 /// All members that are to be served now.
 pub type ServedMembers = BTreeMap<ClusterKey, Arc<Served>>;
@@ -63,16 +72,35 @@ impl Served {
         names::VELERO_NAMESPACE
     }
 
-    /// The store that a location of the member means, with its credential as it is on the hub now.
+    /// The store that a location of the member means, with its credential as it is on the hub now: to restore the
+    /// Velero Backup `restored` from it, or for anything else.
     ///
     /// Which store that is follows from the objects of the hub alone. What the location says is only compared: one that
-    /// the hub did not write, or that somebody changed, is refused.
+    /// the hub did not write is refused, and so is one that somebody changed, unless the hub mends it within seconds. Of
+    /// another cluster's backups only those are handed out that somebody on the hub restores here.
     ///
     /// # Errors
     /// One sentence for the status of the location or run.
-    pub async fn store(&self, location: &BackupStorageLocation) -> Result<Location, String> {
-        let ctx = self.ctx.upgrade().ok_or("the hub is ending")?;
-        places::store(&ctx, self.member.id(), location).await
+    pub async fn store(
+        &self,
+        location: &BackupStorageLocation,
+        restored: Option<&str>,
+    ) -> Result<Location, String> {
+        let given_up = Instant::now() + MENDED_WITHIN;
+        let mut location = location.clone();
+        loop {
+            let ctx = self.ctx.upgrade().ok_or("the hub is ending")?;
+            match places::store(&ctx, self.member.id(), &location, restored).await {
+                Ok(store) => return Ok(store),
+                Err(Refusal::Differs(_)) if Instant::now() < given_up => {}
+                Err(Refusal::Differs(why) | Refusal::Foreign(why)) => return Err(why),
+            }
+            drop(ctx);
+            tokio::time::sleep(MENDED_AGAIN).await;
+            if let Knowledge::Present(now) = self.member.locations().get(&location.name_any()) {
+                location = BackupStorageLocation::clone(&now);
+            }
+        }
     }
 
     /// Tells the Fleet how far the engine is.

@@ -69,7 +69,9 @@ async fn tell(server: &Server, path: &str, ended: &Restore) {
     let status = ended.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_ref()).map(ToString::to_string);
     let end = End {
-        whole: json!({"spec": ended.spec, "status": ended.status}),
+        whole: json!({
+            "metadata": {"annotations": ended.metadata.annotations}, "spec": ended.spec, "status": ended.status,
+        }),
         phase: phase.as_deref(),
         reason: status.and_then(|status| status.failure_reason.as_deref()),
         at: status.and_then(|status| status.completion_timestamp),

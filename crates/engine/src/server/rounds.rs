@@ -8,6 +8,7 @@ use kube::{Resource, ResourceExt as _};
 use kurator_api::velero::{Backup, BackupStorageLocationSpec, Restore, Schedule};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
+use tracing::Instrument as _;
 
 use super::faults::Faults;
 use super::lease::{Contest, Held, Tenure};

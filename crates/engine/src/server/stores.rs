@@ -41,7 +41,11 @@ pub struct AsTheClusterSays {
 
 #[async_trait]
 impl Stores for AsTheClusterSays {
-    async fn open(&self, location: &BackupStorageLocation, _: Option<&str>) -> Result<Arc<dyn Store>, String> {
+    async fn open(
+        &self,
+        location: &BackupStorageLocation,
+        _: Option<&str>,
+    ) -> Result<Arc<dyn Store>, String> {
         let spec = &location.spec;
         let storage = spec.object_storage.clone().unwrap_or_default();
         let credential = match &spec.credential {

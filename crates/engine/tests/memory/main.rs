@@ -16,6 +16,7 @@ use kurator_engine::backup::run as backup;
 use kurator_engine::progress::Progress;
 use kurator_engine::restore::run as restore;
 use kurator_engine::restore::{self as restores, Images, StorageClasses};
+use kurator_engine::runs::{Kind, Runs};
 use kurator_member::clock::SystemClock;
 use kurator_store::{Location, Store};
 use peak_alloc::PeakAlloc;
@@ -89,8 +90,10 @@ async fn back_up(cluster: &Cluster, disk: &Disk, spec: Value) -> (Backup, usize)
     let (caller, catalog) = (cluster.caller(), Cluster::catalog());
     let namespaces = cluster.namespaces();
     let (progress, _told) = watch::channel(Progress::default());
+    let place = Runs::new(NonZeroUsize::MIN).place(Kind::Backup).await;
     let tools = backup::Tools {
         caller: &caller,
+        cluster: "kube-system-uid",
         catalog: &catalog,
         namespaces: &namespaces,
         store: Arc::clone(&disk.store),
@@ -98,6 +101,7 @@ async fn back_up(cluster: &Cluster, disk: &Disk, spec: Value) -> (Backup, usize)
         threads: NonZeroUsize::MIN,
         clock: Arc::new(SystemClock),
         progress: &progress,
+        place: &place,
     };
     let (ended, peak) = peak(backup::run(prepared, &tools)).await;
     (ended.unwrap(), peak)
@@ -118,6 +122,7 @@ async fn restore(backup: &Backup, disk: &Disk, spec: Value) -> (Restore, usize) 
     let prepared = restores::prepare(&serde_json::from_value(wanted).unwrap(), &facts).unwrap();
     let caller = Cluster::empty().caller();
     let (progress, _told) = watch::channel(Progress::default());
+    let place = Runs::new(NonZeroUsize::MIN).place(Kind::Restore).await;
     let tools = restore::Tools {
         caller: &caller,
         catalog: catalog.clone(),
@@ -128,6 +133,7 @@ async fn restore(backup: &Backup, disk: &Disk, spec: Value) -> (Restore, usize) 
         images: Images::default(),
         clock: Arc::new(SystemClock),
         progress: &progress,
+        place: &place,
     };
     let (ended, peak) = peak(restore::run(prepared, tools)).await;
     (ended.unwrap(), peak)

@@ -20,15 +20,35 @@ use crate::mount;
 use crate::run::rows::Details as _;
 use crate::served::is_served;
 
-/// The store behind `location` of `cluster`, or why it is not used.
+/// Why a location is not used, in one sentence.
+pub(crate) enum Refusal {
+    /// It is not as its Fleet gives it; the Fleet may be about to write it.
+    Differs(String),
+    /// Nobody on the hub has given it.
+    Foreign(String),
+}
+
+/// The store behind `location` of `cluster`, to restore the Velero Backup `restored` from it or for anything else.
 pub(crate) async fn store(
     ctx: &Ctx,
     cluster: &ClusterKey,
     location: &BackupStorageLocation,
-) -> Result<Location, String> {
+    restored: Option<&str>,
+) -> Result<Location, Refusal> {
     let name = location.name_any();
     let is_mount = is_mount(location);
-    let candidates = if is_mount { mounted(&ctx.hub, cluster, &name) } else { own(&ctx.hub, cluster, &name) };
+    let candidates = if is_mount {
+        let Mounted { candidates, backups } = mounted(&ctx.hub, cluster, &name);
+        if let Some(backup) = restored.filter(|backup| !candidates.is_empty() && !backups.contains(*backup)) {
+            return Err(Refusal::Foreign(format!(
+                "storage location `{name}`: no Restore or Migrate on the hub asks for Velero Backup `{backup}` here, so it is \
+                 not read from where another cluster stores; restore it with one"
+            )));
+        }
+        candidates
+    } else {
+        own(&ctx.hub, cluster, &name)
+    };
     let mut why = None;
     for Candidate { fleet, places } in candidates {
         let Ok(fleet) = &fleet.0 else { continue };
@@ -48,20 +68,20 @@ pub(crate) async fn store(
         let Some(Place { at, read_only, .. }) = found else { continue };
         return match differs(&location.spec, &store.spec(&at), read_only) {
             None => Ok(store.location(&at.bucket, &at.prefix)),
-            Some(field) => Err(format!(
+            Some(field) => Err(Refusal::Differs(format!(
                 "storage location `{name}`: `{field}` is not what fleet `{}` wrote, and what others write is not \
                  followed; delete the location, and it is written again",
                 fleet.name_any()
-            )),
+            ))),
         };
     }
-    Err(match why {
+    Err(Refusal::Foreign(match why {
         Some(why) => format!("storage location `{name}`: {why}"),
         None => format!(
             "storage location `{name}` was not written by a Fleet; the hub follows no other, so use the Fleet's, or serve \
              this cluster with `kurator engine`"
         ),
-    })
+    }))
 }
 
 /// Where what is stored in a location of a member lies, for a Backup or Migrate of this Fleet to remember: the place
@@ -118,15 +138,24 @@ fn own(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
     found
 }
 
+/// What is asked for by a mount.
+#[derive(Default)]
+struct Mounted {
+    candidates: Vec<Candidate>,
+    /// The Velero Backups that may be restored by it.
+    backups: BTreeSet<String>,
+}
+
 /// Places that a mount of this name may be on, if somebody on the hub has asked for it in this cluster: those of the
 /// cluster whose backup is restored.
-fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
+fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Mounted {
     let namespace = &cluster.namespace;
     let is_row = |kind: ClusterKind, cluster_name: &str, location: Option<&String>| {
         kind == cluster.kind && cluster_name == cluster.name && location.is_some_and(|at| at == name)
     };
     let mut sources = BTreeSet::new();
     let mut recorded = Vec::new();
+    let mut backups = BTreeSet::new();
     for migrate in in_namespace(&hub.migrates, namespace) {
         let Some(status) = migrate.0.as_ref().ok().and_then(|migrate| migrate.status.as_ref()) else {
             continue;
@@ -134,6 +163,7 @@ fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
         let mut rows = status.target_cluster_status.iter();
         if rows.any(|row| is_row(row.cluster_kind, &row.cluster_name, row.source_location.as_ref())) {
             let source = status.source_cluster_status.as_ref();
+            backups.extend(source.and_then(|row| row.backup_name_in_cluster.clone()));
             sources.extend(source.map(|row| row.cluster(namespace)));
             recorded.extend(source.and_then(|row| remembered(namespace, row)));
         }
@@ -141,9 +171,9 @@ fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
     for restore in in_namespace(&hub.restores, namespace) {
         let Ok(restore) = &restore.0 else { continue };
         let mut rows = restore.status.iter().flat_map(|status| &status.restore_details);
-        if !rows.any(|row| is_row(row.cluster_kind, &row.cluster_name, row.source_location.as_ref())) {
-            continue;
-        }
+        let row = rows.find(|row| is_row(row.cluster_kind, &row.cluster_name, row.source_location.as_ref()));
+        let Some(row) = row else { continue };
+        backups.extend(row.backup_name_in_cluster.clone());
         sources.insert(cluster.clone());
         let backup = find(&hub.backups, namespace, &restore.spec.backup_name);
         let status = backup.as_ref().and_then(|backup| backup.0.as_ref().ok()?.status.as_ref());
@@ -154,10 +184,10 @@ fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
         );
     }
     if sources.is_empty() {
-        return Vec::new();
+        return Mounted::default();
     }
     let fleets = in_namespace(&hub.fleets, namespace).into_iter();
-    fleets
+    let candidates = fleets
         .map(|fleet| {
             let mut places = Vec::new();
             for source in &sources {
@@ -176,7 +206,8 @@ fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
             places.extend(of_rows);
             Candidate { fleet, places }
         })
-        .collect()
+        .collect();
+    Mounted { candidates, backups }
 }
 
 /// The place in a row of a Backup or Migrate, and of which cluster it is.

@@ -5,6 +5,7 @@ use kube::ResourceExt;
 use kurator_api::backup::{Backup, BackupDetails, BackupPhase, BackupStatus, RowPhase, Summary};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::Condition;
+use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::restore::{Restore, RestoreDetails, RestorePhase, RestoreStatus};
 use kurator_api::velero;
@@ -336,7 +337,8 @@ macro_rules! velero_run {
                 let phase = status.row_phase();
                 let velero::$Status { failure_reason, validation_errors, errors, warnings, .. } = &status;
                 let logs = format!(concat!("velero ", $noun, " logs {}"), self.name_any());
-                let message = complaint(failure_reason.as_deref(), validation_errors, *errors, *warnings, &logs);
+                let told = || self.annotations().get(names::PROBLEMS_ANNOTATION).cloned();
+                let message = complaint(failure_reason.as_deref(), validation_errors, *errors, *warnings, told, &logs);
                 let is_empty = || status.progress.as_ref().is_some_and(|p| p.total_items.unwrap_or(0) == 0);
                 let nothing = || (phase == RowPhase::Completed && is_empty()).then(|| NOTHING.to_owned());
                 let message = message.or_else(nothing);
@@ -355,12 +357,13 @@ fn in_log(count: i64, what: &str, command: &str) -> String {
     format!("{count} {what}{plural}; `{command}` in the member tells of {them}")
 }
 
-/// Velero's own words about what went wrong, if anything did.
+/// Velero's own words about what went wrong, if anything did; what the built-in engine has `told`, where it has.
 fn complaint(
     failure: Option<&str>,
     validation: &[String],
     errors: Option<i64>,
     warnings: Option<i64>,
+    told: impl FnOnce() -> Option<String>,
     logs: &str,
 ) -> Option<String> {
     if let Some(failure) = failure.filter(|text| !text.is_empty()) {
@@ -371,7 +374,7 @@ fn complaint(
     }
     match (errors.unwrap_or(0), warnings.unwrap_or(0)) {
         (0, 0) => None,
-        (0, warnings) => Some(in_log(warnings, "warning", logs)),
-        (errors, _) => Some(in_log(errors, "error", logs)),
+        (0, warnings) => told().or_else(|| Some(in_log(warnings, "warning", logs))),
+        (errors, _) => told().or_else(|| Some(in_log(errors, "error", logs))),
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kurator_api::names::WITHOUT_DATA_ANNOTATION;
+use kurator_api::names::{PROBLEMS_ANNOTATION, WITHOUT_DATA_ANNOTATION};
 use kurator_api::velero::{Backup, BackupPhase, BackupProgress, BackupStatus};
 use kurator_archive::layout::LayoutError;
 use kurator_archive::{BackupFiles, FORMAT_VERSION};
@@ -152,8 +152,10 @@ async fn marked(prepared: Prepared, at: &BackupFiles, tools: &Tools<'_>) -> Resu
     let volumes = left_out.write(files::draft(tools.folder)).map_err(PackError::from)?;
     report.info(format!("{items} objects, {} bytes compressed", packed.written.stored));
 
-    let Reported { log, results, warnings, errors } =
-        report.close().map_err(|error| PackError::spool(tools.folder, error))?;
+    let reported = report.close().map_err(|error| PackError::spool(tools.folder, error))?;
+    let told = reported.problems(&at.results());
+    backup.annotations_mut().extend(told.map(|told| (PROBLEMS_ANNOTATION.to_owned(), told)));
+    let Reported { log, results, warnings, errors, first: _ } = reported;
     let mut status = last_status(&backup, items, warnings, errors, tools.clock.now());
     status.other.insert("hookStatus".to_owned(), hooks);
     backup.status = Some(status);

@@ -19,12 +19,13 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kube::ResourceExt as _;
-use kurator_api::names::label_value;
+use kurator_api::names::{PROBLEMS_ANNOTATION, label_value};
 use kurator_api::velero::{Restore, RestorePhase, RestoreProgress, RestoreStatus};
 use kurator_archive::layout::LayoutError;
 use kurator_archive::metadata::{self, MetadataError};
@@ -143,7 +144,12 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
     // As Velero 1.18 at the end: what was dealt with, and no longer what was expected.
     let (dealt_with, list) = listed.finish(tools.folder)?;
     let hook_status = runner.status();
-    let Reported { log, results, warnings, errors } = report.close().map_err(RunError::Log)?;
+    let reported = report.close().map_err(RunError::Log)?;
+    if let Ok(at) = RestoreFiles::new("", &restore.name_any()) {
+        let told = reported.problems(&at.results());
+        restore.annotations_mut().extend(told.map(|told| (PROBLEMS_ANNOTATION.to_owned(), told)));
+    }
+    let Reported { log, results, warnings, errors, first: _ } = reported;
     let mut status = last_status(&restore, dealt_with, warnings, errors, &*tools.clock);
     status.other.insert("hookStatus".to_owned(), hook_status);
     restore.status = Some(status);
