@@ -14,7 +14,8 @@ use kube::{
 };
 use kurator_api::{
     backup::{Backup, BackupDetails, RowPhase},
-    fleet::{Engine, Installer},
+    cluster::AttachedCluster,
+    fleet::{Engine, Fleet, Installer},
     migrate::Migrate,
     names,
     restore::Restore,
@@ -81,10 +82,8 @@ async fn serve(lab: &Lab) -> Result<Serving, FixtureError> {
     Ok(serving)
 }
 
-/// The controllers in this process, as dead after `writes` writes as if it had been killed. Returns when that has
-/// happened or `done` has come true: whether it died.
-async fn live(lab: &Lab, writes: usize, done: impl Future<Output = Outcome>) -> anyhow::Result<bool> {
-    let death = Death::after(writes);
+/// The controllers in this process, until their death or the end of `done`: whether they died.
+async fn live(lab: &Lab, death: &Death, done: impl Future<Output = Outcome>) -> anyhow::Result<bool> {
     let asked = death.clone();
     let gate = WriteGate::asking(move || asked.write());
     let kubeconfig = Kubeconfig::from_yaml(&lab.hub().kubeconfig())?;
@@ -115,6 +114,30 @@ async fn live(lab: &Lab, writes: usize, done: impl Future<Output = Outcome>) -> 
     Ok(death.has_come())
 }
 
+/// Takes all of a test off the hub, so that the processes of the next one write for that alone.
+async fn leave(lab: &Lab, tenant: &Tenant<'_>) -> Outcome {
+    let gone = async {
+        remove::<Migrate>(tenant).await?;
+        remove::<Restore>(tenant).await?;
+        remove::<Backup>(tenant).await?;
+        remove::<Fleet>(tenant).await?;
+        remove::<AttachedCluster>(tenant).await
+    };
+    live(lab, &Death::never(), gone).await.map(drop)
+}
+
+async fn remove<K: Object>(tenant: &Tenant<'_>) -> Outcome {
+    let all = tenant.all::<K>();
+    let names: Vec<_> = all.list("").await?.iter().filter_map(|object| object.meta().name.clone()).collect();
+    for name in &names {
+        all.delete(name).await?;
+    }
+    for name in &names {
+        all.until_gone(name).await?;
+    }
+    Ok(())
+}
+
 /// Lets the hub die before its `n`th write, for every `n`, and another one finish the work: what the first one made
 /// in the members is what is there in the end, once in each. Returns how many writes a run takes.
 async fn die_before_every_write<K: Object, V: Object>(
@@ -143,9 +166,9 @@ async fn die_and_go_on<K: Object>(
         let uid = tenant.all().create(&make(&name)?).await?.meta().uid.clone().unwrap_or_default();
         let is_done = async || Ok(tenant.all::<K>().until(&name, "done", &done).await.map(drop)?);
 
-        let died = live(lab, n, is_done()).await?;
+        let died = live(lab, &Death::after(n), is_done()).await?;
         let before = made(&uid).await?;
-        live(lab, ENOUGH, is_done()).await?;
+        live(lab, &Death::never(), is_done()).await?;
         let found = made(&uid).await?;
 
         assert_eq!(found.len(), count, "{name}: {found:?}");
@@ -172,17 +195,24 @@ async fn migrate_and_die_before_every_write(lab: &Lab, tenant: &Tenant<'_>) -> a
         let migrates = tenant.all::<Migrate>();
         let completed = async || Ok(migrates.until_phase(&name, "Completed").await.map(drop)?);
 
-        let died = live(lab, n, completed()).await?;
+        let died = live(lab, &Death::after(n), completed()).await?;
         let made = moved(lab, &uid).await?;
-        live(lab, ENOUGH, completed()).await?;
-        let found = moved(lab, &uid).await?;
-        // Source: the backup. Target: its copy, the way to it, the restore.
-        assert_eq!(found.len(), 4, "{name}: {found:?}");
-        assert!(made.is_subset(&found), "{name}: {made:?} became {found:?}");
-
-        migrates.delete(&name).await?;
-        let deleted = live(lab, n, async { Ok(migrates.until_gone(&name).await?) }).await?;
-        live(lab, ENOUGH, async { Ok(migrates.until_gone(&name).await?) }).await?;
+        let next = Death::never();
+        let is_gone = async || Ok(migrates.until_gone(&name).await?);
+        let finish_and_delete = async {
+            completed().await?;
+            let found = moved(lab, &uid).await?;
+            // Source: the backup. Target: its copy, the way to it, the restore.
+            assert_eq!(found.len(), 4, "{name}: {found:?}");
+            assert!(made.is_subset(&found), "{name}: {made:?} became {found:?}");
+            next.comes_after(n);
+            migrates.delete(&name).await?;
+            is_gone().await
+        };
+        let deleted = live(lab, &next, finish_and_delete).await?;
+        if deleted {
+            live(lab, &Death::never(), is_gone()).await?;
+        }
         let left = moved(lab, &uid).await?;
         assert!(left.iter().all(|(member, _)| *member == 1), "{name}: {left:?} is left");
         if !died && !deleted {
@@ -225,7 +255,7 @@ fn a_hub_killed_between_any_two_writes_goes_on_and_does_nothing_twice() -> Outco
         let restore = json!({"backupName": "dies-after-0"});
         let writes = die_before_every_write::<Restore, velero::Restore>(lab, &tenant, restore).await?;
         assert!(writes >= least, "only {writes} writes of a Restore were seen");
-        Ok(())
+        leave(lab, &tenant).await
     })
 }
 
@@ -241,21 +271,26 @@ fn k45_a_hub_killed_between_any_two_writes_of_a_deletion_leaves_no_data_behind()
         for n in 0..ENOUGH {
             let name = format!("goes-after-{n}");
             let uid = tenant.create::<Backup>(&name, spec.clone()).await?.uid().unwrap_or_default();
-            let completed = async { Ok(backups.until_phase(&name, "Completed").await.map(drop)?) };
-            live(lab, ENOUGH, completed).await?;
-            assert_eq!(children::<velero::Backup>(lab, &uid).await?.len(), MEMBERS);
-
-            backups.delete(&name).await?;
-            let gone = async || Ok(backups.until_gone(&name).await?);
-            let died = live(lab, n, gone()).await?;
-            live(lab, ENOUGH, gone()).await?;
+            let death = Death::never();
+            let is_gone = async || Ok(backups.until_gone(&name).await?);
+            let complete_and_delete = async {
+                backups.until_phase(&name, "Completed").await?;
+                assert_eq!(children::<velero::Backup>(lab, &uid).await?.len(), MEMBERS);
+                death.comes_after(n);
+                backups.delete(&name).await?;
+                is_gone().await
+            };
+            let died = live(lab, &death, complete_and_delete).await?;
+            if died {
+                live(lab, &Death::never(), is_gone()).await?;
+            }
             assert_eq!(children::<velero::Backup>(lab, &uid).await?, BTreeSet::new(), "{name}");
             let stored = lab.s3().list(tenant.name()).await?;
             assert!(!stored.iter().any(|key| key.contains(&name)), "{name}: {stored:?}");
             if !died {
                 // At the least: one request in each member, end.
                 assert!(n > MEMBERS, "only {n} writes of a deletion were seen");
-                return Ok(());
+                return leave(lab, &tenant).await;
             }
         }
         bail!("no end of writes")
@@ -295,7 +330,7 @@ fn a_hub_killed_between_any_two_writes_has_each_schedule_and_each_run_asked_for_
         let writes = die_and_go_on(lab, &tenant, make, done, made, 2 * MEMBERS).await?;
         // At the least: finalizer, rows, a Schedule and a run in each member, what they came to.
         assert!(writes >= 3 + 2 * MEMBERS, "only {writes} writes were seen");
-        Ok(())
+        leave(lab, &tenant).await
     })
 }
 
@@ -308,7 +343,7 @@ fn a_hub_killed_between_any_two_writes_of_a_migrate_finds_all_of_it_again() -> O
         // At the least: finalizer, start, backup, location, copy, restore, end.
         let writes = migrate_and_die_before_every_write(lab, &tenant).await?;
         assert!(writes >= 7, "only {writes} writes of a Migrate were seen");
-        Ok(())
+        leave(lab, &tenant).await
     })
 }
 
@@ -326,7 +361,7 @@ fn a_killed_process_is_followed_by_one_that_finishes_what_runs() -> Outcome {
         tenant.all::<Backup>().until_phase("runs", "Completed").await?;
         assert_eq!(children::<velero::Backup>(lab, &uid).await?, made);
         next.terminate(ENDED_WITHIN)?;
-        Ok(())
+        leave(lab, &tenant).await
     })
 }
 
@@ -339,7 +374,7 @@ fn a_process_that_is_told_to_end_does_so_within_ten_seconds_though_backups_run()
         let ended = serving.terminate(ENDED_WITHIN);
         lab.member(2).start_velero()?;
         assert!(ended?.success(), "{}", serving.log()?);
-        Ok(())
+        leave(lab, &tenant).await
     })
 }
 

@@ -21,6 +21,17 @@ impl Death {
         Self { left: Arc::new(AtomicUsize::new(writes)), came: watch::Sender::new(false) }
     }
 
+    /// It does not come, unless it is told to.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::after(usize::MAX)
+    }
+
+    /// From now on it comes with the first write after `writes` others.
+    pub fn comes_after(&self, writes: usize) {
+        self.left.store(writes, Relaxed);
+    }
+
     /// Asked before each write.
     ///
     /// # Errors
@@ -62,5 +73,14 @@ mod tests {
         assert!(death.clone().write().is_err());
         assert_eq!(death.or(std::future::pending::<()>()).await, None);
         assert!(death.has_come() && death.write().is_err());
+    }
+
+    #[test]
+    fn one_that_is_told_to_come_later_does_so() {
+        let death = Death::never();
+        assert!(death.write().is_ok());
+        death.comes_after(1);
+        assert!(death.write().is_ok() && !death.has_come());
+        assert!(death.write().is_err() && death.has_come());
     }
 }

@@ -20,6 +20,7 @@ use crate::writes::{self, Failure, WriteKey};
 
 pub(super) const SECRET: &str = "secret";
 pub(super) const LOCATION: &str = "location";
+pub(super) const RETIREMENT: &str = "retirement";
 pub(super) const SERVER: &str = "server";
 pub(super) const FOUNDATION: &str = "foundation";
 pub(super) const FOUNDATION_REMOVAL: &str = "foundation removal";
@@ -49,12 +50,16 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
             ctx.writes.forget(&key(LOCATION_REMOVAL));
             ctx.writes.start(key(LOCATION), async move { write(client, *location, true).await }, wake);
         }
+        Action::Retire(location) => {
+            let location = location.clone();
+            ctx.writes.start(key(RETIREMENT), async move { write(client, *location, true).await }, wake);
+        }
         Action::AskServer => {
             ctx.router.heartbeats.ask(cluster);
             ctx.writes.start(key(SERVER), async move { ask_server(client).await }, wake);
         }
         Action::ChangeEngine => {
-            for what in [SECRET, LOCATION, SERVER, SECRET_REMOVAL] {
+            for what in [SECRET, LOCATION, RETIREMENT, SERVER, SECRET_REMOVAL] {
                 ctx.writes.forget(&key(what));
             }
         }
@@ -68,6 +73,7 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
         }
         Action::DeleteLocations(names) => {
             ctx.writes.forget(&key(LOCATION));
+            ctx.writes.forget(&key(RETIREMENT));
             let delete = remove::<BackupStorageLocation>(client, names.clone());
             ctx.writes.start(key(LOCATION_REMOVAL), delete, wake);
         }

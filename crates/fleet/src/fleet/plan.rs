@@ -26,6 +26,8 @@ pub(super) enum Action {
         replace: bool,
     },
     Location(Box<BackupStorageLocation>),
+    /// An earlier place, to be read alone.
+    Retire(Box<BackupStorageLocation>),
     AskServer,
     /// What was written for the engine before is no longer to be believed.
     ChangeEngine,

@@ -167,15 +167,18 @@ impl Turn<'_> {
         alive: &SeenAlive,
         velero: &SeenVelero,
     ) -> Result<bool, (Reason, String)> {
-        if [&alive.location_write, &alive.secret_write].iter().any(|write| matches!(write, Write::InFlight)) {
+        let writes = [&alive.location_write, &alive.retirement, &alive.secret_write];
+        if writes.iter().any(|write| matches!(write, Write::InFlight)) {
             return Ok(true);
         }
         let locations = self.locations(key, velero);
-        if locations.is_empty()
-            && let Write::Done { until } = &alive.location_write
-        {
-            self.at(*until);
-            return Ok(true);
+        for write in [&alive.location_write, &alive.retirement] {
+            if locations.is_empty()
+                && let Write::Done { until } = write
+            {
+                self.at(*until);
+                return Ok(true);
+            }
         }
         if !locations.is_empty() {
             self.attempt(&alive.location_removal, Action::DeleteLocations(locations))?;

@@ -177,7 +177,13 @@ impl Turn<'_> {
         retired.spec.default = Some(false);
         retired.spec.credential = credential;
         tracing::info!(cluster = %key, location = ?retired.metadata.name, "keeping an earlier storage location read-only");
-        self.attempt(&alive.location_write, Action::Location(Box::new(retired)))
+        let name = earlier.metadata.name.clone().unwrap_or_default();
+        self.attempt(&alive.retirement, Action::Retire(Box::new(retired)))?;
+        match secret {
+            Some(_) => Ok(()),
+            // The hub opens it for nobody who could write there.
+            None => Err((Reason::Waiting, format!("storage location `{name}` is being made read-only"))),
+        }
     }
 }
 

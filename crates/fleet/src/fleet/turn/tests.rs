@@ -110,6 +110,7 @@ fn alive(velero: Result<SeenVelero, String>) -> SeenAlive {
         owner: Probe::Known(Owner::Ours),
         secret_write: Write::None,
         location_write: Write::None,
+        retirement: Write::None,
         server_write: Write::None,
         location_removal: Write::None,
         secret_removal: Write::None,
@@ -159,7 +160,7 @@ fn written(plan: &Plan) -> Vec<String> {
     let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap_or_default();
     let one = |(key, action): &(ClusterKey, Action)| match action {
         Action::Secret { secret, .. } => format!("{} secret {}", key.name, name(&secret.metadata)),
-        Action::Location(location) => {
+        Action::Location(location) | Action::Retire(location) => {
             let mode = location.spec.access_mode.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("{} location {} {mode}", key.name, name(&location.metadata))
         }

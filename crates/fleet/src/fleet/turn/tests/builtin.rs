@@ -156,15 +156,30 @@ fn a_twin_is_not_served() {
 }
 
 #[test]
-fn where_the_fleet_stored_before_is_remembered_under_the_name_that_it_had() {
-    let moved = Plugin::On(Box::new(ValidPlugin { engine: Engine::Builtin, root: "new".into(), ..plugin() }));
-    let contact = SeenContact::Alive(Box::new(SeenAlive { engine: serves(), ..alive(Ok(keyless())) }));
-    let plan = decide(moved, vec![SeenMember { recorded: Some(recorded()), ..member("m1", contact) }]);
-    let backup = plan.rows[0].backup.clone().unwrap();
+fn a_fleet_that_moves_remembers_the_former_place_and_is_ready_once_that_is_read_only() {
+    let look = |recorded: FleetClusterStatus, velero| {
+        let moved =
+            Plugin::On(Box::new(ValidPlugin { engine: Engine::Builtin, root: "new".into(), ..plugin() }));
+        let contact = SeenContact::Alive(Box::new(SeenAlive { engine: serves(), ..alive(Ok(velero)) }));
+        decide(moved, vec![SeenMember { recorded: Some(recorded), ..member("m1", contact) }])
+    };
+    let mut first = look(recorded(), keyless());
+    assert!(written(&first).is_empty());
+    let backup = first.rows[0].backup.clone().unwrap();
     assert_eq!(backup.prefix, Some(format!("new/{PREFIX}")));
     let earlier: Vec<_> =
         backup.earlier.iter().map(|at| (at.location.as_str(), at.prefix.as_str())).collect();
     assert_eq!(earlier, [("default", PREFIX)]);
+
+    let name = backup.location.unwrap();
+    let second = look(first.rows.remove(0), keyless());
+    assert_eq!(
+        written(&second),
+        [format!("m1 location {name} ReadWrite"), "m1 location default ReadOnly".to_owned()]
+    );
+    let backup = second.rows[0].backup.clone().unwrap();
+    assert!(!backup.ready);
+    assert_eq!(backup.message.as_deref(), Some("storage location `default` is being made read-only"));
 }
 
 #[test]
