@@ -7,7 +7,8 @@ use kube::Api;
 use kurator_api::backup::Backup;
 use kurator_api::fleet::Fleet;
 use kurator_api::restore::Restore;
-use kurator_testkit::fixtures::{Tenant, json_of, ready, sow, velero as in_member};
+use kurator_api::velero;
+use kurator_testkit::fixtures::{Tenant, json_of, object, ready, sow, velero as in_member};
 use kurator_testkit::{Cluster, Lab, LabSpec, Serving};
 use serde_json::{Value, json};
 
@@ -43,7 +44,11 @@ fn a_fleet_changes_its_engine_and_changes_it_back() -> Outcome {
         assert!(!in_member::<Secret>(member)?.list("").await?.is_empty(), "Velero has lost its credential");
 
         member.stop_velero()?;
+        // What waits when the hub takes over is run, however the location looked in the moment before.
+        let in_line = in_member::<velero::Backup>(member)?;
+        in_line.create(&object("in-line", json!({"includedNamespaces": ["changing-shop"]}))?).await?;
         fleets.until_phase("changing", "Ready").await?;
+        in_line.until_phase("in-line", "Completed").await?;
         let kept = in_member::<Secret>(member)?;
         kept.until_gone("changing-velero-s3").await?;
         tenant.create::<Backup>("by-hub", backup).await?;

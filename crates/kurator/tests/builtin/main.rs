@@ -16,7 +16,7 @@ use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use kurator_api::velero;
 use kurator_testkit::fixtures::{
-    BOUND, FixtureError, Tenant, json_of, minio, ready, sow, velero as in_member,
+    BOUND, FixtureError, Tenant, json_of, minio, object, ready, sow, velero as in_member,
 };
 use kurator_testkit::wait::until;
 use kurator_testkit::{Cluster, Lab, LabSpec, Serving};
@@ -136,6 +136,7 @@ fn a_fleet_without_anything_in_its_members_backs_up_restores_and_migrates() -> O
         tenant.all::<Migrate>().until_phase("shop", "Completed").await?;
         assert_eq!(prices(two, "bare-shop").await?, json!({"tea": "3"}));
         assert!(in_member::<Secret>(two)?.list("").await?.is_empty(), "a credential lies in the target");
+        places::no_other_backup_of_another_cluster_is_handed_out(one, two).await?;
 
         let every_minute = json!({
             "destination": only("bare", &clusters[1]), "schedule": "* * * * *",
@@ -169,6 +170,10 @@ async fn the_member_is_left_as_found(tenant: &Tenant<'_>, one: &Cluster, two: &C
     let backups = in_member::<velero::Backup>(one)?;
     for backup in backups.list("").await? {
         backups.delete(&backup.name_any()).await?;
+        if backup.name_any().ends_with("-mended") {
+            what_only_the_store_knows_is_restored_once_its_object_is_back(tenant, one, &backup).await?;
+            backups.delete(&backup.name_any()).await?;
+        }
     }
     tenant.all::<Fleet>().delete(tenant.name()).await?;
     tenant.all::<Fleet>().until_gone(tenant.name()).await?;
@@ -179,6 +184,42 @@ async fn the_member_is_left_as_found(tenant: &Tenant<'_>, one: &Cluster, two: &C
     );
     assert!(!velero_types(two).await?.is_empty());
     Ok(())
+}
+
+/// A Velero Backup of which neither the hub nor the member knows any more.
+async fn what_only_the_store_knows_is_restored_once_its_object_is_back(
+    tenant: &Tenant<'_>,
+    member: &Cluster,
+    backup: &velero::Backup,
+) -> Outcome {
+    let name = backup.name_any();
+    let lost = json!({
+        "backupName": "mended", "backupNameInCluster": name, "destination": only(tenant.name(), &cluster_of(tenant).await?),
+        "policy": {"namespaceMapping": {"bare-shop": "bare-lost"}},
+    });
+    let restores = tenant.all::<Restore>();
+    tenant.create::<Restore>("lost", lost.clone()).await?;
+    let refused = json_of(&restores.until_phase("lost", "Failed").await?);
+    let why = refused["status"]["restoreDetails"][0]["message"].as_str().unwrap_or_default();
+    assert!(why.ends_with("/velero-backup.json in the member, then restore"), "{why}");
+
+    let mut again: velero::Backup = object(&name, json_of(&backup.spec))?;
+    again.status = backup.status.clone();
+    in_member::<velero::Backup>(member)?.create(&again).await?;
+    tenant.create::<Restore>("found", lost).await?;
+    restores.until_phase("found", "Completed").await?;
+    assert_eq!(prices(member, "bare-lost").await?, json!({"tea": "3"}));
+    for name in ["lost", "found"] {
+        restores.delete(name).await?;
+        restores.until_gone(name).await?;
+    }
+    Ok(())
+}
+
+/// The tenant's first cluster.
+async fn cluster_of(tenant: &Tenant<'_>) -> Result<String, FixtureError> {
+    let fleet = json_of(&tenant.all::<Fleet>().get(tenant.name()).await?);
+    Ok(fleet["spec"]["clusters"][0]["name"].as_str().unwrap_or_default().to_owned())
 }
 
 async fn until_namespace_gone(member: &Cluster, name: &str) -> Outcome {

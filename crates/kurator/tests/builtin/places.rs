@@ -1,5 +1,7 @@
 //! Which places in the store the hub opens for a member that it serves: those that it gave the member itself.
 
+use anyhow::Context as _;
+use kube::ResourceExt as _;
 use kurator_api::backup::Backup;
 use kurator_api::fleet::Fleet;
 use kurator_api::names::RUN_NOW_ANNOTATION;
@@ -47,6 +49,31 @@ pub(crate) async fn what_somebody_changed_is_not_followed(
     });
     tenant.create::<Backup>("mended", backup).await?;
     tenant.all::<Backup>().until_phase("mended", "Completed").await?;
+    Ok(())
+}
+
+/// A backup of another cluster that nobody on the hub restores here, asked for by way of one that somebody did.
+pub(crate) async fn no_other_backup_of_another_cluster_is_handed_out(
+    source: &Cluster,
+    target: &Cluster,
+) -> Outcome {
+    let locations = in_member::<velero::BackupStorageLocation>(target)?.list("").await?;
+    let mount =
+        locations.iter().map(|location| location.name_any()).find(|name| name.starts_with("kurator-ro-"));
+    let theirs = in_member::<velero::Backup>(source)?.list("").await?;
+    let theirs = theirs.into_iter().find(|backup| backup.name_any().ends_with("-backup-bare-shop"));
+    let (mount, theirs) = mount.zip(theirs).context("there is no mount, or no backup of the source")?;
+    let mut copy: velero::Backup = object(&theirs.name_any(), json!({"storageLocation": mount}))?;
+    copy.status = theirs.status.clone();
+    in_member::<velero::Backup>(target)?.create(&copy).await?;
+    let wanted = json!({"backupName": theirs.name_any(), "namespaceMapping": {"bare-shop": "stolen"}});
+    let restores = in_member::<velero::Restore>(target)?;
+    restores.create(&object("stealing", wanted)?).await?;
+    let refused = json_of(&restores.until_phase("stealing", "Failed").await?);
+    let why = refused["status"]["failureReason"].as_str().unwrap_or_default();
+    assert!(why.contains("no Restore or Migrate on the hub asks for Velero Backup"), "{why}");
+    restores.delete("stealing").await?;
+    in_member::<velero::Backup>(target)?.delete(&theirs.name_any()).await?;
     Ok(())
 }
 
