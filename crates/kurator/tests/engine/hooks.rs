@@ -131,7 +131,8 @@ fn a_hook_that_fails_makes_a_backup_partial_and_says_which_command_it_was() -> O
             })
         };
         let mut half = rule("half", json!(["print", "frozen"]), "Fail");
-        half["pre"][1] = json!({"exec": {"command": ["fail", "6", "too late"], "onError": "Fail"}});
+        let second = json!({"exec": {"command": ["fail", "6", "too late"], "onError": "Fail"}});
+        half["pre"] = json!([half["pre"][0], second]);
         let mut spec = of("failing");
         spec["hooks"] = json!({"resources": [
             half,
