@@ -79,7 +79,7 @@ pub trait Store: Send + Sync {
     /// Writes `key`, over what is there, and says how many bytes that were.
     ///
     /// The object appears whole or not at all. Small content is one request; larger content is sent in parts of at
-    /// least 5 MiB, four of which are held in memory, and larger ones for objects beyond 5 GiB. An upload that
+    /// least 5 MiB, three of which are held in memory, and larger ones for objects beyond 5 GiB. An upload that
     /// fails, or whose future is dropped, is aborted; only where the store can't be reached for that, its parts stay
     /// behind unseen until a lifecycle rule of the bucket removes them.
     ///

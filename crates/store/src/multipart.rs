@@ -17,7 +17,7 @@ const SMALLEST_PART: usize = 5 << 20;
 /// After so many parts the next ones are twice as large.
 const PARTS_OF_A_SIZE: usize = 900;
 /// Parts that are sent side by side, besides the one that is being filled.
-const IN_FLIGHT: usize = 3;
+const IN_FLIGHT: usize = 2;
 
 /// Size of a part, counted from 0: 10,000 of them, the most that S3 takes, hold its largest object.
 fn part_size(index: usize) -> usize {

@@ -17,7 +17,7 @@ use crate::files;
 use crate::types::ApiType;
 
 /// Objects that wait to be packed, in bytes.
-const WAITING_BYTES: usize = 8 << 20;
+const WAITING_BYTES: usize = 4 << 20;
 /// Objects that wait to be packed, in number.
 const WAITING: usize = 1024;
 /// Buffer before the file, in bytes.
