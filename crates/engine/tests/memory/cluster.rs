@@ -70,6 +70,21 @@ impl Cluster {
         Caller::new(Client::new(service, "default"))
     }
 
+    /// One object by its name, which ends with its number.
+    fn named(self, path: &str) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+        let mut segments = path.rsplit('/');
+        let (name, resource) = (segments.next().unwrap(), segments.next().unwrap());
+        let number: Option<usize> = name.rsplit('-').next().and_then(|number| number.parse().ok());
+        let found = number.filter(|number| *number < self.count(resource));
+        let (status, body) = match found {
+            Some(number) => (200, object(resource, number)),
+            None => {
+                (404, r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404}"#.to_owned())
+            }
+        };
+        Response::builder().status(status).body(Full::new(body.into()).boxed_unsync()).unwrap()
+    }
+
     fn count(self, resource: &str) -> usize {
         if resource == "namespaces" { self.of_each.div_ceil(IN_NAMESPACE) } else { self.of_each }
     }
@@ -81,6 +96,9 @@ impl Cluster {
             return Response::builder().status(201).body(Full::new(sent).boxed_unsync()).unwrap();
         }
         let resource: Arc<str> = request.uri().path().rsplit('/').next().unwrap().into();
+        if !TYPES.iter().any(|(known, _)| *known == &*resource) && &*resource != "namespaces" {
+            return self.named(request.uri().path());
+        }
         let query: BTreeMap<String, String> =
             form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
                 .into_owned()
