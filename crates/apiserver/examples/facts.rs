@@ -45,7 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         schemas.extend(found);
     }
     kinds.sort_by_key(|kind| (kind["group"].to_string(), kind["plural"].to_string()));
-    let mut wanted: Vec<String> = kinds.iter().filter_map(|k| k["schema"].as_str().map(str::to_owned)).collect();
+    let mut wanted: Vec<String> =
+        kinds.iter().filter_map(|k| k["schema"].as_str().map(str::to_owned)).collect();
     let mut kept = Map::new();
     while let Some(name) = wanted.pop() {
         if !kept.contains_key(&name)
@@ -90,14 +91,19 @@ fn kind(resource: &Value, group: &Value, schemas: &Map<String, Value>, paths: &V
     if plural.contains('/') || !has("list") || !has("create") {
         return None;
     }
-    let (group, version) = group["groupVersion"].as_str()?.rsplit_once('/').unwrap_or(("", group["groupVersion"].as_str()?));
+    let (group, version) =
+        group["groupVersion"].as_str()?.rsplit_once('/').unwrap_or(("", group["groupVersion"].as_str()?));
     let kind = resource["kind"].as_str()?;
     let is_it = |gvk: &Value| gvk["group"] == group && gvk["version"] == version && gvk["kind"] == kind;
     let schema = schemas.iter().find(|(_, schema)| {
-        schema["x-kubernetes-group-version-kind"].as_array().is_some_and(|gvks| gvks.len() == 1 && is_it(&gvks[0]))
+        schema["x-kubernetes-group-version-kind"]
+            .as_array()
+            .is_some_and(|gvks| gvks.len() == 1 && is_it(&gvks[0]))
     })?;
     let subresource = |name: &str| {
-        paths.as_object().is_some_and(|paths| paths.keys().any(|path| path.ends_with(&format!("/{plural}/{{name}}/{name}"))))
+        paths.as_object().is_some_and(|paths| {
+            paths.keys().any(|path| path.ends_with(&format!("/{plural}/{{name}}/{name}")))
+        })
     };
     Some(json!({
         "group": group,

@@ -31,15 +31,19 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn object(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Option<&Arc<Object>> {
+    pub(crate) fn object(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Option<&Arc<Object>> {
         self.store.get(&Key::new(&resource.id, resource.path(namespace, name)))
     }
 }
 
 impl Cluster {
     pub(crate) fn new(clock: Arc<dyn Clock>, numbers: Arc<dyn Numbers>) -> Self {
-        let cluster =
-            Self { clock, numbers, state: Mutex::default(), changed: watch::Sender::new(0) };
+        let cluster = Self { clock, numbers, state: Mutex::default(), changed: watch::Sender::new(0) };
         cluster.write(|state| {
             let resource = Arc::<str>::from("namespaces");
             for name in NAMESPACES {

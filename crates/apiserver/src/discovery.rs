@@ -13,7 +13,8 @@ use crate::{
 };
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-const CUSTOM_VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+const CUSTOM_VERBS: [&str; 8] =
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// The version of Kubernetes whose behaviour this server has.
@@ -63,8 +64,11 @@ fn group_of(name: &str, versions: &[&str]) -> Value {
 
 pub(crate) fn groups(types: &Types) -> Value {
     let groups = by_group(types);
-    let groups: Vec<Value> =
-        groups.iter().filter(|(name, _)| !name.is_empty()).map(|(name, versions)| group_of(name, versions)).collect();
+    let groups: Vec<Value> = groups
+        .iter()
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, versions)| group_of(name, versions))
+        .collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
@@ -127,7 +131,9 @@ pub(crate) fn resources(types: &Types, group: &str, version: &str) -> Result<Val
         }
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Ok(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": all}))
+    Ok(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": all}),
+    )
 }
 
 /// Tells clients when objects may have to be written anew, as kube-apiserver reckons it.
@@ -185,7 +191,8 @@ fn aggregated_resource(resource: &Resource, version: &Version) -> Value {
     });
     add_names(&mut entry, resource);
     if version.status {
-        entry["subresources"] = json!([{"subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS}]);
+        entry["subresources"] =
+            json!([{"subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS}]);
     }
     entry
 }

@@ -141,7 +141,8 @@ impl ApiError {
     }
 
     pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
-        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.id)).about(resource, name)
+        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.id))
+            .about(resource, name)
     }
 
     pub(crate) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
@@ -152,22 +153,24 @@ impl ApiError {
     /// The object is not the one that a deletion was meant for.
     pub(crate) fn precondition(resource: &Resource, name: &str, why: &str) -> Self {
         let kind = resource.qualified_kind();
-        let mut error = Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}"));
+        let mut error =
+            Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}"));
         error.detail("name", name).detail("group", &resource.group).detail("kind", &resource.kind);
         error
     }
 
     /// Somebody has written the object since it was read.
     pub(crate) fn modified(resource: &Resource, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
     }
 
     pub(crate) fn apply_conflict(message: String, causes: &[(String, String)]) -> Self {
         let error = Self::new(409, "Conflict", message);
-        causes.iter().fold(error, |error, (message, field)| {
-            error.cause("FieldManagerConflict", message, Some(field))
-        })
+        causes
+            .iter()
+            .fold(error, |error, (message, field)| error.cause("FieldManagerConflict", message, Some(field)))
     }
 
     pub(crate) fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
@@ -207,11 +210,14 @@ impl ApiError {
 
     /// The namespace is on its way out.
     pub(crate) fn terminating(resource: &Resource, name: &str, namespace: &str) -> Self {
-        let why = format!(
-            "unable to create new content in namespace {namespace} because it is being terminated"
-        );
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
         let cause = format!("namespace {namespace} is being terminated");
-        Self::forbidden(resource, name, &why).cause("NamespaceTerminating", &cause, Some("metadata.namespace"))
+        Self::forbidden(resource, name, &why).cause(
+            "NamespaceTerminating",
+            &cause,
+            Some("metadata.namespace"),
+        )
     }
 
     pub(crate) fn method_not_allowed() -> Self {

@@ -44,7 +44,11 @@ pub(crate) enum Deleted {
 
 enum Task {
     /// An object is gone.
-    Gone { key: Key, uid: Box<str>, owners: Box<[Box<str>]> },
+    Gone {
+        key: Key,
+        uid: Box<str>,
+        owners: Box<[Box<str>]>,
+    },
     Delete(Key, Propagation),
     /// Owners of this object may be gone.
     Owners(Key),
@@ -190,7 +194,8 @@ impl Work<'_> {
     /// Deletes the objects of some types.
     fn empty(&mut self, prefix: &str, of: impl Fn(&Resource) -> bool) {
         let resources = self.state.types.all().filter(|resource| of(resource));
-        let keys = resources.flat_map(|resource| self.state.store.list(&resource.id, prefix).map(|(key, _)| key.clone()));
+        let keys = resources
+            .flat_map(|resource| self.state.store.list(&resource.id, prefix).map(|(key, _)| key.clone()));
         let tasks: Vec<Task> = keys.map(|key| Task::Delete(key, Propagation::Background)).collect();
         self.tasks.extend(tasks);
     }
@@ -251,7 +256,10 @@ impl Work<'_> {
         let blocks = |key: &Key| {
             let object = self.state.store.get(key).map(|object| object.parse()).unwrap_or_default();
             let owners = object["metadata"]["ownerReferences"].as_array();
-            owners.into_iter().flatten().any(|owner| owner["uid"] == uid && owner["blockOwnerDeletion"] == true)
+            owners
+                .into_iter()
+                .flatten()
+                .any(|owner| owner["uid"] == uid && owner["blockOwnerDeletion"] == true)
         };
         self.state.store.dependents(uid).into_iter().filter(blocks).collect()
     }

@@ -23,7 +23,9 @@ pub(crate) fn prepare(resource: &Resource, object: &mut Value) {
         "pods" => json!({"phase": "Pending", "qosClass": "BestEffort"}),
         "persistentvolumeclaims" | "persistentvolumes" => json!({"phase": "Pending"}),
         "services" | "ingresses.networking.k8s.io" => json!({"loadBalancer": {}}),
-        CRDS => json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": crd::stored(object)}),
+        CRDS => {
+            json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": crd::stored(object)})
+        }
         _ if resource.habits.core && resource.versions.iter().any(|version| version.status) => json!({}),
         _ => return,
     };
@@ -88,7 +90,9 @@ fn check_data(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         }
     }
     let Some(old) = old.filter(|old| old["immutable"] == true) else { return errors };
-    let fixed = |field: &str| FieldError::new(Why::Forbidden, field, &Value::Null, "field is immutable when `immutable` is set");
+    let fixed = |field: &str| {
+        FieldError::new(Why::Forbidden, field, &Value::Null, "field is immutable when `immutable` is set")
+    };
     if object["immutable"] != true {
         errors.push(fixed("immutable"));
     }

@@ -127,7 +127,9 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
     }
     let maps = |field: &str| object["metadata"][field].as_object().into_iter().flatten();
     for (key, value) in maps("labels") {
-        errors.extend(refuse_key(key).map(|why| FieldError::invalid("metadata.labels", &(&**key).into(), &why)));
+        errors.extend(
+            refuse_key(key).map(|why| FieldError::invalid("metadata.labels", &(&**key).into(), &why)),
+        );
         errors.extend(
             refuse_label_value(value.as_str().unwrap_or_default())
                 .map(|why| FieldError::invalid("metadata.labels", value, &why)),
@@ -142,7 +144,12 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
     }
     if size > ANNOTATIONS {
         let detail = format!("may not be more than {ANNOTATIONS} bytes");
-        errors.push(FieldError::new(crate::error::Why::TooLong, "metadata.annotations", &Value::Null, &detail));
+        errors.push(FieldError::new(
+            crate::error::Why::TooLong,
+            "metadata.annotations",
+            &Value::Null,
+            &detail,
+        ));
     }
     for finalizer in finalizers(object) {
         let why = refuse_key(finalizer);
@@ -176,7 +183,8 @@ fn matches(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
 }
 
 fn is_label(text: &str) -> bool {
-    static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$").ok());
+    static PATTERN: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$").ok());
     matches(&PATTERN, text)
 }
 
@@ -196,7 +204,9 @@ pub(crate) fn refuse_key(key: &str) -> Option<String> {
     }
     match prefix {
         Some("") => return Some("prefix part must be non-empty".to_owned()),
-        Some(prefix) if prefix.len() > 253 => return Some("prefix part must be no more than 253 bytes".to_owned()),
+        Some(prefix) if prefix.len() > 253 => {
+            return Some("prefix part must be no more than 253 bytes".to_owned());
+        }
         Some(prefix) if !is_subdomain(prefix) => return Some(format!("prefix part {SUBDOMAIN}")),
         _ => {}
     }

@@ -28,13 +28,38 @@ enum Wants {
 
 /// Fields beyond name and namespace that a core kind can be selected by, and where they are.
 const FIELDS: [(&str, &[&str]); 7] = [
-    ("pods", &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase", "status.podIP"]),
+    (
+        "pods",
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+        ],
+    ),
     ("secrets", &["type"]),
     ("namespaces", &["status.phase"]),
     ("nodes", &["spec.unschedulable"]),
     ("jobs.batch", &["status.successful"]),
     ("replicasets.apps", &["status.replicas"]),
-    ("events", &["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"]),
+    (
+        "events",
+        &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+    ),
 ];
 
 impl Selection {
@@ -151,7 +176,8 @@ fn split_label(part: &str) -> Result<(&str, Wants), String> {
         return Ok((key.trim(), Wants::Absent));
     }
     if let Some(list) = part.strip_suffix(')') {
-        let (head, values) = list.split_once('(').ok_or_else(|| format!("found '{part}', expected: identifier"))?;
+        let (head, values) =
+            list.split_once('(').ok_or_else(|| format!("found '{part}', expected: identifier"))?;
         let values = values.split(',').map(|value| value.trim().to_owned()).collect();
         let mut words = head.split_whitespace();
         return match (words.next(), words.next(), words.next()) {
@@ -183,7 +209,8 @@ mod tests {
     use super::*;
 
     fn selects(labels: &str, fields: &str) -> bool {
-        let object = json!({"metadata": {"name": "x", "labels": {"app": "web", "tier": "a"}}, "type": "Opaque"});
+        let object =
+            json!({"metadata": {"name": "x", "labels": {"app": "web", "tier": "a"}}, "type": "Opaque"});
         Selection::parse("secrets", labels, fields).unwrap().matches(&object)
     }
 
@@ -214,8 +241,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        for (labels, fields) in [("a b", ""), ("app in web)", ""), ("-=x", ""), ("", "spec.x=1"), ("", "name")] {
-            assert_eq!(Selection::parse("secrets", labels, fields).unwrap_err().code, 400, "{labels} {fields}");
+        for (labels, fields) in
+            [("a b", ""), ("app in web)", ""), ("-=x", ""), ("", "spec.x=1"), ("", "name")]
+        {
+            assert_eq!(
+                Selection::parse("secrets", labels, fields).unwrap_err().code,
+                400,
+                "{labels} {fields}"
+            );
         }
     }
 }

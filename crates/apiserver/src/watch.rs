@@ -46,7 +46,11 @@ struct Watcher {
 }
 
 /// Starts a watch.
-pub(crate) fn watch(cluster: &Arc<Cluster>, call: &Call, form: As) -> Result<impl Stream<Item = Bytes> + use<>> {
+pub(crate) fn watch(
+    cluster: &Arc<Cluster>,
+    call: &Call,
+    form: As,
+) -> Result<impl Stream<Item = Bytes> + use<>> {
     let params = &call.params;
     let mut selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
     if let Some(name) = &call.name {
@@ -68,7 +72,10 @@ pub(crate) fn watch(cluster: &Arc<Cluster>, call: &Call, form: As) -> Result<imp
         call: call.clone(),
     };
     cluster.read(|state| watcher.start(state));
-    Ok(stream::unfold(watcher, |mut watcher| async move { watcher.next().await.map(|bytes| (bytes, watcher)) }))
+    Ok(stream::unfold(
+        watcher,
+        |mut watcher| async move { watcher.next().await.map(|bytes| (bytes, watcher)) },
+    ))
 }
 
 fn check_initial_events(call: &Call) -> Result<()> {
@@ -115,7 +122,8 @@ impl Watcher {
             return;
         }
         self.cursor = current;
-        let selected = |object: &Object| self.selection.is_everything() || self.selection.matches(&object.parse());
+        let selected =
+            |object: &Object| self.selection.is_everything() || self.selection.matches(&object.parse());
         let prefix = self.call.prefix();
         let objects = state.store.list(&self.call.resource.id, &prefix).map(|(_, object)| object);
         self.first = objects.filter(|object| selected(object)).cloned().collect();
@@ -162,14 +170,19 @@ impl Watcher {
                 Err(gone) => {
                     self.cut = true;
                     let message = format!("too old resource version: {} ({})", self.cursor, gone.oldest);
-                    lines.extend_from_slice(&line("ERROR", ApiError::expired(message).status().to_string().as_bytes()));
+                    lines.extend_from_slice(&line(
+                        "ERROR",
+                        ApiError::expired(message).status().to_string().as_bytes(),
+                    ));
                     return lines;
                 }
             };
             let mut written = 0;
             for event in events {
                 self.cursor = event.revision;
-                if *event.key.resource != *self.call.resource.id || !event.key.path.starts_with(&self.call.prefix()) {
+                if *event.key.resource != *self.call.resource.id
+                    || !event.key.path.starts_with(&self.call.prefix())
+                {
                     continue;
                 }
                 if let Some(bytes) = self.told(event) {
@@ -188,7 +201,8 @@ impl Watcher {
     /// What an event is to this client, who may see only some objects: one that comes into sight is added, one that
     /// leaves it is deleted.
     fn told(&self, event: &Event) -> Option<Bytes> {
-        let sees = |object: &Object| self.selection.is_everything() || self.selection.matches(&object.parse());
+        let sees =
+            |object: &Object| self.selection.is_everything() || self.selection.matches(&object.parse());
         let before = event.before.as_ref().filter(|object| sees(object));
         let after = (!event.removed && sees(&event.object)).then_some(&event.object);
         match (before, after) {

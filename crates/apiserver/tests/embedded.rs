@@ -23,7 +23,10 @@ fn client(server: &ApiServer) -> Client {
 }
 
 fn config_map(name: &str) -> ConfigMap {
-    ConfigMap { metadata: ObjectMeta { name: Some(name.to_owned()), ..Default::default() }, ..Default::default() }
+    ConfigMap {
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..Default::default() },
+        ..Default::default()
+    }
 }
 
 #[tokio::test]
@@ -104,7 +107,9 @@ async fn two_thousand_watches_are_told_of_one_change() -> Outcome {
     let secret = Secret { metadata: config_map("x").metadata, ..Default::default() };
     api.create(&PostParams::default(), &secret).await?;
     for watch in &mut watches {
-        assert!(matches!(watch.try_next().await?, Some(WatchEvent::Added(object)) if object.name_any() == "x"));
+        assert!(
+            matches!(watch.try_next().await?, Some(WatchEvent::Added(object)) if object.name_any() == "x")
+        );
     }
     Ok(())
 }

@@ -28,8 +28,10 @@ pub(super) fn compare(schema: &Schema, old: Option<&Value>, new: Option<&Value>)
     let mut difference = Difference::default();
     // A null is nothing of whatever the other is, but it is there.
     let there = |value: &&Value| !value.is_null();
-    let (old_shape, new_shape) =
-        (old.filter(there).map(|value| shape(schema, value)), new.filter(there).map(|value| shape(schema, value)));
+    let (old_shape, new_shape) = (
+        old.filter(there).map(|value| shape(schema, value)),
+        new.filter(there).map(|value| shape(schema, value)),
+    );
     match (old_shape, new_shape) {
         (None | Some(Shape::Map(_)), None | Some(Shape::Map(_))) if has_fields(old) || has_fields(new) => {
             compare_fields(schema, old, new, &mut difference);
@@ -40,7 +42,9 @@ pub(super) fn compare(schema: &Schema, old: Option<&Value>, new: Option<&Value>)
         (None, Some(Shape::List(elements, new))) if !new.is_empty() => {
             compare_elements(elements, &[], new, &mut difference);
         }
-        (Some(Shape::List(elements, old)), Some(Shape::List(_, new))) if !(old.is_empty() && new.is_empty()) => {
+        (Some(Shape::List(elements, old)), Some(Shape::List(_, new)))
+            if !(old.is_empty() && new.is_empty()) =>
+        {
             compare_elements(elements, old, new, &mut difference);
         }
         _ if old.is_some() && new.is_some() && old != new => difference.modified.member = true,

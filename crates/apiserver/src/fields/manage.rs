@@ -110,7 +110,13 @@ fn write(object: &mut Value, mut managers: Vec<Manager>) {
     managers.retain(|manager| !manager.fields.is_empty());
     managers.sort_by(|a, b| {
         let key = |m: &Manager| {
-            (!m.applies, m.time.as_str().unwrap_or_default().to_owned(), m.name.clone(), m.api_version.clone(), m.subresource.clone())
+            (
+                !m.applies,
+                m.time.as_str().unwrap_or_default().to_owned(),
+                m.name.clone(),
+                m.api_version.clone(),
+                m.subresource.clone(),
+            )
         };
         key(a).cmp(&key(b))
     });
@@ -130,7 +136,9 @@ fn whole(call: &Call) -> Schema {
     };
     known.insert("metadata".into(), object_meta_schema());
     for name in ["apiVersion", "kind"] {
-        known.entry(name.into()).or_insert_with(|| Arc::new(Schema { kind: Kind::String, ..Schema::default() }));
+        known
+            .entry(name.into())
+            .or_insert_with(|| Arc::new(Schema { kind: Kind::String, ..Schema::default() }));
     }
     Schema { kind: Kind::Object(Fields { known, ..Fields::default() }), ..Schema::default() }
 }
@@ -212,7 +220,10 @@ pub(crate) fn written(call: &Call, old: Option<&Value>, object: &mut Value, now:
 /// # Errors
 /// Others manage what is applied with another value, unless the call forces it.
 pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Value) -> Result<Value> {
-    if applied["metadata"].get("managedFields").is_some_and(|managed| managed.as_array().is_none_or(|all| !all.is_empty())) {
+    if applied["metadata"]
+        .get("managedFields")
+        .is_some_and(|managed| managed.as_array().is_none_or(|all| !all.is_empty()))
+    {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     let schema = whole(call);
@@ -252,7 +263,8 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
         Part::Status => fields.below.retain(|name, _| name == "f:status"),
     }
     let same = last.as_ref() == Some(&fields) && changed.is_empty() && difference.removed.is_empty();
-    let time = if same { old.and_then(|old| time_of(old, &me)).unwrap_or_else(|| now.clone()) } else { now.clone() };
+    let time =
+        if same { old.and_then(|old| time_of(old, &me)).unwrap_or_else(|| now.clone()) } else { now.clone() };
     managers.push(Manager { fields, time, ..me });
     write(&mut object, managers);
     Ok(object)
@@ -275,7 +287,9 @@ fn conflict(conflicts: &[(String, Vec<String>)]) -> ApiError {
     let message = format!("Apply failed with {count} {}: {}", noun(count), parts.join("\n"));
     let causes: Vec<(String, String)> = conflicts
         .iter()
-        .flat_map(|(manager, paths)| paths.iter().map(move |path| (format!("conflict with {manager}"), path.clone())))
+        .flat_map(|(manager, paths)| {
+            paths.iter().map(move |path| (format!("conflict with {manager}"), path.clone()))
+        })
         .collect();
     ApiError::apply_conflict(message, &causes)
 }

@@ -112,7 +112,8 @@ impl Set {
                 Some(("f", field)) => format!(".{field}"),
                 Some(("k", keys)) => {
                     let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
-                    let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                    let keys: Vec<String> =
+                        keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
                     format!("[{}]", keys.join(","))
                 }
                 Some(("v", value)) => format!("[={value}]"),

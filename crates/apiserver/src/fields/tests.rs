@@ -21,7 +21,8 @@ fn schema() -> Schema {
 
 #[test]
 fn a_set_is_read_as_it_was_written() {
-    let written = json!({"f:data": {".": {}, "f:a": {}}, "f:ports": {"k:{\"port\":1}": {".": {}, "f:name": {}}}});
+    let written =
+        json!({"f:data": {".": {}, "f:a": {}}, "f:ports": {"k:{\"port\":1}": {".": {}, "f:name": {}}}});
     assert_eq!(Set::read(&written).write(), written);
 }
 
@@ -56,7 +57,8 @@ fn changes_and_removals_are_told_apart() {
 fn elements_are_merged_by_their_keys() {
     let mut live = json!({"ports": [{"port": 1, "protocol": "TCP", "name": "a"}], "plain": ["x"]});
     merge(&schema(), &mut live, &json!({"ports": [{"port": 1, "name": "b"}, {"port": 2}], "plain": ["y"]}));
-    let expected = json!({"ports": [{"port": 1, "protocol": "TCP", "name": "b"}, {"port": 2}], "plain": ["y"]});
+    let expected =
+        json!({"ports": [{"port": 1, "protocol": "TCP", "name": "b"}, {"port": 2}], "plain": ["y"]});
     assert_eq!(live, expected);
 }
 
@@ -71,6 +73,8 @@ fn what_nobody_wants_any_more_is_removed() {
 
 #[test]
 fn members_are_shown_as_paths() {
-    let set = Set::read(&json!({"f:spec": {"f:ports": {"k:{\"port\":1}": {"f:name": {}}}, "f:set": {"v:\"s\"": {}}}}));
+    let set = Set::read(
+        &json!({"f:spec": {"f:ports": {"k:{\"port\":1}": {"f:name": {}}}, "f:set": {"v:\"s\"": {}}}}),
+    );
     assert_eq!(set.shown(), [".spec.ports[port=1].name", ".spec.set[=\"s\"]"]);
 }

@@ -66,7 +66,9 @@ pub(super) async fn patch(call: &Call, headers: &HeaderMap, content: Body) -> Re
             Ok(Patch::Json(operations))
         }
         MERGE_PATCH => parse(&bytes).map_err(undecodable).map(Patch::Merge),
-        STRATEGIC_PATCH if call.resource.habits.core => parse(&bytes).map_err(undecodable).map(Patch::Strategic),
+        STRATEGIC_PATCH if call.resource.habits.core => {
+            parse(&bytes).map_err(undecodable).map(Patch::Strategic)
+        }
         // YAML is what it is called; JSON is YAML, and what clients send.
         APPLY_PATCH => parse(&bytes).map_err(undecodable).map(Patch::Apply),
         _ => Err(ApiError::not_a_patch()),
@@ -82,7 +84,8 @@ async fn read(content: Body) -> Result<Bytes> {
     match Limited::new(content, LIMIT).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(LIMIT)),
-        Err(error) => Err(ApiError::bad_request(format!("the body of the request could not be read: {error}"))),
+        Err(error) => {
+            Err(ApiError::bad_request(format!("the body of the request could not be read: {error}")))
+        }
     }
 }
-

@@ -30,7 +30,9 @@ impl As {
             return Ok(Self::Object);
         }
         asked.find_map(Self::parse).ok_or_else(|| {
-            ApiError::not_acceptable("application/json, application/yaml, application/vnd.kubernetes.protobuf")
+            ApiError::not_acceptable(
+                "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+            )
         })
     }
 
@@ -41,7 +43,9 @@ impl As {
         }
         let parameters: Vec<&str> = parts.collect();
         let parameter = |name: &str| {
-            parameters.iter().find_map(|one| one.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+            parameters
+                .iter()
+                .find_map(|one| one.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
         };
         match (parameter("as"), parameter("v").unwrap_or("v1")) {
             (None, _) => Some(Self::Object),

@@ -46,7 +46,8 @@ async fn serve(State(cluster): State<Arc<Cluster>>, request: Request) -> Respons
 async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response> {
     let (parts, content) = request.into_parts();
     let is_get = parts.method == Method::GET;
-    let document = |value: Value| if is_get { Ok(json(200, &value)) } else { Err(ApiError::method_not_allowed()) };
+    let document =
+        |value: Value| if is_get { Ok(json(200, &value)) } else { Err(ApiError::method_not_allowed()) };
     match Path::parse(parts.uri.path()) {
         Path::Objects(objects) => {
             let params = Params::parse(parts.uri.query().unwrap_or_default())?;
@@ -65,7 +66,9 @@ async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response> {
         }
         Path::CoreVersions => document(discovery::core_versions()),
         Path::Groups => document(cluster.read(|state| discovery::groups(&state.types))),
-        Path::Group(group) if cluster.read(|state| !discovery::has_group(&state.types, &group)) => Ok(no_page()),
+        Path::Group(group) if cluster.read(|state| !discovery::has_group(&state.types, &group)) => {
+            Ok(no_page())
+        }
         Path::Group(group) => document(cluster.read(|state| discovery::group(&state.types, &group))?),
         Path::Version { group, version } => {
             document(cluster.read(|state| discovery::resources(&state.types, &group, &version))?)
@@ -101,7 +104,8 @@ fn resolve(cluster: &Cluster, objects: Objects, params: Params, headers: &Header
     };
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let manager = params.field_manager.clone();
-    let manager = manager.unwrap_or_else(|| agent.split('/').next().unwrap_or_default().chars().take(128).collect());
+    let manager =
+        manager.unwrap_or_else(|| agent.split('/').next().unwrap_or_default().chars().take(128).collect());
     let Objects { namespace, name, .. } = objects;
     Ok(Call { resource, version, namespace, name, part, params, manager })
 }
@@ -142,7 +146,9 @@ async fn about_objects(
             let options = DeleteOptions::parse(call, &options)?;
             match has_name {
                 true => verbs::delete(cluster, call, &options),
-                false if call.resource.habits.delete_collection => verbs::delete_collection(cluster, call, &options),
+                false if call.resource.habits.delete_collection => {
+                    verbs::delete_collection(cluster, call, &options)
+                }
                 false => Err(ApiError::method_not_allowed()),
             }
         }
@@ -188,14 +194,17 @@ fn no_page() -> Response {
 
 fn text(text: &'static str) -> Response {
     let mut response = respond(200, HttpBody::from(text));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
 /// Discovery says in its type which form it has.
 fn aggregated(value: &Value) -> Response {
     let mut response = json(200, value);
-    let kind = HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    let kind =
+        HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }

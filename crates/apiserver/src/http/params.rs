@@ -23,7 +23,6 @@ pub(crate) struct Params {
     pub(crate) field_validation: FieldValidation,
     pub(crate) force: bool,
     pub(crate) propagation: Option<String>,
-    pub(crate) grace_period: Option<i64>,
 }
 
 /// What happens to fields that no schema knows.
@@ -56,7 +55,6 @@ impl Params {
                 "fieldValidation" => params.field_validation = field_validation(value)?,
                 "force" => params.force = flag(value),
                 "propagationPolicy" => params.propagation = Some(value.to_owned()),
-                "gracePeriodSeconds" => params.grace_period = Some(number(value)?),
                 _ => {}
             }
         }
@@ -91,8 +89,12 @@ fn dry_run(value: &str) -> Result<bool> {
     match value {
         "All" => Ok(true),
         other => {
-            let error =
-                FieldError::new(Why::NotSupported, "dryRun", &serde_json::json!([other]), "supported values: \"All\"");
+            let error = FieldError::new(
+                Why::NotSupported,
+                "dryRun",
+                &serde_json::json!([other]),
+                "supported values: \"All\"",
+            );
             Err(ApiError::bad_options("CreateOptions", &error))
         }
     }

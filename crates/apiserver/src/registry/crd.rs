@@ -3,10 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{
-    error::FieldError,
-    schema::Rules,
-};
+use crate::{error::FieldError, schema::Rules};
 
 /// The type of the definitions themselves.
 pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
@@ -57,7 +54,11 @@ pub(crate) fn check(definition: &Value) -> Vec<FieldError> {
             errors.push(FieldError::invalid(format!("{field}.type"), &schema["type"], detail));
         }
         for fault in Rules::compile(schema).iter().flat_map(Rules::faults) {
-            errors.push(FieldError::invalid(format!("{field}.x-kubernetes-validations"), &Value::Null, &fault));
+            errors.push(FieldError::invalid(
+                format!("{field}.x-kubernetes-validations"),
+                &Value::Null,
+                &fault,
+            ));
         }
     }
     errors

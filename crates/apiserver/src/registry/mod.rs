@@ -60,7 +60,11 @@ impl Resource {
 
     /// `group/version`, or the version of the core group.
     pub(crate) fn api_version(&self, version: &Version) -> String {
-        if self.group.is_empty() { version.name.to_string() } else { format!("{}/{}", self.group, version.name) }
+        if self.group.is_empty() {
+            version.name.to_string()
+        } else {
+            format!("{}/{}", self.group, version.name)
+        }
     }
 
     /// Where an object of this name is kept.
@@ -97,7 +101,8 @@ impl Types {
 
     /// Whether there is anything of this group and version.
     pub(crate) fn has(&self, group: &str, version: &str) -> bool {
-        self.all().any(|one| *one.group == *group && one.versions.iter().any(|v| *v.name == *version && v.served))
+        self.all()
+            .any(|one| *one.group == *group && one.versions.iter().any(|v| *v.name == *version && v.served))
     }
 
     /// Brings the type of a CRD up to date.

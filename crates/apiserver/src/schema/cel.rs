@@ -39,10 +39,10 @@ fn refusal(object: &Value, error: &kube_cel::ValidationError) -> FieldError {
         Some("FieldValueDuplicate") => Why::Duplicate,
         _ => Why::Invalid,
     };
-    let pointer: String = error.field_path.split('.').filter(|part| !part.is_empty()).fold(
-        String::new(),
-        |pointer, part| format!("{pointer}/{}", part.replace('[', "/").replace(']', "")),
-    );
+    let pointer: String =
+        error.field_path.split('.').filter(|part| !part.is_empty()).fold(String::new(), |pointer, part| {
+            format!("{pointer}/{}", part.replace('[', "/").replace(']', ""))
+        });
     let value = object.pointer(&pointer).cloned().unwrap_or_default();
     let field = if error.field_path.is_empty() { "<nil>" } else { &error.field_path };
     match value {

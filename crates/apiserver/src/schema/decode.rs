@@ -33,7 +33,9 @@ impl Schema {
                 }
                 fields.retain(|name, field| {
                     required.iter().any(|required| **required == **name)
-                        || !shape.get(name).is_some_and(|schema| schema.says_nothing(field, shape.rest.is_some()))
+                        || !shape
+                            .get(name)
+                            .is_some_and(|schema| schema.says_nothing(field, shape.rest.is_some()))
                 });
                 Ok(())
             }
@@ -43,7 +45,9 @@ impl Schema {
                 .try_for_each(|(index, element)| shape.item.decode_at(element, &Path::Index(at, index))),
             (_, Value::Null) | (Kind::Any, _) => Ok(()),
             (Kind::Boolean, Value::Bool(_)) | (Kind::String, Value::String(_)) => Ok(()),
-            (Kind::IntOrString, Value::String(_) | Value::Number(_)) | (Kind::Number, Value::Number(_)) => Ok(()),
+            (Kind::IntOrString, Value::String(_) | Value::Number(_)) | (Kind::Number, Value::Number(_)) => {
+                Ok(())
+            }
             (Kind::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => Ok(()),
             (Kind::Boolean, sent) => wrong(sent, "bool"),
             (Kind::Integer, sent) => wrong(sent, "int64"),
@@ -60,7 +64,9 @@ impl Schema {
         match (value, &self.kind) {
             (Value::Null, _) => !in_map,
             (Value::Array(elements), Kind::Array(_)) => elements.is_empty() && !in_map,
-            (Value::Object(fields), Kind::Object(shape)) => fields.is_empty() && shape.known.is_empty() && !in_map,
+            (Value::Object(fields), Kind::Object(shape)) => {
+                fields.is_empty() && shape.known.is_empty() && !in_map
+            }
             _ => false,
         }
     }

@@ -83,7 +83,13 @@ fn read_own(raw: &Value, referred: &Schema) -> Option<Schema> {
         Kind::IntOrString => Kind::IntOrString,
         Kind::Any | Kind::Array(_) => Kind::Any,
     };
-    Some(Schema { kind, default, preserve: referred.preserve, nullable: referred.nullable, ..Schema::default() })
+    Some(Schema {
+        kind,
+        default,
+        preserve: referred.preserve,
+        nullable: referred.nullable,
+        ..Schema::default()
+    })
 }
 
 fn read(raw: &Value, definitions: &mut Definitions) -> Schema {
@@ -153,9 +159,26 @@ fn strategy(raw: &Value) -> Strategy {
 /// `None`: nothing beyond the type.
 fn checks(raw: &Value, definitions: &mut Definitions) -> Option<Checks> {
     const WORDS: [&str; 20] = [
-        "required", "enum", "pattern", "format", "minLength", "maxLength", "minItems", "maxItems", "minProperties",
-        "maxProperties", "uniqueItems", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
-        "allOf", "anyOf", "oneOf", "not",
+        "required",
+        "enum",
+        "pattern",
+        "format",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "maxProperties",
+        "uniqueItems",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
     ];
     let fields = raw.as_object()?;
     if !WORDS.iter().any(|word| fields.contains_key(*word)) {

@@ -109,7 +109,8 @@ impl Store {
         let event = Event { revision: self.revision, key: key.clone(), before, object, removed };
         self.event_bytes += event.bytes();
         self.events.push_back(event);
-        while self.events.len() > WINDOW_EVENTS || (self.event_bytes > WINDOW_BYTES && self.events.len() > 1) {
+        while self.events.len() > WINDOW_EVENTS || (self.event_bytes > WINDOW_BYTES && self.events.len() > 1)
+        {
             let Some(event) = self.events.pop_front() else { break };
             self.event_bytes -= event.bytes();
             self.forgotten = event.revision;

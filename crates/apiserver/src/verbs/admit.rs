@@ -31,14 +31,17 @@ pub(super) fn receive(call: &Call, object: &mut Value) -> Result<Vec<String>> {
     object["apiVersion"] = call.api_version().into();
     match call.params.field_validation {
         FieldValidation::Strict if !dropped.is_empty() => {
-            let fields: Vec<String> = dropped.iter().map(|field| format!("unknown field \"{field}\"")).collect();
+            let fields: Vec<String> =
+                dropped.iter().map(|field| format!("unknown field \"{field}\"")).collect();
             let (kind, version) = (&call.resource.kind, &call.version().name);
             let why = format!("strict decoding error: {}", fields.join(", "));
             Err(ApiError::bad_request(format!(
                 "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
             )))
         }
-        FieldValidation::Warn => Ok(dropped.iter().map(|field| format!("unknown field \"{field}\"")).collect()),
+        FieldValidation::Warn => {
+            Ok(dropped.iter().map(|field| format!("unknown field \"{field}\"")).collect())
+        }
         FieldValidation::Ignore | FieldValidation::Strict => Ok(Vec::new()),
     }
 }
@@ -70,7 +73,9 @@ fn check_type(call: &Call, object: &Value) -> Result<()> {
     let (wanted_kind, wanted_version) = (&*call.resource.kind, call.api_version());
     let is_core = call.resource.habits.core;
     // Kind and version follow from the path where a core kind leaves them out.
-    if (kind.is_empty() && is_core || kind == wanted_kind) && (api_version.is_empty() && is_core || api_version == wanted_version) {
+    if (kind.is_empty() && is_core || kind == wanted_kind)
+        && (api_version.is_empty() && is_core || api_version == wanted_version)
+    {
         return Ok(());
     }
     if !is_core && kind == wanted_kind {
@@ -99,7 +104,8 @@ pub(super) fn place(call: &Call, object: &mut Value) -> Result<()> {
     match &call.namespace {
         Some(namespace) if call.resource.namespaced => {
             if !sent.is_empty() && sent != *namespace {
-                let why = "the namespace of the provided object does not match the namespace sent on the request";
+                let why =
+                    "the namespace of the provided object does not match the namespace sent on the request";
                 return Err(ApiError::bad_request(why));
             }
             meta::of(object).insert("namespace".to_owned(), namespace.as_str().into());

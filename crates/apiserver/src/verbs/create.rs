@@ -80,7 +80,9 @@ fn generate_name(cluster: &Cluster, state: &State, call: &Call, object: &mut Val
 
 /// Objects are made only in namespaces that are there to stay.
 fn check_namespace(state: &State, call: &Call, name: &str) -> Result<()> {
-    let Some(namespace) = call.namespace.as_deref().filter(|_| call.resource.namespaced) else { return Ok(()) };
+    let Some(namespace) = call.namespace.as_deref().filter(|_| call.resource.namespaced) else {
+        return Ok(());
+    };
     let namespaces = state.types.by_id("namespaces").ok_or_else(|| ApiError::internal("no namespaces"))?;
     let Some(found) = state.object(&namespaces, None, namespace) else {
         return Err(ApiError::not_found(&namespaces, namespace));

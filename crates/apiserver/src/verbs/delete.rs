@@ -43,7 +43,8 @@ impl DeleteOptions {
             propagation,
             uid: text(&body["preconditions"]["uid"]),
             resource_version: text(&body["preconditions"]["resourceVersion"]),
-            dry_run: query.is_some_and(|query| query.dry_run) || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
+            dry_run: query.is_some_and(|query| query.dry_run)
+                || body["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
         })
     }
 
@@ -102,7 +103,8 @@ pub(crate) fn delete_collection(cluster: &Cluster, call: &Call, options: &Delete
     let selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
     let (texts, revision) = cluster.write(|state| -> Result<_> {
         let prefix = call.prefix();
-        let all = state.store.list(&call.resource.id, &prefix).map(|(key, object)| (key.clone(), object.clone()));
+        let all =
+            state.store.list(&call.resource.id, &prefix).map(|(key, object)| (key.clone(), object.clone()));
         let chosen: Vec<_> = all.filter(|(_, object)| selection.matches(&object.parse())).collect();
         let revision = state.store.revision();
         let mut texts = Vec::new();

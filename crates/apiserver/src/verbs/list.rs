@@ -61,7 +61,9 @@ fn page(state: &State, call: &Call, selection: &Selection) -> Result<Page> {
     } else {
         let token = read_token(&params.continue_token)?;
         if params.resource_version.is_some_and(|version| version != 0) {
-            return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
+            return Err(ApiError::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
         }
         (token.rv, Some(token.start))
     };
@@ -131,8 +133,11 @@ pub(crate) fn refuse_future(state: &State, call: &Call) -> Result<()> {
 }
 
 fn read_token(token: &str) -> Result<Continue> {
-    let invalid = |why: &str| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|e| invalid(&e.to_string()))?;
+    let invalid = |why: &str| {
+        ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+    };
+    let bytes =
+        BASE64_URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|e| invalid(&e.to_string()))?;
     let token: Continue = serde_json::from_slice(&bytes).map_err(|e| invalid(&e.to_string()))?;
     if token.v != FORMAT {
         return Err(invalid(&format!("server does not recognize this encoded version {}", token.v)));
@@ -142,7 +147,8 @@ fn read_token(token: &str) -> Result<Continue> {
 
 fn write_token(token: &Continue) -> String {
     // It is JSON whatever the name: a map of texts and numbers.
-    BASE64_URL_SAFE_NO_PAD.encode(serde_json::json!({"v": token.v, "rv": token.rv, "start": token.start}).to_string())
+    BASE64_URL_SAFE_NO_PAD
+        .encode(serde_json::json!({"v": token.v, "rv": token.rv, "start": token.start}).to_string())
 }
 
 fn render(call: &Call, page: &Page) -> Vec<u8> {
@@ -158,7 +164,8 @@ fn render(call: &Call, page: &Page) -> Vec<u8> {
         metadata["remainingItemCount"] = remaining.into();
     }
     let mut text =
-        format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[").into_bytes();
+        format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[")
+            .into_bytes();
     for (index, object) in page.objects.iter().enumerate() {
         if index > 0 {
             text.push(b',');

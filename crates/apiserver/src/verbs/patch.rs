@@ -50,7 +50,10 @@ pub(crate) fn patch(cluster: &Cluster, call: &Call, patch: &Patch) -> Result<Rep
         let mut object = changed(cluster, call, &old, patch)?;
         let name = meta::text(&object, "name");
         if name != call.name() {
-            let why = format!("the name of the object ({name}) does not match the name on the URL ({})", call.name());
+            let why = format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                call.name()
+            );
             return Err(ApiError::bad_request(why));
         }
         let noted = if matches!(patch, Patch::Apply(_)) { Noted::AsApplied } else { Noted::ByChange };
@@ -67,18 +70,23 @@ fn changed(cluster: &Cluster, call: &Call, old: &Value, patch: &Patch) -> Result
     match patch {
         Patch::Json(patch) => {
             if patch.len() > OPERATIONS {
-                let why = format!("The allowed maximum operations in a JSON patch is {OPERATIONS}, got {}", patch.len());
+                let why = format!(
+                    "The allowed maximum operations in a JSON patch is {OPERATIONS}, got {}",
+                    patch.len()
+                );
                 return Err(ApiError::too_many_operations(why));
             }
             json_patch::patch(&mut object, patch).map_err(|_| ApiError::unprocessable())?;
         }
         Patch::Merge(patch) => json_patch::merge(&mut object, patch),
         Patch::Strategic(_) if !call.resource.habits.core => {
-            let accepted = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+            let accepted =
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
             return Err(ApiError::unsupported_media_type("application/strategic-merge-patch+json", accepted));
         }
         Patch::Strategic(patch) => {
-            strategic::merge(Some(&call.version().schema), &mut object, patch).map_err(ApiError::bad_request)?;
+            strategic::merge(Some(&call.version().schema), &mut object, patch)
+                .map_err(ApiError::bad_request)?;
         }
         Patch::Apply(applied) => return fields::apply(call, Some(old), applied, &cluster.now()),
     }

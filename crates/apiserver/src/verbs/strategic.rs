@@ -78,7 +78,9 @@ fn merge_field(schema: Option<&Schema>, value: &mut Value, change: &Value) -> Re
             Ok(())
         }
         (_, Value::Object(_)) => merge(schema, value, change),
-        (Some(Kind::Array(shape)), Value::Array(changes)) if shape.strategy.merge => merge_list(shape, value, changes),
+        (Some(Kind::Array(shape)), Value::Array(changes)) if shape.strategy.merge => {
+            merge_list(shape, value, changes)
+        }
         _ => {
             *value = change.clone();
             Ok(())

@@ -20,7 +20,8 @@ pub(crate) fn update(cluster: &Cluster, call: &Call, mut object: Value) -> Resul
     if sent.is_empty() {
         meta::of(&mut object).insert("name".to_owned(), call.name().into());
     } else if sent != call.name() {
-        let why = format!("the name of the object ({sent}) does not match the name on the URL ({})", call.name());
+        let why =
+            format!("the name of the object ({sent}) does not match the name on the URL ({})", call.name());
         return Err(ApiError::bad_request(why));
     }
     let reply = cluster.write(|state| {
@@ -33,7 +34,12 @@ pub(crate) fn update(cluster: &Cluster, call: &Call, mut object: Value) -> Resul
         if meta::text(&object, "resourceVersion").is_empty() && !call.resource.habits.unconditional_update {
             let detail = "must be specified for an update";
             let error = FieldError::invalid("metadata.resourceVersion", &0.into(), detail);
-            return Err(ApiError::invalid_as(&call.resource.plural, &call.resource.group, call.name(), &[error]));
+            return Err(ApiError::invalid_as(
+                &call.resource.plural,
+                &call.resource.group,
+                call.name(),
+                &[error],
+            ));
         }
         replace(cluster, state, call, &current, object, Noted::ByChange)
     });
@@ -78,7 +84,8 @@ pub(super) fn finish(
     if call.params.dry_run || object == *old {
         return Ok(Reply::ok(Body::Object(object.to_string().into())));
     }
-    if meta::is_terminating(&object) && meta::finalizers(&object).is_empty() && kinds::may_go(&call.resource) {
+    if meta::is_terminating(&object) && meta::finalizers(&object).is_empty() && kinds::may_go(&call.resource)
+    {
         // The state without finalizers is nobody's to see: it goes at once.
         let body = object.to_string().into();
         garbage::remove(cluster, state, &key);
@@ -104,7 +111,15 @@ fn check_preconditions(call: &Call, object: &Value, old: &Value) -> Result<()> {
 
 /// Gives back what no update changes, and what this one is not about.
 fn keep(call: &Call, old: &Value, object: &mut Value) {
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName", "selfLink"] {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "generateName",
+        "selfLink",
+    ] {
         meta::copy(old, object, field);
     }
     let Value::Object(fields) = object else { return };

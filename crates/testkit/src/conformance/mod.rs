@@ -161,7 +161,8 @@ fn filled(text: &str, namespace: &str, answers: &[Value]) -> Outcome<String> {
     let mut rest = text.replace("{ns}", namespace);
     let mut filled = String::new();
     while let Some((before, number, pointer, after)) = reference(&rest) {
-        let answer = answers.get(number - 1).and_then(|answer| answer.pointer(&pointer)).and_then(Value::as_str);
+        let answer =
+            answers.get(number - 1).and_then(|answer| answer.pointer(&pointer)).and_then(Value::as_str);
         filled.push_str(&before);
         filled.push_str(answer.ok_or_else(|| format!("the answer {number} has no text at {pointer}"))?);
         rest = after;

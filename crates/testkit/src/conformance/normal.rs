@@ -63,9 +63,8 @@ impl Names {
 
     fn text(&mut self, text: &str) -> String {
         let [uid, time, generated, number, words] = &*PATTERNS;
-        let text = replaced(uid, text, |found: &Captures<'_>| {
-            format!("<uid {}>", place(&mut self.uids, &found[0]))
-        });
+        let text =
+            replaced(uid, text, |found: &Captures<'_>| format!("<uid {}>", place(&mut self.uids, &found[0])));
         let text = replaced(time, &text, |_| "<time>".to_owned());
         let text = replaced(generated, &text, |_| "generated-<letters>".to_owned());
         let text = replaced(number, &text, |found| format!("{}<number>", &found[1]));
@@ -81,4 +80,3 @@ fn place(seen: &mut Vec<String>, text: &str) -> usize {
         seen.len() - 1
     })
 }
-

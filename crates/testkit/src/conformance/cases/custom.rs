@@ -42,9 +42,19 @@ pub(super) fn cases() -> Vec<Case> {
     life.extend([
         post(WIDGETS, &with(widget("x", json!({"size": 1})), "/status", json!({"phase": "New"}))),
         put(&x, &widget("x", json!({"size": 2}))),
-        put(&x, &with(widget("x", json!({"size": 2})), "/metadata/resourceVersion", json!("{4:/metadata/resourceVersion}"))),
+        put(
+            &x,
+            &with(
+                widget("x", json!({"size": 2})),
+                "/metadata/resourceVersion",
+                json!("{4:/metadata/resourceVersion}"),
+            ),
+        ),
         merge_patch(&x, &json!({"spec": {"size": 3}, "status": {"phase": "Old"}})),
-        merge_patch(&format!("{x}/status"), &json!({"spec": {"size": 4}, "status": {"phase": "Old"}, "metadata": {"labels": {"a": "b"}}})),
+        merge_patch(
+            &format!("{x}/status"),
+            &json!({"spec": {"size": 4}, "status": {"phase": "Old"}, "metadata": {"labels": {"a": "b"}}}),
+        ),
         get(&format!("{x}/status")),
         get(WIDGETS),
         get("/apis/{ns}.example.com/v1"),
@@ -67,7 +77,13 @@ pub(super) fn cases() -> Vec<Case> {
         "inner": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string", "default": "A"}}}},
     }}));
     pruned.extend([
-        post(WIDGETS, &widget("a", json!({"unknown": 1, "free": {"x": {"y": 1}}, "port": "http", "inner": [{"b": 1}, {}]}))),
+        post(
+            WIDGETS,
+            &widget(
+                "a",
+                json!({"unknown": 1, "free": {"x": {"y": 1}}, "port": "http", "inner": [{"b": 1}, {}]}),
+            ),
+        ),
         post(WIDGETS, &widget("b", json!({"size": null, "note": null, "map": {"k": "v"}, "port": 80}))),
         post(&format!("{WIDGETS}?fieldValidation=Strict"), &widget("c", json!({"unknown": 1}))),
         post(WIDGETS, &widget("d", json!({"size": "big", "map": {"k": 1}, "port": true}))),
@@ -119,7 +135,10 @@ pub(super) fn cases() -> Vec<Case> {
         Case {
             name: "custom-definitions",
             steps: vec![
-                post(CRDS, &with(definition(simple.clone()), "/metadata/name", json!("other.{ns}.example.com"))),
+                post(
+                    CRDS,
+                    &with(definition(simple.clone()), "/metadata/name", json!("other.{ns}.example.com")),
+                ),
                 post(CRDS, &with(definition(simple), "/spec/scope", json!("Everywhere"))),
             ],
         },

@@ -49,14 +49,22 @@ pub(super) fn cases() -> Vec<Case> {
         Case {
             name: "deletion-with-finalizers",
             steps: vec![
-                post(CONFIG_MAPS, &with(config_map("x"), "/metadata/finalizers", json!(["example.com/a", "example.com/b"]))),
+                post(
+                    CONFIG_MAPS,
+                    &with(config_map("x"), "/metadata/finalizers", json!(["example.com/a", "example.com/b"])),
+                ),
                 delete(&x, &json!({})),
                 delete(&x, &json!({})),
                 merge_patch(&x, &json!({"metadata": {"finalizers": ["example.com/a", "example.com/c"]}})),
                 merge_patch(&x, &json!({"metadata": {"finalizers": ["example.com/a"]}, "data": {"b": "2"}})),
                 merge_patch(&x, &json!({"metadata": {"finalizers": null}})),
                 get(&x),
-                watch(&format!("{CONFIG_MAPS}?watch=true&fieldSelector=metadata.name%3Dx&resourceVersion={{1:/metadata/resourceVersion}}"), 3),
+                watch(
+                    &format!(
+                        "{CONFIG_MAPS}?watch=true&fieldSelector=metadata.name%3Dx&resourceVersion={{1:/metadata/resourceVersion}}"
+                    ),
+                    3,
+                ),
             ],
         },
         Case {

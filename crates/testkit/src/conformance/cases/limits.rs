@@ -4,7 +4,10 @@ use super::{CONFIG_MAPS, at, config_map};
 use crate::conformance::{Case, get, post, raw};
 
 pub(super) fn cases() -> Vec<Case> {
-    let big = format!("{{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"big\"}},\"data\":{{\"a\":\"{}\"}}}}", "x".repeat(4 << 20));
+    let big = format!(
+        "{{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"big\"}},\"data\":{{\"a\":\"{}\"}}}}",
+        "x".repeat(4 << 20)
+    );
     vec![Case {
         name: "limits",
         steps: vec![

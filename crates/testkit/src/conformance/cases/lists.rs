@@ -54,8 +54,10 @@ pub(super) fn cases() -> Vec<Case> {
             name: "lists-of-metadata",
             steps: vec![
                 post(SECRETS, &with(secret("a"), "/metadata/annotations", json!({"k": "v"}))),
-                get(SECRETS).header("accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
-                get(&at(SECRETS, "a")).header("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
+                get(SECRETS)
+                    .header("accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
+                get(&at(SECRETS, "a"))
+                    .header("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
                 get(&at(SECRETS, "a")).header("accept", "text/html"),
             ],
         },

@@ -27,9 +27,26 @@ pub(super) fn cases() -> Vec<Case> {
                 post(CONFIG_MAPS, &config_map("x")),
                 put(&x, &with(config_map("x"), "/data", json!({"a": "2", "b": "3"}))),
                 put(&x, &with(config_map("x"), "/data", json!({"a": "2", "b": "3"}))),
-                put(&x, &with(config_map("x"), "/metadata/resourceVersion", json!("{1:/metadata/resourceVersion}"))),
-                put(&x, &with(config_map("x"), "/metadata/resourceVersion", json!("{2:/metadata/resourceVersion}"))),
-                put(&x, &with(config_map("x"), "/metadata/uid", json!("00000000-0000-0000-0000-000000000000"))),
+                put(
+                    &x,
+                    &with(
+                        config_map("x"),
+                        "/metadata/resourceVersion",
+                        json!("{1:/metadata/resourceVersion}"),
+                    ),
+                ),
+                put(
+                    &x,
+                    &with(
+                        config_map("x"),
+                        "/metadata/resourceVersion",
+                        json!("{2:/metadata/resourceVersion}"),
+                    ),
+                ),
+                put(
+                    &x,
+                    &with(config_map("x"), "/metadata/uid", json!("00000000-0000-0000-0000-000000000000")),
+                ),
                 put(&x, &config_map("y")),
                 put(&at(CONFIG_MAPS, "y"), &config_map("y")),
                 put(&x, &nothing),
@@ -42,9 +59,15 @@ pub(super) fn cases() -> Vec<Case> {
                 post(CONFIG_MAPS, &nothing),
                 post(CONFIG_MAPS, &config_map("Bad_Name")),
                 post(CONFIG_MAPS, &config_map(&"a".repeat(254))),
-                post("/api/v1/namespaces", &json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "a.b"}})),
+                post(
+                    "/api/v1/namespaces",
+                    &json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "a.b"}}),
+                ),
                 post(CONFIG_MAPS, &with(config_map("x"), "/metadata/namespace", json!("other"))),
-                post(CONFIG_MAPS, &with(config_map("x"), "/metadata/labels", json!({"bad key": "x", "good": "b@d"}))),
+                post(
+                    CONFIG_MAPS,
+                    &with(config_map("x"), "/metadata/labels", json!({"bad key": "x", "good": "b@d"})),
+                ),
                 post(CONFIG_MAPS, &with(config_map("x"), "/metadata/annotations", json!({"a/b/c": "x"}))),
                 post(CONFIG_MAPS, &with(config_map("x"), "/metadata/finalizers", json!(["nodomain"]))),
                 post(CONFIG_MAPS, &with(config_map("x"), "/data", json!({"bad key": "x"}))),
@@ -66,8 +89,14 @@ pub(super) fn cases() -> Vec<Case> {
             name: "objects-decoded",
             steps: vec![
                 post(CONFIG_MAPS, &with(config_map("a"), "/unknown", json!(1))),
-                post(&format!("{CONFIG_MAPS}?fieldValidation=Strict"), &with(config_map("b"), "/unknown", json!(1))),
-                post(&format!("{CONFIG_MAPS}?fieldValidation=Ignore"), &with(config_map("c"), "/metadata/unknown", json!(1))),
+                post(
+                    &format!("{CONFIG_MAPS}?fieldValidation=Strict"),
+                    &with(config_map("b"), "/unknown", json!(1)),
+                ),
+                post(
+                    &format!("{CONFIG_MAPS}?fieldValidation=Ignore"),
+                    &with(config_map("c"), "/metadata/unknown", json!(1)),
+                ),
                 post(CONFIG_MAPS, &with(config_map("d"), "/data", json!({}))),
                 post(CONFIG_MAPS, &with(config_map("e"), "/metadata/labels", json!(null))),
                 post(CONFIG_MAPS, &with(config_map("f"), "/kind", json!("Secret"))),

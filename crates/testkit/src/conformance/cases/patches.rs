@@ -29,7 +29,10 @@ pub(super) fn cases() -> Vec<Case> {
             steps: vec![
                 post(CONFIG_MAPS, &config_map("x")),
                 json_patch(&x, &json!([{"op": "add", "path": "/data/b", "value": "2"}])),
-                json_patch(&x, &json!([{"op": "test", "path": "/data/b", "value": "3"}, {"op": "remove", "path": "/data/b"}])),
+                json_patch(
+                    &x,
+                    &json!([{"op": "test", "path": "/data/b", "value": "3"}, {"op": "remove", "path": "/data/b"}]),
+                ),
                 json_patch(&x, &json!([{"op": "remove", "path": "/data/absent"}])),
                 json_patch(&x, &json!([{"op": "replace", "path": "/metadata/name", "value": "y"}])),
                 json_patch(&x, &json!([{"op": "nonsense", "path": "/data/b"}])),

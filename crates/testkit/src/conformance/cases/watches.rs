@@ -42,7 +42,8 @@ pub(super) fn cases() -> Vec<Case> {
                 watch(&ask("sendInitialEvents=true"), 1),
                 watch(&ask("resourceVersionMatch=NotOlderThan"), 1),
                 watch(&ask("timeoutSeconds=1&resourceVersion={2:/metadata/resourceVersion}"), 1),
-                watch(&ask(""), 1).header("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
+                watch(&ask(""), 1)
+                    .header("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
                 get("/api/v1/namespaces/{ns}/secrets/a?watch=false"),
             ],
         },
