@@ -12,6 +12,8 @@ pub(crate) struct ApiError {
     message: String,
     /// Absent where kube-apiserver has none, which is not the same as empty.
     details: Option<Map<String, Value>>,
+    /// The token by which a list can go on nevertheless.
+    resume: Option<String>,
 }
 
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
@@ -103,7 +105,7 @@ impl FieldError {
 
 impl ApiError {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, resume: None }
     }
 
     fn about(mut self, resource: &Resource, name: &str) -> Self {
@@ -268,6 +270,16 @@ impl ApiError {
         Self::new(410, "Expired", message)
     }
 
+    /// A page whose state the window has passed, and the token of a page of the state as it is now.
+    pub(crate) fn expired_page(token: String) -> Self {
+        let message = "The provided continue parameter is too old to display a consistent list result. You can start a new \
+                       list without the continue parameter, or use the continue token in this response to retrieve the \
+                       remainder of the results. Continuing with the provided token results in an inconsistent list - \
+                       objects that were created, modified, or deleted between the time the first chunk was returned \
+                       and now may show up in the list.";
+        Self { resume: Some(token), ..Self::new(410, "Expired", message) }
+    }
+
     /// A resource version that is not there yet.
     pub(crate) fn too_new(asked: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
@@ -295,6 +307,9 @@ impl ApiError {
             "reason": self.reason,
             "code": self.code,
         });
+        if let Some(token) = &self.resume {
+            status["metadata"]["continue"] = (**token).into();
+        }
         if let Some(details) = &self.details {
             status["details"] = Value::Object(details.clone());
         }

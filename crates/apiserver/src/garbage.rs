@@ -101,20 +101,24 @@ fn define(cluster: &Cluster, state: &mut State, key: &Key) {
     if definition["status"]["conditions"].is_array() {
         return;
     }
-    let Some(resource) = state.types.by_id(CRDS) else { return };
-    let call = Call {
-        resource,
-        version: 0,
-        namespace: None,
-        name: Some(key.path.to_string()),
-        part: Part::Status,
-        params: Params::default(),
-        manager: "kube-apiserver".to_owned(),
-    };
+    let Some(call) = by_controller(state, key, "kube-apiserver", Part::Status) else { return };
     let mut accepted = definition.clone();
     accepted["status"] = crd::status_of(&accepted, cluster.clock.now());
     fields::written(&call, Some(&definition), &mut accepted, &cluster.now());
     state.store.put(key, accepted);
+}
+
+/// What a controller would ask about an object.
+fn by_controller(state: &State, key: &Key, manager: &str, part: Part) -> Option<Call> {
+    Some(Call {
+        resource: state.types.by_id(&key.resource)?,
+        version: 0,
+        namespace: key.namespace().map(str::to_owned),
+        name: None,
+        part,
+        params: Params::default(),
+        manager: manager.to_owned(),
+    })
 }
 
 impl Work<'_> {
@@ -152,6 +156,7 @@ impl Work<'_> {
         if !meta::is_terminating(&object) {
             mark(&mut object, self.cluster.now());
             if is_namespace {
+                meta::of(&mut object).remove("deletionGracePeriodSeconds");
                 object["status"]["phase"] = "Terminating".into();
             }
         }
@@ -241,12 +246,16 @@ impl Work<'_> {
     /// Keeps only some owner references.
     fn disown(&mut self, key: &Key, keep: impl Fn(&str) -> bool) {
         let Some(object) = self.state.store.get(key) else { return };
-        let mut object = object.parse();
+        let old = object.parse();
+        let mut object = old.clone();
         if let Some(Value::Array(owners)) = meta::of(&mut object).get_mut("ownerReferences") {
             owners.retain(|owner| keep(owner["uid"].as_str().unwrap_or_default()));
             if owners.is_empty() {
                 meta::of(&mut object).remove("ownerReferences");
             }
+        }
+        if let Some(call) = by_controller(self.state, key, "kube-controller-manager", Part::Whole) {
+            fields::written(&call, Some(&old), &mut object, &self.cluster.now());
         }
         self.state.store.put(key, object);
     }

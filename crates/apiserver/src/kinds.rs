@@ -72,6 +72,10 @@ pub(crate) fn check(resource: &Resource, object: &Value, old: Option<&Value>) ->
     match &*resource.id {
         CRDS => crd::check(object),
         "configmaps" | "secrets" => check_data(object, old),
+        "namespaces" if object["status"]["phase"] == "Terminating" && !meta::is_terminating(object) => {
+            let detail = "may only be 'Active' if `deletionTimestamp` is empty";
+            vec![FieldError::invalid("status.Phase", &object["status"]["phase"], detail)]
+        }
         _ => Vec::new(),
     }
 }

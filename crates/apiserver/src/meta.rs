@@ -10,6 +10,8 @@ use crate::error::FieldError;
 
 /// Longest `metadata.annotations`, keys and values together, in bytes.
 const ANNOTATIONS: usize = 256 << 10;
+/// Finalizers without a domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["foregroundDeletion", "orphan", "kubernetes"];
 /// A name that objects of most kinds must have.
 pub(crate) const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
      and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
@@ -104,9 +106,10 @@ impl NameRule {
 
     /// What is wrong with the name.
     pub(crate) fn refuse(self, name: &str) -> Option<String> {
-        let too_long = |max: usize| (name.len() > max).then(|| format!("must be no more than {max} bytes"));
+        let too_long = |max: usize| (name.len() > max).then(|| format!("must be no more than {max} characters"));
         match self {
             Self::Subdomain => too_long(253).or_else(|| (!is_subdomain(name)).then(|| SUBDOMAIN.to_owned())),
+            Self::Label if name.contains('.') => Some("must not contain dots".to_owned()),
             Self::Label => too_long(63).or_else(|| (!is_label(name)).then(|| LABEL.to_owned())),
             Self::Segment if matches!(name, "." | "..") => Some(format!("may not be '{name}'")),
             Self::Segment => {
@@ -151,9 +154,14 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
             &detail,
         ));
     }
-    for finalizer in finalizers(object) {
-        let why = refuse_key(finalizer);
-        errors.extend(why.map(|why| FieldError::invalid("metadata.finalizers", &finalizer.into(), &why)));
+    for (index, finalizer) in finalizers(object).into_iter().enumerate() {
+        let field = format!("metadata.finalizers[{index}]");
+        if let Some(why) = refuse_key(finalizer) {
+            errors.push(FieldError::invalid(field, &finalizer.into(), &why));
+        } else if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(field, &finalizer.into(), why));
+        }
     }
     errors.extend(check_owners(object));
     errors
@@ -198,9 +206,10 @@ pub(crate) fn refuse_key(key: &str) -> Option<String> {
         LazyLock::new(|| Regex::new("^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$").ok());
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     if name.contains('/') {
-        let shape = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', with an optional DNS \
-                     subdomain prefix and '/' (e.g. 'example.com/MyName')";
-        return Some(shape.to_owned());
+        let shape = QUALIFIED.trim_start_matches("name part ");
+        return Some(format!(
+            "a valid label key {shape} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        ));
     }
     match prefix {
         Some("") => return Some("prefix part must be non-empty".to_owned()),

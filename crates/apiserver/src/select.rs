@@ -69,13 +69,6 @@ impl Selection {
         Ok(Self { labels, fields: parse_fields(resource, fields)? })
     }
 
-    /// Only the object of this name.
-    pub(crate) fn named(mut self, name: &str) -> Self {
-        let wants = Wants::OneOf(vec![name.to_owned()]);
-        self.fields.push(Requirement { key: "metadata.name".to_owned(), wants });
-        self
-    }
-
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }

@@ -52,10 +52,7 @@ pub(crate) fn watch(
     form: As,
 ) -> Result<impl Stream<Item = Bytes> + use<>> {
     let params = &call.params;
-    let mut selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
-    if let Some(name) = &call.name {
-        selection = selection.named(name);
-    }
+    let selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
     check_initial_events(call)?;
     let now = Instant::now();
     let mut watcher = Watcher {

@@ -197,6 +197,10 @@ pub(crate) fn written(call: &Call, old: Option<&Value>, object: &mut Value, now:
     if call.part == Part::Whole && call.version().status {
         taken.cut(&["f:status"]);
     }
+    if &*call.resource.id == "namespaces" {
+        // The server's own finalizer, which nobody else can set.
+        taken.cut(&["f:spec"]);
+    }
     let mut managers = old.map(managers).unwrap_or_default();
     for manager in &mut managers {
         manager.fields = manager.fields.without(&taken).without(&difference.removed);
@@ -230,6 +234,7 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
     let before = old.cloned().unwrap_or_else(|| empty(call));
     let mut config = applied.clone();
     meta::of(&mut config).remove("resourceVersion");
+    drop_nulls(&mut config);
     let mut object = before.clone();
     merge(&schema, &mut object, &config);
     let wants = paths(&schema, &config);
@@ -268,6 +273,14 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
     managers.push(Manager { fields, time, ..me });
     write(&mut object, managers);
     Ok(object)
+}
+
+/// A null that is applied is nothing that is wanted.
+fn drop_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, field| !field.is_null());
+        fields.values_mut().for_each(drop_nulls);
+    }
 }
 
 fn time_of(object: &Value, me: &Manager) -> Option<Value> {

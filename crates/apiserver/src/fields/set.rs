@@ -12,10 +12,6 @@ pub(super) struct Set {
 }
 
 impl Set {
-    pub(super) fn leaf() -> Self {
-        Self { member: true, below: BTreeMap::new() }
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         !self.member && self.below.is_empty()
     }

@@ -61,8 +61,8 @@ pub(super) async fn patch(call: &Call, headers: &HeaderMap, content: Body) -> Re
     let bytes = read(content).await?;
     match media_type(headers) {
         JSON_PATCH => {
-            let operations: Value = parse(&bytes).map_err(undecodable)?;
-            let operations = serde_json::from_value(operations).map_err(|_| ApiError::unprocessable())?;
+            let operations: Vec<Value> = parse(&bytes).map_err(undecodable)?;
+            let operations = serde_json::from_value(Value::Array(operations)).map_err(|_| ApiError::unprocessable())?;
             Ok(Patch::Json(operations))
         }
         MERGE_PATCH => parse(&bytes).map_err(undecodable).map(Patch::Merge),

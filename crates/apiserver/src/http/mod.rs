@@ -119,7 +119,7 @@ async fn about_objects(
     let form = As::of(&parts.headers)?;
     let has_name = call.name.is_some();
     let reply = match (&parts.method, has_name) {
-        (&Method::GET, _) if call.params.watch => {
+        (&Method::GET, false) if call.params.watch => {
             let events = watch::watch(cluster, call, form)?;
             let events = futures::StreamExt::map(events, Ok::<_, std::convert::Infallible>);
             return Ok(respond(200, HttpBody::from_stream(events)));

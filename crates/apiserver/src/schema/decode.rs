@@ -65,7 +65,7 @@ impl Schema {
             (Value::Null, _) => !in_map,
             (Value::Array(elements), Kind::Array(_)) => elements.is_empty() && !in_map,
             (Value::Object(fields), Kind::Object(shape)) => {
-                fields.is_empty() && shape.known.is_empty() && !in_map
+                fields.is_empty() && shape.rest.is_some() && !in_map
             }
             _ => false,
         }

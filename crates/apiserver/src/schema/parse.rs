@@ -24,6 +24,11 @@ impl Definitions {
         Self { raw, read: HashMap::new(), open: Vec::new() }
     }
 
+    /// In the table of core kinds a structure without fields is one that holds anything.
+    fn of_core_kinds(&self) -> bool {
+        !self.raw.is_empty()
+    }
+
     /// The schema of this name; anything, where there is none.
     pub(crate) fn get(&mut self, name: &str) -> Arc<Schema> {
         if let Some(schema) = self.read.get(name) {
@@ -96,7 +101,9 @@ fn read(raw: &Value, definitions: &mut Definitions) -> Schema {
     let flag = |name: &str| raw[name] == true;
     let kind = kind(raw, definitions);
     Schema {
-        preserve: flag("x-kubernetes-preserve-unknown-fields") || is_open_object(raw),
+        preserve: flag("x-kubernetes-preserve-unknown-fields")
+            || is_open_object(raw)
+            || definitions.of_core_kinds() && is_empty(&kind),
         nullable: flag("nullable"),
         default: raw.get("default").cloned(),
         embedded: flag("x-kubernetes-embedded-resource"),
@@ -109,6 +116,10 @@ fn read(raw: &Value, definitions: &mut Definitions) -> Schema {
 fn is_open_object(raw: &Value) -> bool {
     let Some(fields) = raw.as_object() else { return true };
     fields.is_empty()
+}
+
+fn is_empty(kind: &Kind) -> bool {
+    matches!(kind, Kind::Object(fields) if fields.known.is_empty() && fields.rest.is_none())
 }
 
 fn kind(raw: &Value, definitions: &mut Definitions) -> Kind {

@@ -19,10 +19,6 @@ impl Key {
         Self { resource: Arc::clone(resource), path: path.into() }
     }
 
-    pub(crate) fn name(&self) -> &str {
-        self.path.rsplit_once('/').map_or(&*self.path, |(_, name)| name)
-    }
-
     pub(crate) fn namespace(&self) -> Option<&str> {
         self.path.split_once('/').map(|(namespace, _)| namespace)
     }
@@ -33,7 +29,6 @@ impl Key {
 /// The text costs a fraction of the parsed form, and lists and watches copy it as it is.
 #[derive(Debug)]
 pub(crate) struct Object {
-    pub(crate) revision: u64,
     pub(crate) uid: Box<str>,
     /// UIDs of the owners.
     pub(crate) owners: Box<[Box<str>]>,
@@ -52,7 +47,6 @@ impl Object {
         let text = |value: &Value| value.as_str().unwrap_or_default().into();
         let owners = value["metadata"]["ownerReferences"].as_array();
         Self {
-            revision,
             uid: text(&value["metadata"]["uid"]),
             owners: owners.into_iter().flatten().map(|owner| text(&owner["uid"])).collect(),
             text: value.to_string().into(),

@@ -92,10 +92,8 @@ fn check_type(call: &Call, object: &Value) -> Result<()> {
     }
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     Err(ApiError::bad_request(format!(
-        "{wanted_kind} in version \"{}\" cannot be handled as a {wanted_kind}: no kind \"{kind}\" is registered for \
-         the expected type in version \"{group}/{version}\"",
-        call.version().name
-    )))
+        "{kind} in version \"{version}\" cannot be handled as a {wanted_kind}: no kind \"{kind}\" is registered for \
+         the expected type in version \"{group}/{version}\"")))
 }
 
 /// The namespace of the path is the object's.
@@ -123,6 +121,9 @@ pub(super) fn place(call: &Call, object: &mut Value) -> Result<()> {
 /// Fills in defaults and checks the object as a whole.
 pub(super) fn validate(call: &Call, object: &mut Value, old: Option<&Value>) -> Result<()> {
     let version = call.version();
+    if !call.resource.habits.core {
+        version.schema.drop_nulls(object);
+    }
     version.schema.fill(object);
     kinds::complete(&call.resource, object);
     let mut errors = meta::check(object, NameRule::of(&call.resource.id));

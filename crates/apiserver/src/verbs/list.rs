@@ -27,7 +27,8 @@ pub(crate) fn get(cluster: &Cluster, call: &Call) -> Result<Reply> {
 #[derive(Deserialize)]
 struct Continue {
     v: String,
-    rv: u64,
+    /// The state that the pages are of; negative, if they need not agree.
+    rv: i64,
     start: String,
 }
 
@@ -65,16 +66,13 @@ fn page(state: &State, call: &Call, selection: &Selection) -> Result<Page> {
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        (token.rv, Some(token.start))
+        (u64::try_from(token.rv).unwrap_or(current), Some(token.start))
     };
-    let gone = |_: Gone| {
-        ApiError::expired(if start.is_some() {
-            "The provided continue parameter is too old to display a consistent list result. You can start a new \
-             list without the continue parameter."
-                .to_owned()
-        } else {
-            format!("The resourceVersion for the provided list is too old: {revision}")
-        })
+    let gone = |_: Gone| match &start {
+        Some(start) => ApiError::expired_page(write_token(-1, start)),
+        None => {
+            ApiError::expired(format!("The resourceVersion for the provided list is too old: {revision}"))
+        }
     };
     let prefix = call.prefix();
     let old;
@@ -85,7 +83,7 @@ fn page(state: &State, call: &Call, selection: &Selection) -> Result<Page> {
         let all: &BTreeMap<Key, Arc<Object>> = &old;
         Box::new(all.iter())
     };
-    let from = start.map(|start| format!("{prefix}{start}"));
+    let from = start.as_ref().map(|start| format!("{prefix}{start}"));
     let mut objects = objects
         .skip_while(|(key, _)| from.as_ref().is_some_and(|from| *key.path <= **from))
         .filter(|(_, object)| selection.is_everything() || selection.matches(&object.parse()));
@@ -93,8 +91,8 @@ fn page(state: &State, call: &Call, selection: &Selection) -> Result<Page> {
     let taken: Vec<_> = objects.by_ref().take(limit).collect();
     let left = objects.count();
     let next = taken.last().filter(|_| left > 0).map(|(key, _)| {
-        let start = key.path.strip_prefix(&*prefix).unwrap_or(&key.path).to_owned();
-        write_token(&Continue { v: FORMAT.to_owned(), rv: revision, start })
+        let start = key.path.strip_prefix(&*prefix).unwrap_or(&key.path);
+        write_token(i64::try_from(revision).unwrap_or(-1), start)
     });
     Ok(Page {
         revision,
@@ -145,10 +143,9 @@ fn read_token(token: &str) -> Result<Continue> {
     Ok(token)
 }
 
-fn write_token(token: &Continue) -> String {
-    // It is JSON whatever the name: a map of texts and numbers.
+fn write_token(revision: i64, start: &str) -> String {
     BASE64_URL_SAFE_NO_PAD
-        .encode(serde_json::json!({"v": token.v, "rv": token.rv, "start": token.start}).to_string())
+        .encode(serde_json::json!({"v": FORMAT, "rv": revision, "start": start}).to_string())
 }
 
 fn render(call: &Call, page: &Page) -> Vec<u8> {

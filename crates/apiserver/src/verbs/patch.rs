@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Call, Noted, Reply, admit, create::create_in, strategic, update::replace};
 use crate::{
     cluster::Cluster,
-    error::{ApiError, Result},
+    error::{ApiError, FieldError, Result, Why},
     fields, meta,
 };
 
@@ -27,11 +27,7 @@ const OPERATIONS: usize = 10_000;
 
 /// Changes an object; one that is applied is made where it is absent.
 pub(crate) fn patch(cluster: &Cluster, call: &Call, patch: &Patch) -> Result<Reply> {
-    if let Patch::Apply(applied) = patch
-        && !applied.is_object()
-    {
-        return Err(ApiError::bad_request("error decoding YAML: what is applied is no object"));
-    }
+    check_options(call, patch)?;
     cluster.write(|state| {
         let current = match (call.current(state), patch) {
             (Err(_), Patch::Apply(applied)) => {
@@ -50,11 +46,7 @@ pub(crate) fn patch(cluster: &Cluster, call: &Call, patch: &Patch) -> Result<Rep
         let mut object = changed(cluster, call, &old, patch)?;
         let name = meta::text(&object, "name");
         if name != call.name() {
-            let why = format!(
-                "the name of the object ({name}) does not match the name on the URL ({})",
-                call.name()
-            );
-            return Err(ApiError::bad_request(why));
+            return Err(misnamed(call, name));
         }
         let noted = if matches!(patch, Patch::Apply(_)) { Noted::AsApplied } else { Noted::ByChange };
         let warnings = admit::receive(call, &mut object)?;
@@ -63,6 +55,45 @@ pub(crate) fn patch(cluster: &Cluster, call: &Call, patch: &Patch) -> Result<Rep
         reply.warnings.extend(warnings);
         Ok(reply)
     })
+}
+
+/// What only an apply is told, and must be.
+fn check_options(call: &Call, patch: &Patch) -> Result<()> {
+    let refuse = |error: FieldError| Err(ApiError::bad_options("PatchOptions", &error));
+    let Patch::Apply(applied) = patch else {
+        return match call.params.force {
+            true => refuse(FieldError::unshown(
+                Why::Forbidden,
+                "force",
+                "may not be specified for non-apply patch",
+            )),
+            false => Ok(()),
+        };
+    };
+    if call.params.field_manager.as_deref().unwrap_or_default().is_empty() {
+        return refuse(FieldError::required("fieldManager", "is required for apply patch"));
+    }
+    if !applied.is_object() {
+        return Err(ApiError::bad_request("error decoding YAML: what is applied is no object"));
+    }
+    let text = |field: &str| applied[field].as_str().unwrap_or_default();
+    if text("kind").is_empty() || text("apiVersion").is_empty() {
+        let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+        let why = format!("invalid object type: {group}/{version}, Kind={}", text("kind"));
+        return Err(ApiError::bad_request(why));
+    }
+    let name = meta::text(applied, "name");
+    if !name.is_empty() && name != call.name() {
+        return Err(misnamed(call, name));
+    }
+    Ok(())
+}
+
+fn misnamed(call: &Call, name: &str) -> ApiError {
+    ApiError::bad_request(format!(
+        "the name of the object ({name}) does not match the name on the URL ({})",
+        call.name()
+    ))
 }
 
 fn changed(cluster: &Cluster, call: &Call, old: &Value, patch: &Patch) -> Result<Value> {

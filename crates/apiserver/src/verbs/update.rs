@@ -18,7 +18,10 @@ pub(crate) fn update(cluster: &Cluster, call: &Call, mut object: Value) -> Resul
     admit::place(call, &mut object)?;
     let sent = meta::text(&object, "name");
     if sent.is_empty() {
-        meta::of(&mut object).insert("name".to_owned(), call.name().into());
+        let name = call.name();
+        let why =
+            format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+        return Err(ApiError::bad_request(why));
     } else if sent != call.name() {
         let why =
             format!("the name of the object ({sent}) does not match the name on the URL ({})", call.name());
@@ -99,7 +102,11 @@ pub(super) fn finish(
 fn check_preconditions(call: &Call, object: &Value, old: &Value) -> Result<()> {
     let (sent, there) = (meta::text(object, "uid"), meta::text(old, "uid"));
     if !sent.is_empty() && sent != there {
-        let why = format!("Precondition failed: UID in precondition: {sent}, UID in object meta: {there}");
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+             failed: UID in precondition: {sent}, UID in object meta: {there}",
+            call.key().path
+        );
         return Err(ApiError::conflict(&call.resource, call.name(), &why));
     }
     let sent = meta::text(object, "resourceVersion");
@@ -158,7 +165,8 @@ fn check_finalizers(call: &Call, old: &Value, object: &Value) -> Result<()> {
         shown.join(", ")
     );
     let error = FieldError::new(Why::Forbidden, "metadata.finalizers", &Value::Null, &detail);
-    admit::refuse(call, object, &[error])
+    // kube-apiserver looks twice, and says so.
+    admit::refuse(call, object, &[error.clone(), error])
 }
 
 fn count_generation(call: &Call, old: &Value, object: &mut Value) {

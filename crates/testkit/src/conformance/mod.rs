@@ -232,7 +232,7 @@ async fn read_events(body: Body, count: usize) -> Outcome<Value> {
 }
 
 fn file(case: &Case) -> PathBuf {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/recorded");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/conformance/recorded");
     PathBuf::from(folder).join(format!("{}.json", case.name))
 }
 
@@ -241,7 +241,11 @@ fn file(case: &Case) -> PathBuf {
 /// # Errors
 /// The file can't be written.
 pub fn record(case: &Case, transcript: &Value) -> Outcome {
-    Ok(std::fs::write(file(case), serde_json::to_string_pretty(transcript)? + "\n")?)
+    let file = file(case);
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    Ok(std::fs::write(file, serde_json::to_string_pretty(transcript)? + "\n")?)
 }
 
 /// What is different from what was recorded, step by step.

@@ -5,15 +5,20 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use serde_json::Value;
 
+/// Stands for a version that goes on by what others write.
+const CURRENT: &str = "<current>";
+
 /// UIDs, times, generated names, and numbers of versions inside texts.
-static PATTERNS: LazyLock<[Option<Regex>; 5]> = LazyLock::new(|| {
+static PATTERNS: LazyLock<[Option<Regex>; 6]> = LazyLock::new(|| {
     [
         "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
         "generated-[a-z0-9]{5}",
         r"((?:resourceVersion=|continue=|resource version: |current: |object meta: |ResourceVersion in precondition: |ResourceVersion in record )\(?)[0-9A-Za-z]+",
+        // Where the server keeps an object in its etcd.
+        "Key: [^,]*",
         // What a JSON decoder says is its own affair; that it refuses is not.
-        r"(?s)((?:json parse error|error decoding patch): |cannot be handled as an? \w+: (?:[^s]))(.*)$",
+        r"(?s)((?:json parse error|error decoding YAML|error decoding patch|continue key is not valid): |cannot be handled as an? \w+: (?:[^s]))(.*)$",
     ]
     .map(|pattern| Regex::new(pattern).ok())
 });
@@ -38,20 +43,21 @@ impl Names {
                 fields
                     .iter()
                     .map(|(name, field)| {
-                        let mut field = self.normal(field, name);
+                        let mut field = field.clone();
                         if is_list && name == "metadata" {
-                            field["resourceVersion"] = "<current>".into();
+                            field["resourceVersion"] = CURRENT.into();
                         }
                         if is_bookmark && name == "object" {
-                            field["metadata"]["resourceVersion"] = "<current>".into();
+                            field["metadata"]["resourceVersion"] = CURRENT.into();
                         }
-                        (name.clone(), field)
+                        let field = self.normal(&field, name);
+                        (self.text(name), field)
                     })
                     .collect()
             }
             Value::Array(elements) => elements.iter().map(|element| self.normal(element, key)).collect(),
             Value::String(_) if key == "continue" => "<token>".into(),
-            Value::String(version) if key == "resourceVersion" => self.version(version).into(),
+            Value::String(version) if key == "resourceVersion" && version != CURRENT => self.version(version).into(),
             Value::String(text) => self.text(text).into(),
             other => other.clone(),
         }
@@ -62,12 +68,13 @@ impl Names {
     }
 
     fn text(&mut self, text: &str) -> String {
-        let [uid, time, generated, number, words] = &*PATTERNS;
+        let [uid, time, generated, number, key, words] = &*PATTERNS;
         let text =
             replaced(uid, text, |found: &Captures<'_>| format!("<uid {}>", place(&mut self.uids, &found[0])));
         let text = replaced(time, &text, |_| "<time>".to_owned());
         let text = replaced(generated, &text, |_| "generated-<letters>".to_owned());
         let text = replaced(number, &text, |found| format!("{}<number>", &found[1]));
+        let text = replaced(key, &text, |_| "Key: <key>".to_owned());
         replaced(words, &text, |found| format!("{}<words>", found[1].trim_end_matches(|c| c != ' ')))
     }
 }

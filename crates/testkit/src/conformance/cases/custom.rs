@@ -32,7 +32,7 @@ const WIDGETS: &str = "/apis/{ns}.example.com/v1/namespaces/{ns}/widgets";
 /// The definition, made and served.
 fn defined(spec: Value) -> Vec<crate::conformance::Step> {
     let name = format!("{CRDS}/widgets.{{ns}}.example.com");
-    vec![post(CRDS, &definition(spec)), until(&name, 200, "Established"), until(WIDGETS, 200, "items")]
+    vec![post(CRDS, &definition(spec)), until(&name, 200, "InitialNamesAccepted"), until(WIDGETS, 200, "items")]
 }
 
 pub(super) fn cases() -> Vec<Case> {
