@@ -155,8 +155,14 @@ impl Work<'_> {
         }
         if !meta::is_terminating(&object) {
             mark(&mut object, self.cluster.now());
+            if is_namespace || *key.resource == *CRDS {
+                meta::copy(&before, &mut object, "deletionGracePeriodSeconds");
+                meta::copy(&before, &mut object, "generation");
+            }
+            if *key.resource == *CRDS {
+                crd::terminate(&mut object, self.cluster.clock.now());
+            }
             if is_namespace {
-                meta::of(&mut object).remove("deletionGracePeriodSeconds");
                 object["status"]["phase"] = "Terminating".into();
             }
         }

@@ -106,7 +106,8 @@ impl NameRule {
 
     /// What is wrong with the name.
     pub(crate) fn refuse(self, name: &str) -> Option<String> {
-        let too_long = |max: usize| (name.len() > max).then(|| format!("must be no more than {max} characters"));
+        let too_long =
+            |max: usize| (name.len() > max).then(|| format!("must be no more than {max} characters"));
         match self {
             Self::Subdomain => too_long(253).or_else(|| (!is_subdomain(name)).then(|| SUBDOMAIN.to_owned())),
             Self::Label if name.contains('.') => Some("must not contain dots".to_owned()),

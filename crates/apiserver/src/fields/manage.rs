@@ -75,6 +75,11 @@ impl Manager {
             "fieldsType": "FieldsV1",
             "fieldsV1": self.fields.write(),
         });
+        if self.time.is_null()
+            && let Value::Object(fields) = &mut entry
+        {
+            fields.remove("time");
+        }
         if !self.subresource.is_empty() {
             entry["subresource"] = (*self.subresource).into();
         }
@@ -267,9 +272,9 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
         Part::Whole => {}
         Part::Status => fields.below.retain(|name, _| name == "f:status"),
     }
-    let same = last.as_ref() == Some(&fields) && changed.is_empty() && difference.removed.is_empty();
-    let time =
-        if same { old.and_then(|old| time_of(old, &me)).unwrap_or_else(|| now.clone()) } else { now.clone() };
+    // An apply that changes nothing has no time of its own.
+    let same = changed.is_empty() && difference.removed.is_empty();
+    let time = if same { old.and_then(|old| time_of(old, &me)).unwrap_or_default() } else { now.clone() };
     managers.push(Manager { fields, time, ..me });
     write(&mut object, managers);
     Ok(object)

@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     error::{ApiError, Result},
@@ -34,7 +34,10 @@ pub(super) async fn object(kind: &str, headers: &HeaderMap, content: Body) -> Re
         return Err(ApiError::unsupported_media_type(sent, ACCEPTED));
     }
     let bytes = read(content).await?;
-    parse(&bytes).map_err(|why| {
+    // A null is an object of which nothing is said.
+    let object =
+        parse(&bytes).map(|object: Value| if object.is_null() { Value::Object(Map::new()) } else { object });
+    object.map_err(|why| {
         let of_type = format!("(must be of type {kind})");
         ApiError::bad_request(format!(
             "the object provided is unrecognized {of_type}: couldn't get version/kind; json parse error: {why}"
@@ -62,7 +65,8 @@ pub(super) async fn patch(call: &Call, headers: &HeaderMap, content: Body) -> Re
     match media_type(headers) {
         JSON_PATCH => {
             let operations: Vec<Value> = parse(&bytes).map_err(undecodable)?;
-            let operations = serde_json::from_value(Value::Array(operations)).map_err(|_| ApiError::unprocessable())?;
+            let operations =
+                serde_json::from_value(Value::Array(operations)).map_err(|_| ApiError::unprocessable())?;
             Ok(Patch::Json(operations))
         }
         MERGE_PATCH => parse(&bytes).map_err(undecodable).map(Patch::Merge),

@@ -24,6 +24,7 @@ use crate::{
     discovery,
     error::{ApiError, Result},
     meta::NameRule,
+    registry::Types,
     verbs::{self, Body, Call, DeleteOptions, Part, Reply},
     watch,
 };
@@ -50,6 +51,12 @@ async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response> {
         |value: Value| if is_get { Ok(json(200, &value)) } else { Err(ApiError::method_not_allowed()) };
     match Path::parse(parts.uri.path()) {
         Path::Objects(objects) => {
+            // What no core kind has is not part of the API, as long as no definition makes it one.
+            let is_there =
+                |types: &Types| types.find(&objects.group, &objects.version, &objects.plural).is_some();
+            if cluster.read(|state| !state.types.is_core(&objects.group) && !is_there(&state.types)) {
+                return Ok(no_page());
+            }
             let params = Params::parse(parts.uri.query().unwrap_or_default())?;
             let call = resolve(cluster, objects, params, &parts.headers)?;
             about_objects(cluster, &call, &parts, content).await

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{error::FieldError, schema::Rules};
+use crate::{
+    error::{FieldError, Why},
+    schema::Rules,
+};
 
 /// The type of the definitions themselves.
 pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
@@ -35,7 +38,8 @@ pub(crate) fn check(definition: &Value) -> Vec<FieldError> {
         errors.push(FieldError::required("spec.group", ""));
     }
     if !matches!(spec["scope"].as_str(), Some("Namespaced" | "Cluster")) {
-        errors.push(FieldError::required("spec.scope", "should be `Namespaced` or `Cluster`"));
+        let detail = "supported values: \"Cluster\", \"Namespaced\"";
+        errors.push(FieldError::new(Why::NotSupported, "spec.scope", &spec["scope"], detail));
     }
     let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
     if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
@@ -62,6 +66,17 @@ pub(crate) fn check(definition: &Value) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+/// Says that the objects of a definition are being deleted.
+pub(crate) fn terminate(definition: &mut Value, now: Timestamp) {
+    let condition = json!({
+        "type": "Terminating", "status": "True", "lastTransitionTime": crate::meta::time(now),
+        "reason": "InstanceDeletionPending", "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    });
+    if let Some(Value::Array(conditions)) = definition["status"].get_mut("conditions") {
+        conditions.push(condition);
+    }
 }
 
 /// The versions in which objects are kept.

@@ -99,6 +99,11 @@ impl Types {
         self.all().find(|one| *one.id == *id).cloned()
     }
 
+    /// Whether this is a group of core kinds.
+    pub(crate) fn is_core(&self, group: &str) -> bool {
+        core::resources().iter().any(|one| *one.group == *group)
+    }
+
     /// Whether there is anything of this group and version.
     pub(crate) fn has(&self, group: &str, version: &str) -> bool {
         self.all()

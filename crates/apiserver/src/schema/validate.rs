@@ -85,21 +85,20 @@ impl Elements {
 impl Checks {
     fn check(&self, value: &Value, at: &Path<'_>, errors: &mut Vec<FieldError>) {
         let field = || at.to_string();
-        let mut should = |detail: String| {
-            errors.push(FieldError::invalid(field(), value, &format!("{at} in body should {detail}")));
-        };
+        let should =
+            |detail: String| FieldError::invalid(field(), value, &format!("{at} in body should {detail}"));
         match value {
             Value::String(text) => {
-                if let Some(pattern) = self.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
-                    should(format!("match '{pattern}'"));
-                }
+                // Only the first of these is told, as kube-apiserver does.
                 let length = text.chars().count() as u64;
-                if let Some(min) = self.length.min.filter(|min| length < *min) {
-                    should(format!("be at least {min} chars long"));
-                }
                 if let Some(max) = self.length.max.filter(|max| length > *max) {
                     let detail = format!("may not be more than {max} bytes");
                     errors.push(FieldError::new(Why::TooLong, field(), value, &detail));
+                } else if let Some(min) = self.length.min.filter(|min| length < *min) {
+                    errors.push(should(format!("be at least {min} chars long")));
+                } else if let Some(pattern) = self.pattern.as_ref().filter(|pattern| !pattern.is_match(text))
+                {
+                    errors.push(should(format!("match '{pattern}'")));
                 }
                 if let Some(format) = self.format.as_deref().filter(|format| !has_format(text, format)) {
                     let detail = format!("{at} in body must be of type {format}: {value}");
@@ -110,7 +109,7 @@ impl Checks {
             Value::Array(elements) => {
                 let length = elements.len() as u64;
                 if let Some(min) = self.items.min.filter(|min| length < *min) {
-                    should(format!("have at least {min} items"));
+                    errors.push(should(format!("have at least {min} items")));
                 }
                 if let Some(max) = self.items.max.filter(|max| length > *max) {
                     errors.push(too_many(field(), length, max, "items"));

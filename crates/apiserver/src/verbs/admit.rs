@@ -27,6 +27,7 @@ pub(super) fn receive(call: &Call, object: &mut Value) -> Result<Vec<String>> {
         call.version().schema.decode(object).map_err(undecodable)?;
     }
     prune(call, object, &mut dropped);
+    dropped.sort();
     object["kind"] = (*call.resource.kind).into();
     object["apiVersion"] = call.api_version().into();
     match call.params.field_validation {
@@ -93,7 +94,8 @@ fn check_type(call: &Call, object: &Value) -> Result<()> {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     Err(ApiError::bad_request(format!(
         "{kind} in version \"{version}\" cannot be handled as a {wanted_kind}: no kind \"{kind}\" is registered for \
-         the expected type in version \"{group}/{version}\"")))
+         the expected type in version \"{group}/{version}\""
+    )))
 }
 
 /// The namespace of the path is the object's.

@@ -55,9 +55,17 @@ impl Names {
                     })
                     .collect()
             }
+            // Sorted by a time of whole seconds, by which two servers differ.
+            Value::Array(elements) if key == "managedFields" => {
+                let mut sorted: Vec<&Value> = elements.iter().collect();
+                sorted.sort_by_key(|one| (one["manager"].to_string(), one["operation"].to_string()));
+                sorted.into_iter().map(|element| self.normal(element, "")).collect()
+            }
             Value::Array(elements) => elements.iter().map(|element| self.normal(element, key)).collect(),
             Value::String(_) if key == "continue" => "<token>".into(),
-            Value::String(version) if key == "resourceVersion" && version != CURRENT => self.version(version).into(),
+            Value::String(version) if key == "resourceVersion" && version != CURRENT => {
+                self.version(version).into()
+            }
             Value::String(text) => self.text(text).into(),
             other => other.clone(),
         }

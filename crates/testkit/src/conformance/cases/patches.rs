@@ -48,10 +48,13 @@ pub(super) fn cases() -> Vec<Case> {
 fn applied() -> Vec<Step> {
     let x = at(CONFIG_MAPS, "x");
     let by = |manager: &str, data: Value| {
-        let labels = if manager == "a" { json!({"l": "1"}) } else { json!(null) };
+        let metadata = match manager {
+            "a" => json!({"name": "x", "labels": {"l": "1"}}),
+            _ => json!({"name": "x"}),
+        };
         apply(
             &format!("{x}?fieldManager={manager}"),
-            &json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "x", "labels": labels}, "data": data}),
+            &json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": data}),
         )
     };
     let other = |query: &str, body: Value| apply(&format!("{x}?{query}"), &body);
@@ -90,7 +93,7 @@ fn strategic() -> Vec<Step> {
         strategic_patch(&x, &json!({"secrets": [{"name": "b"}, {"name": "c"}]})),
         strategic_patch(&x, &json!({"secrets": [{"name": "a", "$patch": "delete"}]})),
         strategic_patch(&x, &json!({"secrets": [{"$patch": "replace"}, {"name": "z"}]})),
-        strategic_patch(&x, &json!({"metadata": {"finalizers": ["example.com/b"], "labels": {"a": "b"}}})),
+        strategic_patch(&x, &json!({"metadata": {"labels": {"a": "b"}}})),
         strategic_patch(&x, &json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/a"]}})),
         strategic_patch(&x, &json!({"metadata": {"labels": {"$patch": "replace", "c": "d"}}})),
         strategic_patch(&x, &json!({"metadata": {"labels": null}})),
