@@ -33,7 +33,7 @@
 //! # What it lacks
 //!
 //! Answered with 404, 405, 406, 415 or 501:
-//! - strategic merge patches and server-side apply; `managedFields`; `scale` and all other subresources but `status`;
+//! - `scale` and all other subresources but `status`;
 //! - OpenAPI documents; bodies in YAML or protobuf; `/watch/` paths;
 //! - versions of core groups that are not stable, and kinds that are questions, such as SubjectAccessReview.
 //!
@@ -42,6 +42,9 @@
 //! - of core kinds the types of fields are checked, not their values, and few defaults are filled in; nothing is
 //!   scheduled, run, bound or allocated, and a pod goes at once when it is deleted;
 //! - `events` and `events.k8s.io` are two lists; objects of a CRD with several versions are not converted;
+//! - a strategic merge patch puts new elements behind all others unless it brings an order; a change of a list from atomic
+//!   to granular is not reconciled in `managedFields`, and updates by many managers are not drawn together;
+//! - tables have the columns of a CRD, or name and age; a wrong type in a JSON patch of a core kind is a 400;
 //! - JSON is read to a depth of 128.
 
 mod cluster;
@@ -82,7 +85,6 @@ impl ApiServer {
     }
 
     /// The cluster's API. All routers of one server lead to the same cluster.
-    #[must_use]
     pub fn router(&self) -> Router {
         http::router(Arc::clone(&self.cluster))
     }
