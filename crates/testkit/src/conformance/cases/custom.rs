@@ -9,8 +9,9 @@ const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// A definition in a group of its own, `{ns}.example.com`.
 fn definition(spec: Value) -> Value {
-    let schema = json!({"type": "object", "properties": {"spec": spec, "status": {
+    let mut schema = json!({"type": "object", "properties": {"status": {
         "type": "object", "properties": {"phase": {"type": "string"}}}}});
+    schema["properties"]["spec"] = spec;
     json!({
         "kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1",
         "metadata": {"name": "widgets.{ns}.example.com"},
@@ -24,7 +25,10 @@ fn definition(spec: Value) -> Value {
 }
 
 fn widget(name: &str, spec: Value) -> Value {
-    json!({"kind": "Widget", "apiVersion": "{ns}.example.com/v1", "metadata": {"name": name}, "spec": spec})
+    let mut widget =
+        json!({"kind": "Widget", "apiVersion": "{ns}.example.com/v1", "metadata": {"name": name}});
+    widget["spec"] = spec;
+    widget
 }
 
 const WIDGETS: &str = "/apis/{ns}.example.com/v1/namespaces/{ns}/widgets";
