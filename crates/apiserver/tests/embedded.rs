@@ -3,6 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
     Api, Client, ResourceExt,
@@ -14,7 +15,7 @@ use kurator_apiserver::{ApiServer, Seeded};
 use kurator_testkit::conformance::{Outcome, all, differences, transcript};
 
 fn server() -> ApiServer {
-    let clock = || "2026-11-01T00:00:00Z".parse().unwrap();
+    let clock = || Timestamp::UNIX_EPOCH;
     ApiServer::new(Arc::new(clock), Arc::new(Seeded::new(1)))
 }
 
