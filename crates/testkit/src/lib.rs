@@ -22,6 +22,7 @@
 //! What the lab needs from the machine is said by [`requirements`], in sentences a test runner can print.
 
 pub mod binaries;
+pub mod conformance;
 pub mod fixtures;
 pub mod guide;
 pub mod wait;

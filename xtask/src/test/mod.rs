@@ -19,12 +19,15 @@ pub(crate) fn run() -> Result<ExitCode> {
     }
     // A failure of one tier doesn't hide what the others say.
     let units = cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
+    // The embedded API server needs no lab.
+    let embedded = cargo(&["test", "--workspace", "--no-fail-fast", "--test", "embedded"]);
     let docs = cargo(&["test", "--workspace", "--no-fail-fast", "--doc"]);
     let failed = match &lab {
         Ok(()) => programs::run(&programs::built()?)?,
         Err(_) => Vec::new(),
     };
     units?;
+    embedded?;
     docs?;
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     match lab {

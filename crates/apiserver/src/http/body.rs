@@ -1,0 +1,95 @@
+//! The bodies of requests, which are JSON of a bounded size.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+
+use crate::{
+    error::{ApiError, Result},
+    verbs::{Call, Patch},
+};
+
+/// Largest body, in bytes, as kube-apiserver takes them.
+const LIMIT: usize = 3 << 20;
+
+const JSON: &str = "application/json";
+/// What kube-apiserver says it takes; here it is the first of them.
+const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
+const APPLY_PATCH: &str = "application/apply-patch+yaml";
+
+/// Reads JSON, or says why it is none.
+fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+/// An object that is to be kept.
+pub(super) async fn object(kind: &str, headers: &HeaderMap, content: Body) -> Result<Value> {
+    let sent = media_type(headers);
+    if !sent.is_empty() && sent != JSON {
+        return Err(ApiError::unsupported_media_type(sent, ACCEPTED));
+    }
+    let bytes = read(content).await?;
+    // A null is an object of which nothing is said.
+    let object =
+        parse(&bytes).map(|object: Value| if object.is_null() { Value::Object(Map::new()) } else { object });
+    object.map_err(|why| {
+        let of_type = format!("(must be of type {kind})");
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized {of_type}: couldn't get version/kind; json parse error: {why}"
+        ))
+    })
+}
+
+/// What a deletion is told; nothing is allowed.
+pub(super) async fn options(headers: &HeaderMap, content: Body) -> Result<Value> {
+    let bytes = read(content).await?;
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    let sent = media_type(headers);
+    if !sent.is_empty() && sent != JSON {
+        return Err(ApiError::unsupported_media_type(sent, ACCEPTED));
+    }
+    parse(&bytes).map_err(ApiError::bad_request)
+}
+
+/// A change, in the language that its type names.
+pub(super) async fn patch(call: &Call, headers: &HeaderMap, content: Body) -> Result<Patch> {
+    let undecodable = |why: String| ApiError::bad_request(format!("error decoding patch: {why}"));
+    let bytes = read(content).await?;
+    match media_type(headers) {
+        JSON_PATCH => {
+            let operations: Vec<Value> = parse(&bytes).map_err(undecodable)?;
+            let operations =
+                serde_json::from_value(Value::Array(operations)).map_err(|_| ApiError::unprocessable())?;
+            Ok(Patch::Json(operations))
+        }
+        MERGE_PATCH => parse(&bytes).map_err(undecodable).map(Patch::Merge),
+        STRATEGIC_PATCH if call.resource.habits.core => {
+            parse(&bytes).map_err(undecodable).map(Patch::Strategic)
+        }
+        // YAML is what it is called; JSON is YAML, and what clients send.
+        APPLY_PATCH => parse(&bytes).map_err(undecodable).map(Patch::Apply),
+        _ => Err(ApiError::not_a_patch()),
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+async fn read(content: Body) -> Result<Bytes> {
+    match Limited::new(content, LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(LIMIT)),
+        Err(error) => {
+            Err(ApiError::bad_request(format!("the body of the request could not be read: {error}")))
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Reading and writing `metadata`, and the rules for names, labels and annotations.
+
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::error::FieldError;
+
+/// Longest `metadata.annotations`, keys and values together, in bytes.
+const ANNOTATIONS: usize = 256 << 10;
+/// Finalizers without a domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["foregroundDeletion", "orphan", "kubernetes"];
+/// A name that objects of most kinds must have.
+pub(crate) const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
+     and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
+     and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+     '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+     alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+     '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and \
+     must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
+     validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
+/// A time as `metadata` has it: UTC, whole seconds.
+pub(crate) fn time(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A text of `metadata`; empty where there is none.
+pub(crate) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
+    object["metadata"][field].as_str().unwrap_or_default()
+}
+
+/// `metadata`, made where it is missing or not an object.
+pub(crate) fn of(object: &mut Value) -> &mut Map<String, Value> {
+    let metadata = &mut object["metadata"];
+    if !metadata.is_object() {
+        *metadata = Value::Object(Map::new());
+    }
+    match metadata {
+        Value::Object(fields) => fields,
+        _ => unreachable!("it was made an object just now"),
+    }
+}
+
+/// Gives a field of `metadata` the value that it has in another object, or takes it away.
+pub(crate) fn copy(from: &Value, to: &mut Value, field: &str) {
+    match from["metadata"].get(field) {
+        Some(value) => of(to).insert(field.to_owned(), value.clone()),
+        None => of(to).remove(field),
+    };
+}
+
+pub(crate) fn is_terminating(object: &Value) -> bool {
+    object["metadata"]["deletionTimestamp"].is_string()
+}
+
+pub(crate) fn finalizers(object: &Value) -> Vec<&str> {
+    object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Adds a finalizer, once.
+pub(crate) fn add_finalizer(object: &mut Value, finalizer: &str) {
+    if !finalizers(object).contains(&finalizer) {
+        let finalizers = of(object).entry("finalizers").or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(all) = finalizers {
+            all.push(finalizer.into());
+        }
+    }
+}
+
+/// Takes a finalizer away.
+pub(crate) fn remove_finalizer(object: &mut Value, finalizer: &str) {
+    if let Some(Value::Array(all)) = of(object).get_mut("finalizers") {
+        all.retain(|one| one != finalizer);
+        if all.is_empty() {
+            of(object).remove("finalizers");
+        }
+    }
+}
+
+/// What names are allowed for a kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameRule {
+    /// A DNS subdomain of at most 253 characters.
+    Subdomain,
+    /// A DNS label of at most 63.
+    Label,
+    /// A path segment: anything but `.`, `..`, `/` and `%`.
+    Segment,
+}
+
+impl NameRule {
+    pub(crate) fn of(resource: &str) -> Self {
+        match resource {
+            "namespaces" => Self::Label,
+            _ if resource.ends_with(".rbac.authorization.k8s.io") => Self::Segment,
+            _ => Self::Subdomain,
+        }
+    }
+
+    /// What is wrong with the name.
+    pub(crate) fn refuse(self, name: &str) -> Option<String> {
+        let too_long =
+            |max: usize| (name.len() > max).then(|| format!("must be no more than {max} characters"));
+        match self {
+            Self::Subdomain => too_long(253).or_else(|| (!is_subdomain(name)).then(|| SUBDOMAIN.to_owned())),
+            Self::Label if name.contains('.') => Some("must not contain dots".to_owned()),
+            Self::Label => too_long(63).or_else(|| (!is_label(name)).then(|| LABEL.to_owned())),
+            Self::Segment if matches!(name, "." | "..") => Some(format!("may not be '{name}'")),
+            Self::Segment => {
+                ['/', '%'].iter().find(|c| name.contains(**c)).map(|c| format!("may not contain '{c}'"))
+            }
+        }
+    }
+}
+
+/// What `metadata` gets wrong.
+pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let name = text(object, "name");
+    if name.is_empty() {
+        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
+    } else if let Some(why) = rule.refuse(name) {
+        errors.push(FieldError::invalid("metadata.name", &name.into(), &why));
+    }
+    let maps = |field: &str| object["metadata"][field].as_object().into_iter().flatten();
+    for (key, value) in maps("labels") {
+        errors.extend(
+            refuse_key(key).map(|why| FieldError::invalid("metadata.labels", &(&**key).into(), &why)),
+        );
+        errors.extend(
+            refuse_label_value(value.as_str().unwrap_or_default())
+                .map(|why| FieldError::invalid("metadata.labels", value, &why)),
+        );
+    }
+    let mut size = 0;
+    for (key, value) in maps("annotations") {
+        size += key.len() + value.as_str().map_or(0, str::len);
+        // Annotations were once allowed in upper case, and still are.
+        let why = refuse_key(&key.to_lowercase());
+        errors.extend(why.map(|why| FieldError::invalid("metadata.annotations", &(&**key).into(), &why)));
+    }
+    if size > ANNOTATIONS {
+        let detail = format!("may not be more than {ANNOTATIONS} bytes");
+        errors.push(FieldError::new(
+            crate::error::Why::TooLong,
+            "metadata.annotations",
+            &Value::Null,
+            &detail,
+        ));
+    }
+    for (index, finalizer) in finalizers(object).into_iter().enumerate() {
+        let field = format!("metadata.finalizers[{index}]");
+        if let Some(why) = refuse_key(finalizer) {
+            errors.push(FieldError::invalid(field, &finalizer.into(), &why));
+        } else if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(field, &finalizer.into(), why));
+        }
+    }
+    errors.extend(check_owners(object));
+    errors
+}
+
+fn check_owners(object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    for (index, owner) in owners.into_iter().flatten().enumerate() {
+        for (field, why) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
+            if owner[field].as_str().unwrap_or_default().is_empty() {
+                let at = format!("metadata.ownerReferences[{index}].{field}");
+                errors.push(FieldError::invalid(at, &"".into(), why));
+            }
+        }
+    }
+    errors
+}
+
+fn matches(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
+    pattern.as_ref().is_some_and(|pattern| pattern.is_match(text))
+}
+
+fn is_label(text: &str) -> bool {
+    static PATTERN: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$").ok());
+    matches(&PATTERN, text)
+}
+
+fn is_subdomain(text: &str) -> bool {
+    text.split('.').all(is_label)
+}
+
+/// What is wrong with the key of a label or annotation.
+pub(crate) fn refuse_key(key: &str) -> Option<String> {
+    static NAME: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new("^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$").ok());
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    if name.contains('/') {
+        let shape = QUALIFIED.trim_start_matches("name part ");
+        return Some(format!(
+            "a valid label key {shape} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        ));
+    }
+    match prefix {
+        Some("") => return Some("prefix part must be non-empty".to_owned()),
+        Some(prefix) if prefix.len() > 253 => {
+            return Some("prefix part must be no more than 253 bytes".to_owned());
+        }
+        Some(prefix) if !is_subdomain(prefix) => return Some(format!("prefix part {SUBDOMAIN}")),
+        _ => {}
+    }
+    if name.is_empty() {
+        return Some("name part must be non-empty".to_owned());
+    }
+    if name.len() > 63 {
+        return Some("name part must be no more than 63 bytes".to_owned());
+    }
+    (!matches(&NAME, name)).then(|| QUALIFIED.to_owned())
+}
+
+/// What is wrong with the value of a label.
+pub(crate) fn refuse_label_value(value: &str) -> Option<String> {
+    static VALUE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new("^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$").ok());
+    if value.len() > 63 {
+        return Some("must be no more than 63 bytes".to_owned());
+    }
+    (!matches(&VALUE, value)).then(|| LABEL_VALUE.to_owned())
+}

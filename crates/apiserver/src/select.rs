@@ -1,0 +1,247 @@
+//! Label and field selectors of lists and watches.
+
+use serde_json::Value;
+
+use crate::error::{ApiError, Result};
+use crate::meta;
+
+/// Which objects a list or watch is about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    labels: Vec<Requirement>,
+    fields: Vec<Requirement>,
+}
+
+#[derive(Clone, Debug)]
+struct Requirement {
+    key: String,
+    wants: Wants,
+}
+
+#[derive(Clone, Debug)]
+enum Wants {
+    OneOf(Vec<String>),
+    NoneOf(Vec<String>),
+    Present,
+    Absent,
+}
+
+/// Fields beyond name and namespace that a core kind can be selected by, and where they are.
+const FIELDS: [(&str, &[&str]); 7] = [
+    (
+        "pods",
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+        ],
+    ),
+    ("secrets", &["type"]),
+    ("namespaces", &["status.phase"]),
+    ("nodes", &["spec.unschedulable"]),
+    ("jobs.batch", &["status.successful"]),
+    ("replicasets.apps", &["status.replicas"]),
+    (
+        "events",
+        &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+    ),
+];
+
+impl Selection {
+    pub(crate) fn parse(resource: &str, labels: &str, fields: &str) -> Result<Self> {
+        let labels = parse_labels(labels)
+            .map_err(|why| ApiError::bad_request(format!("unable to parse requirement: {why}")))?;
+        Ok(Self { labels, fields: parse_fields(resource, fields)? })
+    }
+
+    pub(crate) fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    pub(crate) fn matches(&self, object: &Value) -> bool {
+        let label = |key: &str| object["metadata"]["labels"][key].as_str().map(str::to_owned);
+        self.labels.iter().all(|requirement| requirement.is_met(label(&requirement.key)))
+            && self.fields.iter().all(|requirement| requirement.is_met(Some(field(object, &requirement.key))))
+    }
+}
+
+fn field(object: &Value, path: &str) -> String {
+    let value = path.split('.').fold(object, |value, part| &value[part]);
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+impl Requirement {
+    fn is_met(&self, value: Option<String>) -> bool {
+        match (&self.wants, value) {
+            (Wants::OneOf(values), Some(value)) => values.contains(&value),
+            (Wants::NoneOf(values), Some(value)) => !values.contains(&value),
+            (Wants::Present, value) => value.is_some(),
+            (Wants::Absent, value) => value.is_none(),
+            (Wants::OneOf(_), None) => false,
+            (Wants::NoneOf(_), None) => true,
+        }
+    }
+}
+
+fn parse_fields(resource: &str, text: &str) -> Result<Vec<Requirement>> {
+    let known = FIELDS.iter().find(|(id, _)| *id == resource).map_or(&[][..], |(_, fields)| fields);
+    let mut all = Vec::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (key, value, wanted) = if let Some((key, value)) = part.split_once("!=") {
+            (key, value, false)
+        } else if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+            (key, value, true)
+        } else {
+            let why = format!("invalid selector: '{text}'; can't understand '{part}'");
+            return Err(ApiError::bad_request(why));
+        };
+        if !matches!(key, "metadata.name" | "metadata.namespace") && !known.contains(&key) {
+            return Err(ApiError::bad_request(format!("field label not supported: {key}")));
+        }
+        let values = vec![value.to_owned()];
+        let wants = if wanted { Wants::OneOf(values) } else { Wants::NoneOf(values) };
+        all.push(Requirement { key: key.to_owned(), wants });
+    }
+    Ok(all)
+}
+
+/// Splits at commas that are not inside parentheses.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    for (i, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(&text[start..i]);
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+fn parse_labels(text: &str) -> Result<Vec<Requirement>, String> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    parts(text).into_iter().map(|part| parse_label(part.trim())).collect()
+}
+
+fn parse_label(part: &str) -> Result<Requirement, String> {
+    let (key, wants) = split_label(part)?;
+    if let Some(why) = meta::refuse_key(key) {
+        return Err(format!("<nil>: Invalid value: \"{key}\": {why}"));
+    }
+    if let Wants::OneOf(values) | Wants::NoneOf(values) = &wants {
+        for (index, value) in values.iter().enumerate() {
+            if let Some(why) = meta::refuse_label_value(value) {
+                return Err(format!("values[{index}][{key}]: Invalid value: \"{value}\": {why}"));
+            }
+        }
+    }
+    Ok(Requirement { key: key.to_owned(), wants })
+}
+
+fn split_label(part: &str) -> Result<(&str, Wants), String> {
+    if let Some(key) = part.strip_prefix('!') {
+        return Ok((key.trim(), Wants::Absent));
+    }
+    if let Some(list) = part.strip_suffix(')') {
+        let (head, values) =
+            list.split_once('(').ok_or_else(|| format!("found '{part}', expected: identifier"))?;
+        let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+        let mut words = head.split_whitespace();
+        return match (words.next(), words.next(), words.next()) {
+            (Some(key), Some("in"), None) => Ok((key, Wants::OneOf(values))),
+            (Some(key), Some("notin"), None) => Ok((key, Wants::NoneOf(values))),
+            _ => Err(format!("found '{part}', expected: in, notin, =, ==, !=, gt, lt")),
+        };
+    }
+    let one = |value: &str| vec![value.trim().to_owned()];
+    if let Some((key, value)) = part.split_once("!=") {
+        return Ok((key.trim(), Wants::NoneOf(one(value))));
+    }
+    if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+        return Ok((key.trim(), Wants::OneOf(one(value))));
+    }
+    if let Some((_, rest)) = part.split_once(char::is_whitespace) {
+        return Err(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", rest.trim()));
+    }
+    if part.is_empty() {
+        return Err("found '', expected: !, identifier, or 'end of string'".to_owned());
+    }
+    Ok((part, Wants::Present))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn selects(labels: &str, fields: &str) -> bool {
+        let object =
+            json!({"metadata": {"name": "x", "labels": {"app": "web", "tier": "a"}}, "type": "Opaque"});
+        Selection::parse("secrets", labels, fields).unwrap().matches(&object)
+    }
+
+    #[test]
+    fn labels_are_selected_by_equality_sets_and_presence() {
+        for (labels, expected) in [
+            ("", true),
+            ("app=web", true),
+            ("app==web,tier!=b", true),
+            ("app!=web", false),
+            ("app in (web,db)", true),
+            ("app notin (web, db)", false),
+            ("other notin (web)", true),
+            ("tier", true),
+            ("!tier", false),
+            ("!other", true),
+            ("other", false),
+        ] {
+            assert_eq!(selects(labels, ""), expected, "{labels}");
+        }
+    }
+
+    #[test]
+    fn fields_are_selected_by_equality() {
+        assert!(selects("", "metadata.name=x,type=Opaque"));
+        assert!(!selects("", "metadata.name!=x"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        for (labels, fields) in
+            [("a b", ""), ("app in web)", ""), ("-=x", ""), ("", "spec.x=1"), ("", "name")]
+        {
+            assert_eq!(
+                Selection::parse("secrets", labels, fields).unwrap_err().code,
+                400,
+                "{labels} {fields}"
+            );
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What can be done with objects: the rules of the API, without HTTP.
+
+mod admit;
+mod create;
+mod delete;
+mod list;
+mod patch;
+mod strategic;
+mod update;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+pub(crate) use create::create;
+pub(crate) use delete::{DeleteOptions, delete, delete_collection};
+pub(crate) use list::{get, list};
+pub(crate) use patch::{Patch, patch};
+pub(crate) use update::update;
+
+use crate::{
+    cluster::State,
+    error::{ApiError, Result},
+    http::Params,
+    registry::{Resource, Version},
+    store::{Key, Object},
+};
+
+/// A request about objects, with its words resolved.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) version: usize,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) part: Part,
+    pub(crate) params: Params,
+    /// Who writes, for `managedFields`.
+    pub(crate) manager: String,
+}
+
+/// Which part of an object a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    Status,
+}
+
+/// How a write is noted in `managedFields`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noted {
+    /// From what it changed.
+    ByChange,
+    /// It was applied, and is noted already.
+    AsApplied,
+}
+
+impl Call {
+    pub(crate) fn version(&self) -> &Version {
+        &self.resource.versions[self.version]
+    }
+
+    pub(crate) fn api_version(&self) -> String {
+        self.resource.api_version(self.version())
+    }
+
+    /// The object's name; the empty name names nothing.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        self.key_of(self.name())
+    }
+
+    pub(crate) fn key_of(&self, name: &str) -> Key {
+        Key::new(&self.resource.id, self.resource.path(self.namespace.as_deref(), name))
+    }
+
+    /// What the paths of all objects of a list start with.
+    pub(crate) fn prefix(&self) -> String {
+        self.namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}/"))
+    }
+
+    /// The object as it is now.
+    pub(crate) fn current(&self, state: &State) -> Result<Arc<Object>> {
+        let object = state.store.get(&self.key());
+        object.cloned().ok_or_else(|| ApiError::not_found(&self.resource, self.name()))
+    }
+
+    /// An object with its kind and version in front.
+    pub(crate) fn render(&self, object: &Object) -> Bytes {
+        with_type(&self.resource.kind, &self.api_version(), &object.text)
+    }
+
+    /// The object in parsed form, with its kind and version.
+    pub(crate) fn parse(&self, object: &Object) -> Value {
+        object.typed(&self.resource.kind, &self.api_version())
+    }
+}
+
+/// Puts kind and version in front of an object's text.
+pub(crate) fn with_type(kind: &str, api_version: &str, text: &[u8]) -> Bytes {
+    let mut typed = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",").into_bytes();
+    typed.extend_from_slice(text.get(1..).unwrap_or(b"}"));
+    typed.into()
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) code: u16,
+    pub(crate) body: Body,
+    /// For the header `Warning`.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What an answer says.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// JSON text of one object of the call's kind.
+    Object(Bytes),
+    /// JSON text of a list of the call's kind.
+    List(Bytes),
+    /// Anything else.
+    Value(Value),
+}
+
+impl Reply {
+    pub(crate) fn ok(body: Body) -> Self {
+        Self { code: 200, body, warnings: Vec::new() }
+    }
+}

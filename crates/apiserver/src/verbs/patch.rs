@@ -1,0 +1,125 @@
+//! Changing parts of an object.
+
+use serde_json::Value;
+
+use super::{Call, Noted, Reply, admit, create::create_in, strategic, update::replace};
+use crate::{
+    cluster::Cluster,
+    error::{ApiError, FieldError, Result, Why},
+    fields, meta,
+};
+
+/// A change, in one of the languages for changes.
+#[derive(Debug)]
+pub(crate) enum Patch {
+    /// RFC 6902.
+    Json(json_patch::Patch),
+    /// RFC 7386.
+    Merge(Value),
+    /// Kubernetes' own: lists are merged by keys.
+    Strategic(Value),
+    /// Server-side apply: the fields that somebody wants.
+    Apply(Value),
+}
+
+/// Most operations of a JSON patch.
+const OPERATIONS: usize = 10_000;
+
+/// Changes an object; one that is applied is made where it is absent.
+pub(crate) fn patch(cluster: &Cluster, call: &Call, patch: &Patch) -> Result<Reply> {
+    check_options(call, patch)?;
+    cluster.write(|state| {
+        let current = match (call.current(state), patch) {
+            (Err(_), Patch::Apply(applied)) => {
+                let mut applied = applied.clone();
+                meta::of(&mut applied).insert("name".to_owned(), call.name().into());
+                let mut object = fields::apply(call, None, &applied, &cluster.now())?;
+                let warnings = admit::receive(call, &mut object)?;
+                admit::place(call, &mut object)?;
+                let mut reply = create_in(cluster, state, call, object, Noted::AsApplied)?;
+                reply.warnings.extend(warnings);
+                return Ok(reply);
+            }
+            (current, _) => current?,
+        };
+        let old = call.parse(&current);
+        let mut object = changed(cluster, call, &old, patch)?;
+        let name = meta::text(&object, "name");
+        if name != call.name() {
+            return Err(misnamed(call, name));
+        }
+        let noted = if matches!(patch, Patch::Apply(_)) { Noted::AsApplied } else { Noted::ByChange };
+        let warnings = admit::receive(call, &mut object)?;
+        admit::place(call, &mut object)?;
+        let mut reply = replace(cluster, state, call, &current, object, noted)?;
+        reply.warnings.extend(warnings);
+        Ok(reply)
+    })
+}
+
+/// What only an apply is told, and must be.
+fn check_options(call: &Call, patch: &Patch) -> Result<()> {
+    let refuse = |error: FieldError| Err(ApiError::bad_options("PatchOptions", &error));
+    let Patch::Apply(applied) = patch else {
+        return match call.params.force {
+            true => refuse(FieldError::unshown(
+                Why::Forbidden,
+                "force",
+                "may not be specified for non-apply patch",
+            )),
+            false => Ok(()),
+        };
+    };
+    if call.params.field_manager.as_deref().unwrap_or_default().is_empty() {
+        return refuse(FieldError::required("fieldManager", "is required for apply patch"));
+    }
+    if !applied.is_object() {
+        return Err(ApiError::bad_request("error decoding YAML: what is applied is no object"));
+    }
+    let text = |field: &str| applied[field].as_str().unwrap_or_default();
+    if text("kind").is_empty() || text("apiVersion").is_empty() {
+        let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+        let why = format!("invalid object type: {group}/{version}, Kind={}", text("kind"));
+        return Err(ApiError::bad_request(why));
+    }
+    let name = meta::text(applied, "name");
+    if !name.is_empty() && name != call.name() {
+        return Err(misnamed(call, name));
+    }
+    Ok(())
+}
+
+fn misnamed(call: &Call, name: &str) -> ApiError {
+    ApiError::bad_request(format!(
+        "the name of the object ({name}) does not match the name on the URL ({})",
+        call.name()
+    ))
+}
+
+fn changed(cluster: &Cluster, call: &Call, old: &Value, patch: &Patch) -> Result<Value> {
+    let mut object = old.clone();
+    match patch {
+        Patch::Json(patch) => {
+            if patch.len() > OPERATIONS {
+                let why = format!(
+                    "The allowed maximum operations in a JSON patch is {OPERATIONS}, got {}",
+                    patch.len()
+                );
+                return Err(ApiError::too_many_operations(why));
+            }
+            json_patch::patch(&mut object, patch).map_err(|_| ApiError::unprocessable())?;
+        }
+        Patch::Merge(patch) => json_patch::merge(&mut object, patch),
+        Patch::Strategic(_) if !call.resource.habits.core => {
+            let accepted =
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+            return Err(ApiError::unsupported_media_type("application/strategic-merge-patch+json", accepted));
+        }
+        Patch::Strategic(patch) => {
+            strategic::merge(Some(&call.version().schema), &mut object, patch)
+                .map_err(ApiError::bad_request)?;
+        }
+        Patch::Apply(applied) => return fields::apply(call, Some(old), applied, &cluster.now()),
+    }
+    Ok(object)
+}

@@ -1,0 +1,96 @@
+//! Deletion: finalizers, owners, preconditions, namespaces.
+
+use serde_json::{Value, json};
+
+use super::{CONFIG_MAPS, SECRETS, at, config_map, secret, with};
+use crate::conformance::{Case, delete, get, merge_patch, post, until, watch};
+
+fn owned(name: &str, blocks: bool) -> Value {
+    let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "{1:/metadata/uid}",
+                        "blockOwnerDeletion": blocks}]);
+    with(secret(name), "/metadata/ownerReferences", owner)
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let (x, owner) = (at(CONFIG_MAPS, "x"), at(CONFIG_MAPS, "owner"));
+    let family = || vec![post(CONFIG_MAPS, &config_map("owner")), post(SECRETS, &owned("child", true))];
+    let mut background = family();
+    background.extend([
+        delete(&owner, &json!({"propagationPolicy": "Background"})),
+        until(&at(SECRETS, "child"), 404, ""),
+        get(&owner),
+    ]);
+    let mut foreground = family();
+    foreground.extend([
+        delete(&owner, &json!({"propagationPolicy": "Foreground"})),
+        until(&owner, 404, ""),
+        get(&at(SECRETS, "child")),
+        watch(&format!("{CONFIG_MAPS}?watch=true&fieldSelector=metadata.name%3Downer&resourceVersion={{1:/metadata/resourceVersion}}"), 2),
+    ]);
+    let mut orphan = family();
+    orphan.extend([
+        delete(&owner, &json!({"propagationPolicy": "Orphan"})),
+        until(&owner, 404, ""),
+        get(&at(SECRETS, "child")),
+    ]);
+    vec![
+        Case {
+            name: "deletion-at-once",
+            steps: vec![
+                post(CONFIG_MAPS, &config_map("x")),
+                delete(&x, &json!({"preconditions": {"uid": "other"}})),
+                delete(&x, &json!({"preconditions": {"resourceVersion": "1"}})),
+                delete(&x, &json!({"propagationPolicy": "Nonsense"})),
+                delete(&format!("{x}?dryRun=All"), &json!({})),
+                delete(&x, &json!({"preconditions": {"uid": "{1:/metadata/uid}"}})),
+                delete(&x, &json!({})),
+            ],
+        },
+        Case {
+            name: "deletion-with-finalizers",
+            steps: vec![
+                post(
+                    CONFIG_MAPS,
+                    &with(config_map("x"), "/metadata/finalizers", json!(["example.com/a", "example.com/b"])),
+                ),
+                delete(&x, &json!({})),
+                delete(&x, &json!({})),
+                merge_patch(&x, &json!({"metadata": {"finalizers": ["example.com/a", "example.com/c"]}})),
+                merge_patch(&x, &json!({"metadata": {"finalizers": ["example.com/a"]}, "data": {"b": "2"}})),
+                merge_patch(&x, &json!({"metadata": {"finalizers": null}})),
+                get(&x),
+                watch(
+                    &format!(
+                        "{CONFIG_MAPS}?watch=true&fieldSelector=metadata.name%3Dx&resourceVersion={{1:/metadata/resourceVersion}}"
+                    ),
+                    3,
+                ),
+            ],
+        },
+        Case {
+            name: "deletion-of-many",
+            steps: vec![
+                post(SECRETS, &secret("a")),
+                post(SECRETS, &secret("b")),
+                post(SECRETS, &secret("c")),
+                delete(&format!("{SECRETS}?labelSelector=app%20in%20(a,b)"), &json!({})),
+                get(SECRETS),
+            ],
+        },
+        Case { name: "deletion-in-background", steps: background },
+        Case { name: "deletion-in-foreground", steps: foreground },
+        Case { name: "deletion-with-orphans", steps: orphan },
+        Case {
+            name: "deletion-of-a-namespace",
+            steps: vec![
+                post(SECRETS, &with(secret("a"), "/metadata/finalizers", json!(["example.com/a"]))),
+                delete("/api/v1/namespaces/{ns}", &json!({})),
+                until(&at(SECRETS, "a"), 200, "deletionTimestamp"),
+                post(SECRETS, &secret("b")),
+                merge_patch(&at(SECRETS, "a"), &json!({"metadata": {"finalizers": null}})),
+                until("/api/v1/namespaces/{ns}", 404, ""),
+                get(&at(SECRETS, "a")),
+            ],
+        },
+    ]
+}
