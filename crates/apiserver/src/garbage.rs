@@ -4,7 +4,10 @@
 //! that a run can be replayed. Whoever watches sees the same states in the same order. A queue is worked off, so a
 //! long chain of owners needs no deep stack.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -73,6 +76,9 @@ pub(crate) fn after_write(cluster: &Cluster, state: &mut State, key: &Key) {
     }
     let mut work = Work { cluster, state, tasks: VecDeque::new() };
     work.tasks.push_back(Task::Owners(key.clone()));
+    if *key.resource == *NAMESPACES {
+        work.tasks.push_back(Task::Namespace(key.path.to_string()));
+    }
     work.run();
 }
 
@@ -166,6 +172,10 @@ impl Work<'_> {
                 object["status"]["phase"] = "Terminating".into();
             }
         }
+        if object == before && how == Propagation::Foreground {
+            // It waits already: whatever blocks it has been told, perhaps by itself, in a circle of owners.
+            return self.state.store.get(key).cloned().map(Deleted::Waiting);
+        }
         let marked = if object == before {
             Arc::clone(self.state.store.get(key)?)
         } else {
@@ -180,7 +190,11 @@ impl Work<'_> {
         match how {
             Propagation::Foreground => {
                 for dependent in self.blocking(&marked.uid) {
-                    self.tasks.push_back(Task::Delete(dependent, Propagation::Foreground));
+                    if self.has_another_owner(&dependent, &marked.uid) {
+                        self.disown(&dependent, |uid| *uid != *marked.uid);
+                    } else {
+                        self.tasks.push_back(Task::Delete(dependent, Propagation::Foreground));
+                    }
                 }
                 self.tasks.push_back(Task::Unblock(key.clone()));
             }
@@ -266,10 +280,24 @@ impl Work<'_> {
         self.state.store.put(key, object);
     }
 
-    /// The dependents without which an owner that is deleted in the foreground may not go.
+    /// Whether an owner but this one is there that is not to take its dependents with it.
+    fn has_another_owner(&self, key: &Key, uid: &str) -> bool {
+        let Some(object) = self.state.store.get(key) else { return false };
+        let stays = |owner: &str| {
+            let found = self.state.store.by_uid(owner).and_then(|key| self.state.store.get(key));
+            found.is_some_and(|owner| !goes_in_foreground(&owner.parse()))
+        };
+        object.owners.iter().any(|owner| **owner != *uid && stays(owner))
+    }
+
+    /// The dependents without which an owner that is deleted in the foreground may not go. One that waits for its own
+    /// dependents in the same way blocks nobody: it may wait for this owner.
     fn blocking(&self, uid: &str) -> Vec<Key> {
         let blocks = |key: &Key| {
             let object = self.state.store.get(key).map(|object| object.parse()).unwrap_or_default();
+            if goes_in_foreground(&object) && self.waits_for(key, uid) {
+                return false;
+            }
             let owners = object["metadata"]["ownerReferences"].as_array();
             owners
                 .into_iter()
@@ -279,13 +307,26 @@ impl Work<'_> {
         self.state.store.dependents(uid).into_iter().filter(blocks).collect()
     }
 
+    /// Whether the object with this UID is among those that `key` owns, over any number of steps.
+    fn waits_for(&self, key: &Key, uid: &str) -> bool {
+        let mut seen: HashSet<Box<str>> = HashSet::new();
+        let own = self.state.store.get(key).map(|object| object.uid.clone());
+        let mut next: Vec<Box<str>> = own.into_iter().collect();
+        while let Some(owner) = next.pop() {
+            if *owner == *uid {
+                return true;
+            }
+            if seen.insert(owner.clone()) {
+                let dependents = self.state.store.dependents(&owner);
+                next.extend(dependents.iter().filter_map(|key| Some(self.state.store.get(key)?.uid.clone())));
+            }
+        }
+        false
+    }
+
     fn unblock(&mut self, key: &Key) {
         let Some(object) = self.state.store.get(key) else { return };
-        let parsed = object.parse();
-        if meta::is_terminating(&parsed)
-            && meta::finalizers(&parsed).contains(&FOREGROUND)
-            && self.blocking(&object.uid).is_empty()
-        {
+        if goes_in_foreground(&object.parse()) && self.blocking(&object.uid).is_empty() {
             self.drop_finalizer(key, FOREGROUND);
         }
     }
@@ -299,6 +340,9 @@ impl Work<'_> {
             self.remove(key);
         } else {
             self.state.store.put(key, object);
+            if *key.resource == *NAMESPACES {
+                self.tasks.push_back(Task::Namespace(key.path.to_string()));
+            }
         }
     }
 
@@ -328,6 +372,11 @@ impl Work<'_> {
             self.drop_finalizer(&key, CLEANUP);
         }
     }
+}
+
+/// Whether an object is deleted after those of its dependents that block it.
+fn goes_in_foreground(object: &Value) -> bool {
+    meta::is_terminating(object) && meta::finalizers(object).contains(&FOREGROUND)
 }
 
 /// Marks an object as one that is to go.

@@ -45,7 +45,9 @@
 //! - a strategic merge patch puts new elements behind all others unless it brings an order; a change of a list from atomic
 //!   to granular is not reconciled in `managedFields`, and updates by many managers are not drawn together;
 //! - tables have the columns of a CRD, or name and age; a wrong type in a JSON patch of a core kind is a 400;
-//! - JSON is read to a depth of 128.
+//! - an object has 100 levels at the most;
+//! - definitions are checked in part: not whether their schemas are structural, what their CEL rules may cost, or that a
+//!   pattern compiles; old objects are held to a new schema at once.
 
 mod cluster;
 mod discovery;

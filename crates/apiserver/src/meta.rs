@@ -26,6 +26,26 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
      must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
      validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
+/// Most levels of an object. `managedFields` repeat them with a few more, and what is kept has to be readable as JSON,
+/// which has its own limit of 128.
+pub(crate) const DEEPEST: usize = 100;
+
+/// Whether a value has more levels than these.
+pub(crate) fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    let mut next = vec![(value, 1)];
+    while let Some((value, level)) = next.pop() {
+        if level > levels {
+            return true;
+        }
+        match value {
+            Value::Object(fields) => next.extend(fields.values().map(|field| (field, level + 1))),
+            Value::Array(elements) => next.extend(elements.iter().map(|element| (element, level + 1))),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// A time as `metadata` has it: UTC, whole seconds.
 pub(crate) fn time(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

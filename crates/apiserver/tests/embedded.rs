@@ -3,6 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt};
+use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
@@ -13,6 +14,7 @@ use kube::{
 };
 use kurator_apiserver::{ApiServer, Seeded};
 use kurator_testkit::conformance::{Outcome, all, differences, transcript};
+use serde_json::{Value, json};
 
 fn server() -> ApiServer {
     let clock = || Timestamp::UNIX_EPOCH;
@@ -133,5 +135,155 @@ async fn the_same_requests_give_the_same_uids() -> Outcome {
         Ok(api.create(&PostParams::default(), &config_map("x")).await?.uid())
     };
     assert_eq!(uid().await?, uid().await?);
+    Ok(())
+}
+
+/// Sends a request as it is; its code and body.
+async fn send(
+    server: &ApiServer,
+    method: &str,
+    path: &str,
+    kind: &str,
+    body: Value,
+) -> Outcome<(u16, Value)> {
+    let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    let answer = client(server).send(request.body(body.into())?).await?;
+    let code = answer.status().as_u16();
+    let text = answer.into_body().collect().await?.to_bytes();
+    Ok((code, serde_json::from_slice(&text).unwrap_or_default()))
+}
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+const JSON: &str = "application/json";
+const JSON_PATCH: &str = "application/json-patch+json";
+const APPLY: &str = "application/apply-patch+yaml";
+
+fn owned(name: &str, uid: &Value) -> Value {
+    json!({"metadata": {"name": name, "ownerReferences": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": uid, "blockOwnerDeletion": true},
+    ]}})
+}
+
+#[tokio::test]
+async fn owners_in_a_circle_go_when_one_is_deleted_in_the_foreground() -> Outcome {
+    let server = server();
+    let (_, a) = send(&server, "POST", MAPS, JSON, json!({"metadata": {"name": "a"}})).await?;
+    let (_, b) = send(&server, "POST", MAPS, JSON, owned("b", &a["metadata"]["uid"])).await?;
+    let back = json!({"metadata": {"ownerReferences": owned("a", &b["metadata"]["uid"])["metadata"]["ownerReferences"]}});
+    send(&server, "PATCH", &format!("{MAPS}/a"), "application/merge-patch+json", back).await?;
+    let foreground = json!({"propagationPolicy": "Foreground"});
+    send(&server, "DELETE", &format!("{MAPS}/a"), JSON, foreground).await?;
+    for name in ["a", "b"] {
+        assert_eq!(
+            send(&server, "GET", &format!("{MAPS}/{name}"), JSON, Value::Null).await?.0,
+            404,
+            "{name}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dependent_with_another_owner_outlives_a_deletion_in_the_foreground() -> Outcome {
+    let server = server();
+    let (_, a) = send(&server, "POST", MAPS, JSON, json!({"metadata": {"name": "a"}})).await?;
+    let (_, b) = send(&server, "POST", MAPS, JSON, json!({"metadata": {"name": "b"}})).await?;
+    let mut both = owned("c", &a["metadata"]["uid"]);
+    both["metadata"]["ownerReferences"][1] =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "b", "uid": b["metadata"]["uid"]});
+    send(&server, "POST", MAPS, JSON, both).await?;
+    send(&server, "DELETE", &format!("{MAPS}/a"), JSON, json!({"propagationPolicy": "Foreground"})).await?;
+    let (code, left) = send(&server, "GET", &format!("{MAPS}/c"), JSON, Value::Null).await?;
+    assert_eq!((code, &left["metadata"]["ownerReferences"][0]["name"]), (200, &json!("b")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_json_patch_that_cannot_be_done_or_grows_without_end_is_refused() -> Outcome {
+    let server = server();
+    let map = json!({"metadata": {"name": "a"}, "data": {"k": "v"}});
+    send(&server, "POST", MAPS, JSON, map).await?;
+    let path = format!("{MAPS}/a");
+    let undone = json!([
+        {"op": "add", "path": "/data/x", "value": "1"}, {"op": "move", "from": "/data", "path": "/nope/y"},
+    ]);
+    assert_eq!(send(&server, "PATCH", &path, JSON_PATCH, undone).await?.0, 422);
+    let doubled = vec![json!({"op": "copy", "from": "/metadata", "path": "/metadata/x"}); 40];
+    assert_eq!(send(&server, "PATCH", &path, JSON_PATCH, doubled.into()).await?.0, 413);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_apply_that_names_an_old_version_changes_nothing() -> Outcome {
+    let server = server();
+    let (_, map) = send(&server, "POST", MAPS, JSON, json!({"metadata": {"name": "a"}})).await?;
+    let change = json!({"metadata": {"labels": {"a": "b"}}});
+    send(&server, "PATCH", &format!("{MAPS}/a"), "application/merge-patch+json", change).await?;
+    let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "v"},
+        "metadata": {"resourceVersion": map["metadata"]["resourceVersion"]}});
+    let path = format!("{MAPS}/a?fieldManager=m&force=true");
+    let (code, refused) = send(&server, "PATCH", &path, APPLY, applied).await?;
+    assert_eq!((code, &refused["reason"]), (409, &json!("Conflict")));
+    Ok(())
+}
+
+/// Defines a type with a status of its own.
+async fn define(server: &ApiServer) -> Outcome {
+    let free = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": free, "status": free}}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"}, "versions": [
+            {"name": "v1", "served": true, "storage": true, "schema": schema, "subresources": {"status": {}}},
+        ]},
+    });
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let (code, said) = send(server, "POST", path, JSON, definition).await?;
+    assert_eq!(code, 201, "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_applied_status_has_its_manager_and_needs_its_object() -> Outcome {
+    let server = server();
+    define(&server).await?;
+    let things = "/apis/example.com/v1/namespaces/default/things";
+    let status =
+        json!({"apiVersion": "example.com/v1", "kind": "Thing", "status": {"phase": "Ready", "note": "x"}});
+    let path = format!("{things}/a/status?fieldManager=m");
+    assert_eq!(send(&server, "PATCH", &path, APPLY, status.clone()).await?.0, 404);
+    let thing =
+        json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": {}});
+    send(&server, "POST", things, JSON, thing).await?;
+    let (_, applied) = send(&server, "PATCH", &path, APPLY, status).await?;
+    let managers: Vec<_> = applied["metadata"]["managedFields"].as_array().into_iter().flatten().collect();
+    assert!(
+        managers.iter().any(|one| one["manager"] == "m" && one["subresource"] == "status"),
+        "{managers:?}"
+    );
+    let less = json!({"apiVersion": "example.com/v1", "kind": "Thing", "status": {"phase": "Ready"}});
+    let (_, applied) = send(&server, "PATCH", &path, APPLY, less).await?;
+    assert_eq!(applied["status"], json!({"phase": "Ready"}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_goes_with_its_last_finalizer() -> Outcome {
+    let server = server();
+    let namespace = json!({"metadata": {"name": "n", "finalizers": ["example.com/a"]}});
+    send(&server, "POST", "/api/v1/namespaces", JSON, namespace).await?;
+    send(&server, "DELETE", "/api/v1/namespaces/n", JSON, Value::Null).await?;
+    assert_eq!(send(&server, "GET", "/api/v1/namespaces/n", JSON, Value::Null).await?.0, 200);
+    let let_go = json!({"metadata": {"finalizers": null}});
+    send(&server, "PATCH", "/api/v1/namespaces/n", "application/merge-patch+json", let_go).await?;
+    assert_eq!(send(&server, "GET", "/api/v1/namespaces/n", JSON, Value::Null).await?.0, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_in_all_namespaces_at_once() -> Outcome {
+    assert_eq!(send(&server(), "DELETE", "/api/v1/secrets", JSON, Value::Null).await?.0, 405);
     Ok(())
 }

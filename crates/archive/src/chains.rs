@@ -80,8 +80,13 @@ impl Chains {
         Chain { first, last: first, used: 0, length: 0 }
     }
 
-    /// Writes `bytes` at the end of `chain`.
-    pub(crate) fn append(&mut self, chain: &mut Chain, mut bytes: &[u8]) -> io::Result<()> {
+    /// Writes `bytes` at the end of `chain`: all of them or, after an error, none.
+    pub(crate) fn append(&mut self, chain: &mut Chain, bytes: &[u8]) -> io::Result<()> {
+        let before = chain.clone();
+        self.extend(chain, bytes).inspect_err(|_| *chain = before)
+    }
+
+    fn extend(&mut self, chain: &mut Chain, mut bytes: &[u8]) -> io::Result<()> {
         let content = self.block - LINK;
         while !bytes.is_empty() {
             if chain.used == content {

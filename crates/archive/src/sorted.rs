@@ -128,7 +128,11 @@ impl Entries {
         }
         let mut length = [0; size_of::<u64>()];
         self.0.read_exact(&mut length)?;
-        let mut entry = vec![0; usize::try_from(u64::from_le_bytes(length)).map_err(io::Error::other)?];
+        let length = u64::from_le_bytes(length);
+        if length > self.0.get_ref().left() + self.0.buffer().len() as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an entry is longer than what follows"));
+        }
+        let mut entry = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         self.0.read_exact(&mut entry)?;
         String::from_utf8(entry).map(Some).map_err(io::Error::other)
     }

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use kube::api::{AttachParams, AttachedProcess};
+use kube::client::UpgradeConnectionError;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::call::{Attempt, Caller, Failed};
@@ -49,6 +50,9 @@ pub(crate) enum ExecError {
     /// Nobody knows what became of it.
     #[error("the connection broke off before the command had ended")]
     Lost,
+    /// The container runtime's words, which don't say whether it has ended.
+    #[error("{0}; what became of the command is not known")]
+    Unclear(String),
 }
 
 impl ExecError {
@@ -56,7 +60,7 @@ impl ExecError {
     pub(crate) fn is_uncertain(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Ended(_) => false,
-            Self::TimedOut(_) | Self::Unanswered(_) | Self::Lost => true,
+            Self::TimedOut(_) | Self::Unanswered(_) | Self::Lost | Self::Unclear(_) => true,
         }
     }
 }
@@ -139,6 +143,7 @@ async fn begin(caller: &Caller, command: &Command<'_>) -> Result<AttachedProcess
         let failed = match pods.exec(command.pod, command.words, &asked).await {
             Ok(process) => return Ok(process),
             Err(error) if is_of_no_container(&error) => return Err(ExecError::Refused(told(&error))),
+            Err(error) if is_of_a_beginning(&error) => return Err(ExecError::Unanswered(told(&error))),
             Err(error) => Failed::from(error),
         };
         drop(turn);
@@ -154,6 +159,16 @@ fn is_of_no_container(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.message.contains("container not found"))
 }
 
+/// Whether the command may have been begun although the request failed: somebody in between gave up waiting, or the
+/// connection was made and then not as it had to be.
+fn is_of_a_beginning(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 504,
+        kube::Error::UpgradeConnection(error) => !matches!(error, UpgradeConnectionError::ProtocolSwitch(_)),
+        _ => false,
+    }
+}
+
 fn told(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
@@ -166,8 +181,11 @@ fn ended(status: Option<Status>) -> Result<(), ExecError> {
     if status.as_deref() == Some("Success") {
         return Ok(());
     }
+    // Any other reason may be that the runtime or the kubelet was lost while the command ran.
+    let has_ended = reason.as_deref() == Some("NonZeroExitCode");
     let said = message.filter(|message| !message.is_empty()).or(reason);
-    Err(ExecError::Ended(said.unwrap_or_else(|| "the command failed, and nobody says why".to_owned())))
+    let said = said.unwrap_or_else(|| "the command failed, and nobody says why".to_owned());
+    Err(if has_ended { ExecError::Ended(said) } else { ExecError::Unclear(said) })
 }
 
 /// Reads to the end, so that the command never waits for us, and keeps an excerpt.
@@ -210,11 +228,12 @@ mod tests {
             ..Status::default()
         };
         let failed = |said: &str| Err(ExecError::Ended(said.to_owned()));
+        let unclear = |said: &str| Err(ExecError::Unclear(said.to_owned()));
         for (given, expected) in [
             (Some(status("Success", None, None)), Ok(())),
             (Some(status("Failure", Some("exit code 1"), Some("NonZeroExitCode"))), failed("exit code 1")),
-            (Some(status("Failure", Some(""), Some("InternalError"))), failed("InternalError")),
-            (Some(Status::default()), failed("the command failed, and nobody says why")),
+            (Some(status("Failure", Some(""), Some("InternalError"))), unclear("InternalError")),
+            (Some(Status::default()), unclear("the command failed, and nobody says why")),
             (None, Err(ExecError::Lost)),
         ] {
             assert_eq!(ended(given.clone()), expected, "{given:?}");

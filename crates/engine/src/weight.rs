@@ -18,6 +18,8 @@ pub(crate) fn weight(json: &[u8]) -> usize {
     // Of each open bracket, its commas.
     let mut open: Vec<usize> = Vec::new();
     let mut bytes = json.iter();
+    // What is empty takes nothing.
+    let mut last = b' ';
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => {
@@ -27,9 +29,18 @@ pub(crate) fn weight(json: &[u8]) -> usize {
             b'{' | b'[' if open.len() == DEEPEST => break,
             b'{' | b'[' => open.push(0),
             b',' => open.last_mut().into_iter().for_each(|commas| *commas += 1),
-            b'}' => weight += map(open.pop().unwrap_or_default() + 1),
-            b']' => weight += list(open.pop().unwrap_or_default() + 1),
+            b'}' | b']' => {
+                let entries = open.pop().unwrap_or_default() + 1;
+                match (last, byte) {
+                    (b'{', b'}') | (b'[', b']') => {}
+                    (_, b'}') => weight += map(entries),
+                    _ => weight += list(entries),
+                }
+            }
             _ => {}
+        }
+        if !byte.is_ascii_whitespace() {
+            last = *byte;
         }
     }
     // What was not closed was held all the same.
@@ -69,6 +80,8 @@ mod tests {
             (format!("[{}]", many(r#"{"a":0}"#, 1024)), 1024 * (NODE + ELEMENT)),
             (format!("[{}]", many("0", 1024)), 1024 * ELEMENT),
             (format!("{{{}}}", many(r#""a":0"#, 11)), NODE),
+            (format!("[{}]", many("{}", 1024)), 1024 * ELEMENT),
+            (format!("[{}]", many("[ ]", 1024)), 1024 * ELEMENT),
             (format!("{{{}}}", many(r#""a":0"#, 1000)), 200 * NODE),
         ] {
             let found = weight(json.as_bytes());

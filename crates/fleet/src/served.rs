@@ -18,13 +18,14 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::ctx::Ctx;
+pub use crate::fleet::places::Purpose;
 use crate::fleet::places::{self, Refusal};
 use crate::hub::{Guarded, in_namespace};
 
 /// How long a location may differ from what its Fleet gives, as when the Fleet takes it over from Velero or moves it.
 const MENDED_WITHIN: Duration = Duration::from_secs(15);
 /// Pause between two looks at one that differs.
-const MENDED_AGAIN: Duration = Duration::from_millis(100);
+const MENDED_AGAIN: Duration = Duration::from_millis(500);
 
 /// All members that are to be served now.
 pub type ServedMembers = BTreeMap<ClusterKey, Arc<Served>>;
@@ -72,8 +73,7 @@ impl Served {
         names::VELERO_NAMESPACE
     }
 
-    /// The store that a location of the member means, with its credential as it is on the hub now: to restore the
-    /// Velero Backup `restored` from it, or for anything else.
+    /// The store that a location of the member means, with its credential as it is on the hub now.
     ///
     /// Which store that is follows from the objects of the hub alone. What the location says is only compared: one that
     /// the hub did not write is refused, and so is one that somebody changed, unless the hub mends it within seconds. Of
@@ -84,13 +84,13 @@ impl Served {
     pub async fn store(
         &self,
         location: &BackupStorageLocation,
-        restored: Option<&str>,
+        purpose: Purpose<'_>,
     ) -> Result<Location, String> {
         let given_up = Instant::now() + MENDED_WITHIN;
         let mut location = location.clone();
         loop {
             let ctx = self.ctx.upgrade().ok_or("the hub is ending")?;
-            match places::store(&ctx, self.member.id(), &location, restored).await {
+            match places::store(&ctx, self.member.id(), &location, purpose).await {
                 Ok(store) => return Ok(store),
                 Err(Refusal::Differs(_)) if Instant::now() < given_up => {}
                 Err(Refusal::Differs(why) | Refusal::Foreign(why)) => return Err(why),

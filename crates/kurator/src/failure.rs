@@ -44,6 +44,8 @@ impl Failure {
             text.push_str("\n\nhint: ");
             text.push_str(hint);
         }
+        // What comes from clusters must not steer a terminal.
+        let text: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
         // Nothing can be done about a closed stderr.
         let _closed = writeln!(std::io::stderr(), "{text}");
         ExitCode::from(self.exit_code)

@@ -277,6 +277,11 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
     let time = if same { old.and_then(|old| time_of(old, &me)).unwrap_or_default() } else { now.clone() };
     managers.push(Manager { fields, time, ..me });
     write(&mut object, managers);
+    // Who names the version that is to be changed is told if it is another one by now.
+    let version = meta::text(applied, "resourceVersion");
+    if !version.is_empty() {
+        meta::of(&mut object).insert("resourceVersion".to_owned(), version.into());
+    }
     Ok(object)
 }
 

@@ -153,6 +153,10 @@ async fn about_objects(
             let options = DeleteOptions::parse(call, &options)?;
             match has_name {
                 true => verbs::delete(cluster, call, &options),
+                // A collection is deleted in one namespace at a time.
+                false if call.resource.namespaced && call.namespace.is_none() => {
+                    Err(ApiError::method_not_allowed())
+                }
                 false if call.resource.habits.delete_collection => {
                     verbs::delete_collection(cluster, call, &options)
                 }

@@ -16,6 +16,9 @@ use crate::{
 /// Answers with a warning per unknown field.
 pub(super) fn receive(call: &Call, object: &mut Value) -> Result<Vec<String>> {
     check_type(call, object)?;
+    if meta::is_deeper_than(object, meta::DEEPEST) {
+        return Err(ApiError::bad_request(format!("an object has {} levels at the most", meta::DEEPEST)));
+    }
     let mut dropped = Vec::new();
     let undecodable = |why: String| {
         let (kind, version) = (&call.resource.kind, &call.version().name);

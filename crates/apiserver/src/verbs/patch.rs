@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Noted, Reply, admit, create::create_in, strategic, update::replace};
+use super::{Call, Noted, Part, Reply, admit, create::create_in, strategic, update::replace};
 use crate::{
     cluster::Cluster,
     error::{ApiError, FieldError, Result, Why},
@@ -24,13 +24,15 @@ pub(crate) enum Patch {
 
 /// Most operations of a JSON patch.
 const OPERATIONS: usize = 10_000;
+/// Most bytes that the copies of a JSON patch make, all together, as kube-apiserver.
+const COPIED: usize = 3 << 20;
 
 /// Changes an object; one that is applied is made where it is absent.
 pub(crate) fn patch(cluster: &Cluster, call: &Call, patch: &Patch) -> Result<Reply> {
     check_options(call, patch)?;
     cluster.write(|state| {
         let current = match (call.current(state), patch) {
-            (Err(_), Patch::Apply(applied)) => {
+            (Err(_), Patch::Apply(applied)) if call.part == Part::Whole => {
                 let mut applied = applied.clone();
                 meta::of(&mut applied).insert("name".to_owned(), call.name().into());
                 let mut object = fields::apply(call, None, &applied, &cluster.now())?;
@@ -96,6 +98,32 @@ fn misnamed(call: &Call, name: &str) -> ApiError {
     ))
 }
 
+/// Does what a JSON patch says, one operation after the other; after a refusal the object is good for nothing.
+fn operate(object: &mut Value, patch: &json_patch::Patch) -> Result<()> {
+    let mut copied = 0;
+    for operation in &patch.0 {
+        if let json_patch::PatchOperation::Copy(copy) = operation
+            && let Some(source) = object.pointer(copy.from.as_str())
+        {
+            copied += source.to_string().len();
+            if copied > COPIED {
+                let why = format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit \
+                     {COPIED}"
+                );
+                return Err(ApiError::too_many_operations(why));
+            }
+        }
+        // The library's way back after a failure does not know all of its own steps.
+        json_patch::patch_unsafe(object, std::slice::from_ref(operation))
+            .map_err(|_| ApiError::unprocessable())?;
+        if meta::is_deeper_than(object, meta::DEEPEST) {
+            return Err(ApiError::unprocessable());
+        }
+    }
+    Ok(())
+}
+
 fn changed(cluster: &Cluster, call: &Call, old: &Value, patch: &Patch) -> Result<Value> {
     let mut object = old.clone();
     match patch {
@@ -107,7 +135,7 @@ fn changed(cluster: &Cluster, call: &Call, old: &Value, patch: &Patch) -> Result
                 );
                 return Err(ApiError::too_many_operations(why));
             }
-            json_patch::patch(&mut object, patch).map_err(|_| ApiError::unprocessable())?;
+            operate(&mut object, patch)?;
         }
         Patch::Merge(patch) => json_patch::merge(&mut object, patch),
         Patch::Strategic(_) if !call.resource.habits.core => {

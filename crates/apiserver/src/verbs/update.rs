@@ -145,6 +145,10 @@ fn keep(call: &Call, old: &Value, object: &mut Value) {
                 Some(status) => drop(fields.insert("status".to_owned(), status.clone())),
                 None => drop(fields.remove("status")),
             }
+            // Who has applied which field of the status is known by now.
+            if let Some(managed) = sent.get("metadata").and_then(|metadata| metadata.get("managedFields")) {
+                fields["metadata"]["managedFields"] = managed.clone();
+            }
         }
     }
 }

@@ -106,8 +106,9 @@ impl ResourceListWriter {
         kind.is_sorted &= kind.last <= entry;
         kind.last = entry;
         if kind.waiting.len() >= WAITING {
-            chains.append(&mut kind.chain, &kind.waiting).map_err(|source| DiskError::of(folder, source))?;
+            let appended = chains.append(&mut kind.chain, &kind.waiting);
             kind.waiting.clear();
+            appended.map_err(|source| DiskError::of(folder, source))?;
         }
         Ok(())
     }

@@ -10,11 +10,11 @@ use kurator_api::velero::{Backup, BackupPhase, BackupStorageLocation};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::Server;
 use super::progress::follow;
 use super::queue::Work as _;
 use super::turn::Ran;
 use super::write::{End, fresh, merge, path, tell_end};
+use super::{Purpose, Server};
 use crate::backup::prepare::{
     ClusterVersion, Defaults, Facts, Prepared, SnapshotLocation, policy_name, prepare,
 };
@@ -98,7 +98,7 @@ async fn attempt(
     let location = locations.iter().find(|location| location.name_any() == name);
     let location = location.ok_or_else(|| format!("there is no location `{name}` any more"))?;
     let catalog = async { discover(caller).await.map_err(|error| chain(&error)) };
-    let (store, catalog) = futures::try_join!(server.stores.open(location, None), catalog)?;
+    let (store, catalog) = futures::try_join!(server.stores.open(location, Purpose::Store), catalog)?;
     let (progress, told) = watch::channel(Progress::default());
     let tools = Tools {
         caller,

@@ -10,8 +10,8 @@ use kurator_api::velero::{BackupStorageLocation, BackupStorageLocationPhase};
 use kurator_archive::layout::TOP_LEVEL;
 use serde_json::json;
 
-use super::Server;
 use super::write::{AGAIN, merge, path};
+use super::{Purpose, Server};
 use kurator_member::causes::chain;
 
 /// Time between two looks at a location that names none, as Velero 1.18's `--store-validation-frequency`.
@@ -50,7 +50,7 @@ pub(super) async fn check(server: &Server, location: Arc<BackupStorageLocation>)
 }
 
 async fn usable(server: &Server, location: &BackupStorageLocation) -> Result<(), String> {
-    let store = server.stores.open(location, None).await?;
+    let store = server.stores.open(location, Purpose::Look).await?;
     let found = store.list("").await.map_err(|error| chain(&error))?;
     let strangers: Vec<_> =
         found.folders.iter().filter(|name| !TOP_LEVEL.contains(&name.as_str())).map(String::as_str).collect();

@@ -39,7 +39,7 @@ use self::rounds::Rounds;
 use self::write::path;
 use crate::call::{CallError, Caller};
 
-pub use self::stores::{AsTheClusterSays, Stores};
+pub use self::stores::{AsTheClusterSays, Purpose, Stores};
 pub use crate::runs::Runs;
 
 /// The release of Velero whose behaviour this is, as `ServerStatusRequest`s are told; behind the plus, who says so.

@@ -10,11 +10,11 @@ use kurator_api::velero::{Backup, BackupStorageLocation, Restore, RestorePhase};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::Server;
 use super::progress::follow;
 use super::queue::{Stage, Work as _};
 use super::turn::Ran;
 use super::write::{End, fresh, merge, path, tell_end};
+use super::{Purpose, Server};
 use crate::call::CallError;
 use crate::discover::discover;
 use crate::list::{ListRequest, Lister};
@@ -117,7 +117,7 @@ async fn attempt(
 
     let restored = prepared.backup.name_any();
     let (store, of_classes, of_images, classes) = futures::try_join!(
-        server.stores.open(&prepared.location, Some(&restored)),
+        server.stores.open(&prepared.location, Purpose::Restore(&restored)),
         config(server, STORAGE_CLASS_LABEL),
         config(server, IMAGE_LABEL),
         async { classes(server).await.map_err(|error| error.to_string()) },

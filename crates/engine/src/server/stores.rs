@@ -12,19 +12,30 @@ use kurator_store::{Location, Patience, Store};
 use crate::call::Caller;
 use kurator_member::causes::chain;
 
+/// What a location is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose<'a> {
+    /// To see whether it can be used.
+    Look,
+    /// To store a backup there.
+    Store,
+    /// To restore the Velero Backup of this name from it.
+    Restore(&'a str),
+}
+
 /// Opens the stores of a cluster's locations.
 ///
 /// What a location says is a stranger's word: whoever implements this decides what of it is followed.
 #[async_trait]
 pub trait Stores: Send + Sync {
-    /// The store of `location`, to restore the Velero Backup `restored` from it or for anything else.
+    /// The store of `location`.
     ///
     /// # Errors
     /// Why it cannot be used, for the status of the location or run.
     async fn open(
         &self,
         location: &BackupStorageLocation,
-        restored: Option<&str>,
+        purpose: Purpose<'_>,
     ) -> Result<Arc<dyn Store>, String>;
 }
 
@@ -41,11 +52,7 @@ pub struct AsTheClusterSays {
 
 #[async_trait]
 impl Stores for AsTheClusterSays {
-    async fn open(
-        &self,
-        location: &BackupStorageLocation,
-        _: Option<&str>,
-    ) -> Result<Arc<dyn Store>, String> {
+    async fn open(&self, location: &BackupStorageLocation, _: Purpose<'_>) -> Result<Arc<dyn Store>, String> {
         let spec = &location.spec;
         let storage = spec.object_storage.clone().unwrap_or_default();
         let credential = match &spec.credential {

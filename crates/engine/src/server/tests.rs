@@ -32,7 +32,7 @@ struct Shelf {
 
 #[async_trait]
 impl Stores for Shelf {
-    async fn open(&self, _: &BackupStorageLocation, _: Option<&str>) -> Result<Arc<dyn Store>, String> {
+    async fn open(&self, _: &BackupStorageLocation, _: Purpose<'_>) -> Result<Arc<dyn Store>, String> {
         let left = self.defects.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         assert!(left.is_err(), "a defect");
         Ok(Arc::clone(&self.store) as Arc<dyn Store>)

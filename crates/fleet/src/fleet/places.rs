@@ -28,18 +28,33 @@ pub(crate) enum Refusal {
     Foreign(String),
 }
 
-/// The store behind `location` of `cluster`, to restore the Velero Backup `restored` from it or for anything else.
+/// What a location is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose<'a> {
+    /// To see whether it can be used.
+    Look,
+    /// To store a backup there.
+    Store,
+    /// To restore the Velero Backup of this name from it.
+    Restore(&'a str),
+}
+
+/// The store behind `location` of `cluster`.
 pub(crate) async fn store(
     ctx: &Ctx,
     cluster: &ClusterKey,
     location: &BackupStorageLocation,
-    restored: Option<&str>,
+    purpose: Purpose<'_>,
 ) -> Result<Location, Refusal> {
     let name = location.name_any();
     let is_mount = is_mount(location);
     let candidates = if is_mount {
-        let Mounted { candidates, backups } = mounted(&ctx.hub, cluster, &name);
-        if let Some(backup) = restored.filter(|backup| !candidates.is_empty() && !backups.contains(*backup)) {
+        let restored = match purpose {
+            Purpose::Restore(backup) => Some(backup),
+            Purpose::Look | Purpose::Store => None,
+        };
+        let candidates = mounted(&ctx.hub, cluster, &name, restored);
+        if let Some(backup) = restored.filter(|_| candidates.is_empty()) {
             return Err(Refusal::Foreign(format!(
                 "storage location `{name}`: no Restore or Migrate on the hub asks for Velero Backup `{backup}` here, so it is \
                  not read from where another cluster stores; restore it with one"
@@ -66,11 +81,14 @@ pub(crate) async fn store(
         let is_it = |place: &Place| !is_mount || mount::name(&store, &place.at) == name;
         let found = places.into_iter().find(|place| is_it(place) && place.may_be_followed(&store));
         let Some(Place { at, read_only, .. }) = found else { continue };
+        if read_only && purpose == Purpose::Store {
+            return Err(Refusal::Foreign(format!("storage location `{name}` can only be read")));
+        }
         return match differs(&location.spec, &store.spec(&at), read_only) {
             None => Ok(store.location(&at.bucket, &at.prefix)),
             Some(field) => Err(Refusal::Differs(format!(
                 "storage location `{name}`: `{field}` is not what fleet `{}` wrote, and what others write is not \
-                 followed; delete the location, and it is written again",
+                 followed; the Fleet writes it again",
                 fleet.name_any()
             ))),
         };
@@ -138,24 +156,18 @@ fn own(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
     found
 }
 
-/// What is asked for by a mount.
-#[derive(Default)]
-struct Mounted {
-    candidates: Vec<Candidate>,
-    /// The Velero Backups that may be restored by it.
-    backups: BTreeSet<String>,
-}
-
 /// Places that a mount of this name may be on, if somebody on the hub has asked for it in this cluster: those of the
-/// cluster whose backup is restored.
-fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Mounted {
+/// cluster whose backup is restored. With `restored`, only those who asked for this Velero Backup count.
+fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str, restored: Option<&str>) -> Vec<Candidate> {
     let namespace = &cluster.namespace;
     let is_row = |kind: ClusterKind, cluster_name: &str, location: Option<&String>| {
         kind == cluster.kind && cluster_name == cluster.name && location.is_some_and(|at| at == name)
     };
     let mut sources = BTreeSet::new();
     let mut recorded = Vec::new();
-    let mut backups = BTreeSet::new();
+    let is_asked_for = |backup: Option<&String>| {
+        restored.is_none_or(|restored| backup.is_some_and(|backup| backup == restored))
+    };
     for migrate in in_namespace(&hub.migrates, namespace) {
         let Some(status) = migrate.0.as_ref().ok().and_then(|migrate| migrate.status.as_ref()) else {
             continue;
@@ -163,7 +175,7 @@ fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Mounted {
         let mut rows = status.target_cluster_status.iter();
         if rows.any(|row| is_row(row.cluster_kind, &row.cluster_name, row.source_location.as_ref())) {
             let source = status.source_cluster_status.as_ref();
-            backups.extend(source.and_then(|row| row.backup_name_in_cluster.clone()));
+            let source = source.filter(|row| is_asked_for(row.backup_name_in_cluster.as_ref()));
             sources.extend(source.map(|row| row.cluster(namespace)));
             recorded.extend(source.and_then(|row| remembered(namespace, row)));
         }
@@ -172,8 +184,9 @@ fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Mounted {
         let Ok(restore) = &restore.0 else { continue };
         let mut rows = restore.status.iter().flat_map(|status| &status.restore_details);
         let row = rows.find(|row| is_row(row.cluster_kind, &row.cluster_name, row.source_location.as_ref()));
-        let Some(row) = row else { continue };
-        backups.extend(row.backup_name_in_cluster.clone());
+        if !row.is_some_and(|row| is_asked_for(row.backup_name_in_cluster.as_ref())) {
+            continue;
+        }
         sources.insert(cluster.clone());
         let backup = find(&hub.backups, namespace, &restore.spec.backup_name);
         let status = backup.as_ref().and_then(|backup| backup.0.as_ref().ok()?.status.as_ref());
@@ -184,10 +197,10 @@ fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Mounted {
         );
     }
     if sources.is_empty() {
-        return Mounted::default();
+        return Vec::new();
     }
     let fleets = in_namespace(&hub.fleets, namespace).into_iter();
-    let candidates = fleets
+    fleets
         .map(|fleet| {
             let mut places = Vec::new();
             for source in &sources {
@@ -206,8 +219,7 @@ fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str) -> Mounted {
             places.extend(of_rows);
             Candidate { fleet, places }
         })
-        .collect();
-    Mounted { candidates, backups }
+        .collect()
 }
 
 /// The place in a row of a Backup or Migrate, and of which cluster it is.

@@ -13,7 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::velero::BackupStorageLocation;
-use kurator_engine::server::{ANSWER_WITHIN, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
+use kurator_engine::server::{
+    ANSWER_WITHIN, Purpose, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve,
+};
 use kurator_fleet::{Served, ServedMembers, Standing};
 use kurator_member::clock::SystemClock;
 use kurator_store::Store;
@@ -147,9 +149,14 @@ impl Stores for AsTheHubSays {
     async fn open(
         &self,
         location: &BackupStorageLocation,
-        restored: Option<&str>,
+        purpose: Purpose<'_>,
     ) -> Result<Arc<dyn Store>, String> {
-        let known = self.0.store(location, restored).await?;
+        let purpose = match purpose {
+            Purpose::Look => kurator_fleet::Purpose::Look,
+            Purpose::Store => kurator_fleet::Purpose::Store,
+            Purpose::Restore(backup) => kurator_fleet::Purpose::Restore(backup),
+        };
+        let known = self.0.store(location, purpose).await?;
         known.open(None).await.map_err(|error| chain(&error))
     }
 }

@@ -15,6 +15,7 @@ use kurator_member::clock::{Clock as _, SystemClock};
 
 use super::hub::{Hub, HubFlags};
 use super::kinds::{Kind, age, age_of, typed};
+use super::note;
 use super::output::print;
 use super::run::Run;
 use super::table::table;
@@ -68,7 +69,15 @@ async fn events(hub: &Hub, object: &DynamicObject) -> Result<Vec<Event>, Failure
     let api = Api::<Event>::namespaced(hub.client.clone(), &hub.namespace);
     let uid = object.uid().unwrap_or_default();
     let listed = api.list(&ListParams::default().fields(&format!("involvedObject.uid={uid}"))).await;
-    let mut events = listed.map_err(|error| hub.failure("events", error))?.items;
+    let mut events = match listed {
+        Ok(listed) => listed.items,
+        // The object itself may be read, and is what was asked for.
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            note(&format!("without events: {}", status.message));
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(hub.failure("events", error)),
+    };
     events.sort_by_key(last_seen);
     Ok(events.split_off(events.len().saturating_sub(EVENTS)))
 }
@@ -190,9 +199,13 @@ fn about_run(run: &Run, facts: &mut Vec<(&'static str, String)>, sections: &mut 
 fn about_members(fleet: &Fleet, sections: &mut String) {
     let rows = fleet.status.iter().flat_map(|status| &status.clusters).map(|row| {
         let backup = row.backup.clone().unwrap_or_default();
-        let message = row.message.clone().or(backup.message).unwrap_or_default();
-        let reason = row.reason.clone().or(backup.reason).unwrap_or_default();
-        let ready = if row.ready { "True" } else { "False" }.to_owned();
+        // A member that is connected is as ready as its backups are.
+        let (is_ready, reason, message) = match row.backup.as_ref().filter(|_| row.ready) {
+            Some(backup) => (backup.ready, &backup.reason, &backup.message),
+            None => (row.ready, &row.reason, &row.message),
+        };
+        let (reason, message) = (reason.clone().unwrap_or_default(), message.clone().unwrap_or_default());
+        let ready = if is_ready { "True" } else { "False" }.to_owned();
         let engine = backup.engine.map(|engine| format!("{engine:?}")).unwrap_or_default();
         let place = [backup.bucket, backup.prefix].into_iter().flatten().collect::<Vec<_>>().join("/");
         vec![row.name.clone(), ready, engine, place, backup.phase.unwrap_or_default(), reason, message]

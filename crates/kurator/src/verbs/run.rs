@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kurator_api::backup::{Backup, BackupDetails, BackupPhase, RowPhase, Summary};
-use kurator_api::condition::{self, Condition};
+use kurator_api::condition::{self, Condition, ConditionStatus};
 use kurator_api::migrate::{Migrate, MigratePhase};
 use kurator_api::restore::{Restore, RestoreDetails, RestorePhase};
 use serde::Serialize;
@@ -46,6 +46,12 @@ impl Run {
     pub(crate) fn message(&self) -> &str {
         let ready = self.conditions.iter().find(|condition| condition.type_ == condition::READY);
         ready.and_then(|ready| ready.message.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether a person has to do something before it goes on.
+    pub(crate) fn is_stalled(&self) -> bool {
+        let holds = |condition: &Condition| condition.status == ConditionStatus::True;
+        self.conditions.iter().any(|condition| condition.type_ == condition::STALLED && holds(condition))
     }
 
     /// Objects done and in all, of the clusters that say so.

@@ -17,7 +17,9 @@ pub(crate) fn parse(text: &str) -> Result<LabelSelector, String> {
             demand(&mut selector, key, "NotIn", Some(value));
         } else if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
             let labels = selector.match_labels.get_or_insert_default();
-            labels.insert(key.trim().to_owned(), value.trim().to_owned());
+            if labels.insert(key.trim().to_owned(), value.trim().to_owned()).is_some() {
+                return Err(format!("`{}` is named twice", key.trim()));
+            }
         } else if let Some((key, values)) = term.strip_suffix(')').and_then(|term| term.split_once('(')) {
             let (key, is_in) = match key.trim().rsplit_once(char::is_whitespace) {
                 Some((key, "in")) => (key, "In"),
@@ -86,6 +88,7 @@ mod tests {
     #[test]
     fn what_is_no_selector_is_told() {
         assert!(parse("").unwrap_err().contains("`` is no key of a label"));
+        assert_eq!(parse("a=b,a=c").unwrap_err(), "`a` is named twice");
         assert!(parse("a=b c").unwrap_err().contains("`b c` is no value of a label"));
         assert_eq!(
             parse("a within (b)").unwrap_err(),

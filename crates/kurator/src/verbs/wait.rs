@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use kube::Api;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::watch_object;
+use kube::runtime::watcher::{self, watch_object};
 use kurator_api::backup::Backup;
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
@@ -69,8 +69,16 @@ pub(crate) async fn wait<K: Runs>(
         let mut seen = watch_object(api, name).default_backoff().boxed();
         let mut told = String::new();
         while let Some(seen) = seen.next().await {
-            // The watch tries again by itself.
-            let Ok(seen) = seen else { continue };
+            let seen = match seen {
+                Ok(seen) => seen,
+                Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error))
+                    if is_refused(&error) =>
+                {
+                    return Err(hub.failure(&format!("watching {} `{name}`", K::NOUN), error));
+                }
+                // The watch tries again by itself.
+                Err(_) => continue,
+            };
             let object = seen.filter(|object| object.meta().uid.as_deref() == uid);
             let Some(object) = object else {
                 return Err(anyhow::anyhow!("{} `{name}` was deleted before it had ended", K::NOUN).into());
@@ -88,6 +96,10 @@ pub(crate) async fn wait<K: Runs>(
                     let code = if ending == Ending::PartiallyFailed { PARTIAL } else { FAILED };
                     return Err(Failure::with_hint(why, describe.clone()).and_exit_code(code));
                 }
+                None if run.is_stalled() => {
+                    let why = anyhow::anyhow!("{} `{name}` does not go on: {}", K::NOUN, run.message());
+                    return Err(Failure::with_hint(why, describe.clone()).and_exit_code(FAILED));
+                }
                 None => {}
             }
         }
@@ -100,9 +112,13 @@ pub(crate) async fn wait<K: Runs>(
     })
 }
 
+fn is_refused(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403))
+}
+
 /// Exit code for a run that ended PartiallyFailed.
 pub(crate) const PARTIAL: u8 = 3;
-/// Exit code for a run that failed, or was refused.
+/// Exit code for a run that failed, was refused, or does not go on by itself.
 pub(crate) const FAILED: u8 = 4;
 
 /// A run in one line.

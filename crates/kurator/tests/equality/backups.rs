@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kurator_api::names::WITHOUT_DATA_ANNOTATION;
+use kurator_api::names::{PROBLEMS_ANNOTATION, WITHOUT_DATA_ANNOTATION};
 use kurator_api::velero::Backup;
 use kurator_testkit::fixtures::{json_of, object, shelf};
 use kurator_testkit::{Cluster, Lab};
@@ -299,6 +299,7 @@ fn body(stored: &Stored, make: Make) -> Value {
         // "Volume data is not stored".
         if let Some(annotations) = backup["metadata"]["annotations"].as_object_mut() {
             annotations.remove(WITHOUT_DATA_ANNOTATION);
+            annotations.remove(PROBLEMS_ANNOTATION);
         }
         for (key, written, spelt_out) in DURATIONS {
             if backup["spec"][key] == written {

@@ -4,7 +4,7 @@
 //! to this: the hooks of a pod run one after the other. A hook that fails is an error in the backup's results. If it
 //! also [`stops`](ExecHook::stops), those behind it don't run, and before the backup the pod stays out of it. The
 //! hooks after the backup run in every pod whose hooks before it did not stop, and where one before that which stopped
-//! may have had its effect: a database that was frozen has to be thawed (decision 13). `hooksAttempted` counts all hooks of
+//! may have had its effect: a database that was frozen has to be thawed (decision 9). `hooksAttempted` counts all hooks of
 //! these pods, those that didn't run included; `hooksFailed` those that failed.
 
 mod annotations;

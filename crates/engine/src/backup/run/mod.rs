@@ -93,6 +93,9 @@ impl From<StoreError> for RunError {
 /// [`RunError`]; there is no backup then.
 pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunError> {
     let at = BackupFiles::new("", &prepared.backup.name_any())?;
+    if let Some(ended) = ended_before(&*tools.store, &at, &prepared.backup).await? {
+        return Ok(ended);
+    }
     let mark = Mark::set(&*tools.store, &at, tools.cluster, &prepared.backup).await?;
     let ended = marked(prepared, &at, tools).await;
     mark.remove(&*tools.store).await;

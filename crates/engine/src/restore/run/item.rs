@@ -1,9 +1,12 @@
 //! One object into the cluster: create first, look only where it is there already.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use kurator_archive::identity::check_identity;
 use kurator_archive::metadata::resource_list::Action;
 use kurator_archive::{ItemPath, SpooledItem};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -15,6 +18,7 @@ use super::status;
 use crate::budget::Budget;
 use crate::call::{CallError, Caller, Content};
 use crate::report::{About, Report};
+use crate::restore::reset::RESTORE_NAME_LABEL;
 use crate::restore::{Conflict, Context, Made, Transformed, object, resolve, transform};
 use crate::types::ApiType;
 
@@ -199,11 +203,11 @@ impl Maker<'_> {
     /// it has this Restore's label and is not older than the Restore. Controllers may have changed it since.
     fn is_ours(&self, found: &[u8], made: &Transformed) -> bool {
         const LABEL: &str = "/metadata/labels/velero.io~1restore-name";
-        let Ok(found) = serde_json::from_slice::<Value>(found) else { return false };
-        let made_at = found.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
-        found.pointer(LABEL).is_some()
-            && found.pointer(LABEL) == made.object.pointer(LABEL)
-            && made_at.is_some_and(|made_at| made_at >= self.since.as_str())
+        let Ok(Found { metadata }) = serde_json::from_slice(found) else { return false };
+        let label = metadata.labels.as_ref().and_then(|labels| labels.get(RESTORE_NAME_LABEL));
+        label.is_some()
+            && label.map(String::as_str) == made.object.pointer(LABEL).and_then(Value::as_str)
+            && metadata.creation_timestamp.is_some_and(|made_at| made_at >= self.since)
     }
 
     async fn conflict(
@@ -269,4 +273,17 @@ fn in_version_of(api: &ApiType, object: &Value) -> ApiType {
         return api.clone();
     }
     ApiType { version: version.to_owned(), ..api.clone() }
+}
+/// As much of an object of the cluster as tells who made it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Found {
+    metadata: FoundMeta,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct FoundMeta {
+    creation_timestamp: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
 }

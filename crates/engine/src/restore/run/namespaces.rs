@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::listed::Listed;
 use super::load;
+use crate::budget::Budget;
 use crate::call::{CallError, Caller};
 use crate::report::{About, Report};
 use crate::restore::namespace;
@@ -35,14 +36,16 @@ pub(super) struct Namespaces<'a> {
     report: &'a Report,
     listed: &'a Listed<'a>,
     known: Mutex<Known>,
+    /// For those that are being created.
+    making: Budget,
 }
 
 /// The namespaces in the backup, on the disk.
 struct Stored {
     objects: Shelf,
     keys: RandomState,
-    /// By hash of the name.
-    slips: HashMap<u64, Slip>,
+    /// By hash of the name, with what each takes in memory.
+    slips: HashMap<u64, (Slip, usize)>,
 }
 
 /// The targets.
@@ -62,17 +65,22 @@ impl Stored {
             Self { objects: Shelf::new(folder), keys: RandomState::new(), slips: HashMap::new() };
         let of = "namespaces".parse().ok();
         for item in of.iter().flat_map(|of| spool.items(of)).flatten() {
-            if load::of(&item).is_ok() {
+            if let Ok(load) = load::of(&item) {
                 let slip = stored.objects.put(&item.json)?;
-                stored.slips.insert(stored.keys.hash_one(&*item.name), slip);
+                stored.slips.insert(stored.keys.hash_one(&*item.name), (slip, load));
             }
         }
         Ok(stored)
     }
 
     fn get(&self, name: &str) -> Result<Option<Value>, DiskError> {
-        let Some(slip) = self.slips.get(&self.keys.hash_one(name)) else { return Ok(None) };
+        let Some((slip, _)) = self.slips.get(&self.keys.hash_one(name)) else { return Ok(None) };
         Ok(serde_json::from_slice(&self.objects.get(*slip)?).ok())
+    }
+
+    /// What one takes in memory until it is created, in bytes.
+    fn load(&self, name: &str) -> usize {
+        self.slips.get(&self.keys.hash_one(name)).map_or(0, |(_, load)| *load)
     }
 }
 
@@ -89,7 +97,8 @@ impl<'a> Namespaces<'a> {
         folder: &Path,
     ) -> Result<Self, DiskError> {
         let stored = Stored::new(spool, folder)?;
-        Ok(Self { caller, stored, report, listed, known: Mutex::default() })
+        let making = Budget::new(load::COMPARED);
+        Ok(Self { caller, stored, report, listed, known: Mutex::default(), making })
     }
 
     /// Sees to it that `target` is there for what was in `source`; whether it is. Why not is told in the report once.
@@ -125,6 +134,8 @@ impl<'a> Namespaces<'a> {
     }
 
     async fn make(&self, source: &str, target: &str) -> Result<(), String> {
+        // The objects that wait for it are counted, it is not.
+        let _held = self.making.hold(self.stored.load(source)).await;
         let stored = self.stored.get(source);
         let stored = stored.map_err(|error| format!("cannot read namespace {source} back: {error}"))?;
         let body = namespace(stored.as_ref(), target);

@@ -59,7 +59,7 @@ impl Turn<'_> {
         if !right {
             self.attempt(&alive.location_write, Action::Location(Box::new(wanted)))?;
         }
-        self.retire(key, alive, velero, &name, secret)?;
+        self.retire(plugin, key, alive, velero, &name, secret)?;
         let credential = secret.map(render::credential_in);
         if present.is_some_and(|found| found.spec.credential != credential) {
             // What was found to work was so with the credential of another engine.
@@ -140,9 +140,10 @@ impl Turn<'_> {
     }
 
     /// An earlier place of ours is kept for restores, read-only: Velero would drop the Backup objects of
-    /// a location that is moved.
+    /// a location that is moved. One that the hub itself reads follows the Fleet to where its bucket is now.
     fn retire(
         &mut self,
+        plugin: &ValidPlugin,
         key: &ClusterKey,
         alive: &SeenAlive,
         velero: &SeenVelero,
@@ -161,7 +162,8 @@ impl Turn<'_> {
                 && of_this_cluster(location)
                 && (location.spec.access_mode != Some(AccessMode::ReadOnly)
                     || location.spec.default == Some(true)
-                    || location.spec.credential != credential)
+                    || location.spec.credential != credential
+                    || (secret.is_none() && location.spec.config != plugin.config))
         });
         let Some(earlier) = earlier else { return Ok(()) };
         let mut retired = earlier.clone();
@@ -176,6 +178,10 @@ impl Turn<'_> {
         retired.spec.access_mode = Some(AccessMode::ReadOnly);
         retired.spec.default = Some(false);
         retired.spec.credential = credential;
+        if secret.is_none() {
+            retired.spec.config = plugin.config.clone();
+            retired.spec.provider = Some(plugin.provider.to_owned());
+        }
         tracing::info!(cluster = %key, location = ?retired.metadata.name, "keeping an earlier storage location read-only");
         let name = earlier.metadata.name.clone().unwrap_or_default();
         self.attempt(&alive.retirement, Action::Retire(Box::new(retired)))?;
