@@ -1,10 +1,10 @@
 //! What Backups, Restores and Migrates have in common for those who look at them.
 
 use jiff::Timestamp;
-use kurator_api::backup::{Backup, BackupDetails, BackupPhase, RowPhase, Summary};
+use kurator_api::backup::{Backup, BackupDetails, RowPhase, Summary};
 use kurator_api::condition::{self, Condition, ConditionStatus};
-use kurator_api::migrate::{Migrate, MigratePhase};
-use kurator_api::restore::{Restore, RestoreDetails, RestorePhase};
+use kurator_api::migrate::Migrate;
+use kurator_api::restore::{Restore, RestoreDetails};
 use serde::Serialize;
 
 /// A Backup, Restore or Migrate as it stands.
@@ -67,70 +67,50 @@ fn word(value: &impl Serialize) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn phase_or_pending(phase: Option<&impl Serialize>) -> String {
-    phase.map_or_else(|| "Pending".to_owned(), word)
-}
-
-fn clusters(summary: Option<&Summary>) -> String {
-    summary.map(|summary| summary.status.clone()).unwrap_or_default()
+/// What the statuses of all three say alike.
+fn run(
+    phase: Option<&impl Serialize>,
+    summary: Option<Summary>,
+    [started, completed]: [Option<Timestamp>; 2],
+    conditions: Vec<Condition>,
+    rows: impl IntoIterator<Item = Row>,
+) -> Run {
+    let phase = phase.map_or_else(|| "Pending".to_owned(), word);
+    let ended = match phase.as_str() {
+        "Completed" => Some(Ending::Completed),
+        "PartiallyFailed" => Some(Ending::PartiallyFailed),
+        "Failed" | "FailedValidation" => Some(Ending::Failed),
+        _ => None,
+    };
+    let clusters = summary.map(|summary| summary.status).unwrap_or_default();
+    Run { phase, ended, clusters, started, completed, conditions, rows: rows.into_iter().collect() }
 }
 
 impl From<&Backup> for Run {
     fn from(backup: &Backup) -> Self {
         let status = backup.status.clone().unwrap_or_default();
-        Self {
-            phase: phase_or_pending(status.phase.as_ref()),
-            ended: status.phase.filter(|phase| phase.is_terminal()).map(|phase| match phase {
-                BackupPhase::Completed => Ending::Completed,
-                BackupPhase::PartiallyFailed => Ending::PartiallyFailed,
-                _ => Ending::Failed,
-            }),
-            clusters: clusters(status.summary.as_ref()),
-            started: status.start_timestamp,
-            completed: status.completion_timestamp,
-            rows: status.backup_details.iter().map(Row::from).collect(),
-            conditions: status.conditions,
-        }
+        let times = [status.start_timestamp, status.completion_timestamp];
+        let rows = status.backup_details.iter().map(Row::from);
+        run(status.phase.as_ref(), status.summary, times, status.conditions, rows)
     }
 }
 
 impl From<&Restore> for Run {
     fn from(restore: &Restore) -> Self {
         let status = restore.status.clone().unwrap_or_default();
-        Self {
-            phase: phase_or_pending(status.phase.as_ref()),
-            ended: status.phase.filter(|phase| phase.is_terminal()).map(|phase| match phase {
-                RestorePhase::Completed => Ending::Completed,
-                RestorePhase::PartiallyFailed => Ending::PartiallyFailed,
-                _ => Ending::Failed,
-            }),
-            clusters: clusters(status.summary.as_ref()),
-            started: status.start_timestamp,
-            completed: status.completion_timestamp,
-            rows: status.restore_details.iter().map(Row::from).collect(),
-            conditions: status.conditions,
-        }
+        let times = [status.start_timestamp, status.completion_timestamp];
+        let rows = status.restore_details.iter().map(Row::from);
+        run(status.phase.as_ref(), status.summary, times, status.conditions, rows)
     }
 }
 
 impl From<&Migrate> for Run {
     fn from(migrate: &Migrate) -> Self {
         let status = migrate.status.clone().unwrap_or_default();
+        let times = [status.start_timestamp, status.completion_timestamp];
         let source = status.source_cluster_status.iter().map(Row::from);
-        let targets = status.target_cluster_status.iter().map(Row::from);
-        Self {
-            phase: phase_or_pending(status.phase.as_ref()),
-            ended: status.phase.filter(|phase| phase.is_terminal()).map(|phase| match phase {
-                MigratePhase::Completed => Ending::Completed,
-                MigratePhase::PartiallyFailed => Ending::PartiallyFailed,
-                _ => Ending::Failed,
-            }),
-            clusters: clusters(status.summary.as_ref()),
-            started: status.start_timestamp,
-            completed: status.completion_timestamp,
-            rows: source.chain(targets).collect(),
-            conditions: status.conditions,
-        }
+        let rows = source.chain(status.target_cluster_status.iter().map(Row::from));
+        run(status.phase.as_ref(), status.summary, times, status.conditions, rows)
     }
 }
 

@@ -94,6 +94,10 @@ impl From<StoreError> for RunError {
 pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunError> {
     let at = BackupFiles::new("", &prepared.backup.name_any())?;
     if let Some(ended) = ended_before(&*tools.store, &at, &prepared.backup).await? {
+        // A process that was killed after it had sealed the backup has left its mark; another's is none of our business.
+        if let Ok(mark) = Mark::set(&*tools.store, &at, tools.cluster, &prepared.backup).await {
+            mark.remove(&*tools.store).await;
+        }
         return Ok(ended);
     }
     let mark = Mark::set(&*tools.store, &at, tools.cluster, &prepared.backup).await?;
