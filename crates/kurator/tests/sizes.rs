@@ -109,7 +109,7 @@ fn a_backup_of_500_clusters_has_a_small_status_that_is_seldom_written() -> Outco
         let tenant = fleet(&lab).await?;
         tenant.create::<Backup>("b", json!({"destination": {"fleet": NAME}})).await?;
         let versions = tokio::select! {
-            ended = timeout(BOUND, until_ended(tenant.all().api().clone(), "b")) => ended.context("no end")??,
+            ended = timeout(3 * BOUND, until_ended(tenant.all().api().clone(), "b")) => ended.context("no end")??,
             failed = try_join_all((1..=SERVERS).map(|i| complete_all(lab.member(i)))) => { failed?; Vec::new() }
         };
         let last = versions.last().context("nothing was seen")?;
