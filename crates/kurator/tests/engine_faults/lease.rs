@@ -18,23 +18,9 @@ use kurator_testkit::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::own::{Own, engine, with_own_engines};
+use super::own::{Own, beside_an_engine, engine, with_own_engines};
 use super::{Outcome, fill};
 use crate::scene::{PREFIX, of};
-
-/// Runs a test beside one engine.
-async fn beside_an_engine(own: &Own, test: impl Future<Output = Outcome>) -> Outcome {
-    let shutdown = CancellationToken::new();
-    let kubeconfig = own.member().kubeconfig();
-    let gate = WriteGate::open();
-    let test = async {
-        let tested = test.await;
-        shutdown.cancel();
-        tested
-    };
-    let (ran, tested) = tokio::join!(engine(&kubeconfig, &gate, shutdown.clone()), test);
-    tested.and(ran)
-}
 
 /// Makes `holder` the one who has the Lease for two seconds, by a clock that shows `time`.
 async fn hold(own: &Own, holder: &str, time: &str) -> Outcome {
@@ -126,7 +112,7 @@ fn a_lease_by_a_clock_that_is_years_off_is_waited_for_as_long_as_it_says() -> Ou
                 in_member::<Backup>(own.member())?.until_phase(name, "Completed").await?;
                 own.until_given_back().await
             };
-            beside_an_engine(own, test).await?;
+            beside_an_engine(&own.member().kubeconfig(), test).await?;
         }
         Ok(())
     })
@@ -168,6 +154,6 @@ fn a_lease_that_is_lost_in_the_middle_breaks_the_run_off_before_its_next_write()
             assert!(found.is_some());
             own.until_given_back().await
         };
-        beside_an_engine(own, test).await
+        beside_an_engine(&own.member().kubeconfig(), test).await
     })
 }

@@ -85,6 +85,18 @@ pub(crate) fn with_own_engines(test: impl AsyncFnOnce(&Own) -> Outcome) -> Outco
     })
 }
 
+/// Runs a test beside one engine, over the way that the kubeconfig names.
+pub(crate) async fn beside_an_engine(kubeconfig: &str, test: impl Future<Output = Outcome>) -> Outcome {
+    let (gate, shutdown) = (WriteGate::open(), CancellationToken::new());
+    let test = async {
+        let tested = test.await;
+        shutdown.cancel();
+        tested
+    };
+    let (ran, tested) = tokio::join!(engine(kubeconfig, &gate, shutdown.clone()), test);
+    tested.and(ran)
+}
+
 /// An engine until `shutdown`, over the way that the kubeconfig names, with its writes through the gate.
 pub(crate) async fn engine(kubeconfig: &str, gate: &WriteGate, shutdown: CancellationToken) -> Outcome {
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig)?;

@@ -7,15 +7,13 @@ use std::sync::{
 
 use http::Method;
 use kurator_api::velero::{Backup, Restore};
-use kurator_member::gate::WriteGate;
 use kurator_testkit::{
     Manner, Proxy,
     fixtures::{object, velero as in_member},
 };
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
-use super::own::{engine, with_own_engines};
+use super::own::{beside_an_engine, with_own_engines};
 use super::{Outcome, contents, fill};
 use crate::scene::of;
 
@@ -27,7 +25,6 @@ fn a_backup_whose_end_the_api_server_does_not_take_leaves_the_only_place_to_a_re
         let (backups, restores) = (in_member::<Backup>(member)?, in_member::<Restore>(member)?);
         let api = Proxy::to_api(member)?;
         let kubeconfig = std::fs::read_to_string(api.kubeconfig(member, own.lab.dir())?)?;
-        let (gate, shutdown) = (WriteGate::open(), CancellationToken::new());
         let test = async {
             backups.create(&object("places", of("places"))?).await?;
             backups.until_phase("places", "Completed").await?;
@@ -55,12 +52,6 @@ fn a_backup_whose_end_the_api_server_does_not_take_leaves_the_only_place_to_a_re
             backups.until_phase("hangs", "Completed").await?;
             anyhow::Ok(())
         };
-        let test = async {
-            let tested = test.await;
-            shutdown.cancel();
-            tested
-        };
-        let (ran, tested) = tokio::join!(engine(&kubeconfig, &gate, shutdown.clone()), test);
-        tested.and(ran)
+        beside_an_engine(&kubeconfig, test).await
     })
 }
