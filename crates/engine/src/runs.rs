@@ -30,6 +30,8 @@ pub enum Kind {
 pub struct Runs {
     waiting: Mutex<Waiting>,
     aside: Budget,
+    /// All that `aside` has, in bytes.
+    most_aside: usize,
 }
 
 #[derive(Debug)]
@@ -58,8 +60,9 @@ impl Runs {
     pub fn new(places: NonZeroUsize) -> Arc<Self> {
         let [returning, backups, restores] = [const { VecDeque::new() }; 3];
         let waiting = Waiting { free: places.get(), returning, backups, restores, last: Kind::Backup };
-        let aside = Budget::new(places.get().saturating_mul(ASIDE));
-        Arc::new(Self { waiting: Mutex::new(waiting), aside })
+        let most_aside = places.get().saturating_mul(ASIDE);
+        let aside = Budget::new(most_aside);
+        Arc::new(Self { waiting: Mutex::new(waiting), aside, most_aside })
     }
 
     /// Waits for a place. Who stops waiting holds nobody up.
@@ -102,8 +105,11 @@ impl Runs {
 
 impl Place {
     /// Does something that takes long and little memory while others have the place; the run holds `bytes` meanwhile.
-    /// Where too much is held aside already it keeps the place.
+    /// Where too much is held aside already, or it would be too much by itself, it keeps the place.
     pub(crate) async fn aside<T>(&self, bytes: usize, work: impl Future<Output = T>) -> T {
+        if bytes > self.runs.most_aside {
+            return work.await;
+        }
         let mut work = pin!(work);
         let _held = tokio::select! {
             biased;
@@ -252,6 +258,15 @@ mod tests {
         let mut second = wait(&runs, Kind::Backup);
         assert!(first.aside(1, std::future::ready(())).now_or_never().is_some());
         assert!((&mut second).now_or_never().is_none());
+    }
+
+    #[test]
+    fn who_holds_more_than_there_is_room_aside_keeps_its_place() {
+        let runs = Runs::new(NonZeroUsize::MIN);
+        let first = wait(&runs, Kind::Backup).now_or_never().unwrap();
+        let mut aside = Box::pin(first.aside(ASIDE + 1, std::future::pending::<()>()));
+        assert!((&mut aside).now_or_never().is_none());
+        assert!(wait(&runs, Kind::Backup).now_or_never().is_none(), "it has given its place away");
     }
 
     #[test]
