@@ -11,9 +11,10 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Engine, Fleet};
 use kurator_api::names;
 use kurator_api::velero::BackupStorageLocation;
+use kurator_member::causes::chain;
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
-use kurator_store::Location;
+use kurator_store::Store;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -85,13 +86,13 @@ impl Served {
         &self,
         location: &BackupStorageLocation,
         purpose: Purpose<'_>,
-    ) -> Result<Location, String> {
+    ) -> Result<Arc<dyn Store>, String> {
         let given_up = Instant::now() + MENDED_WITHIN;
         let mut location = location.clone();
         loop {
             let ctx = self.ctx.upgrade().ok_or("the hub is ending")?;
             match places::store(&ctx, self.member.id(), &location, purpose).await {
-                Ok(store) => return Ok(store),
+                Ok(store) => return ctx.stores.open(&store).await.map_err(|error| chain(&error)),
                 Err(Refusal::Differs(_)) if Instant::now() < given_up => {}
                 Err(Refusal::Differs(why) | Refusal::Foreign(why)) => return Err(why),
             }

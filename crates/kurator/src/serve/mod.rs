@@ -4,13 +4,13 @@
 //! does not lead it writes nothing but its wish to lead.
 
 mod crds;
-mod engines;
 mod http;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kurator_engines::Engines;
 use kurator_fleet::{Metrics, Options, ServedMembers, Setup};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
@@ -25,7 +25,6 @@ use tokio_util::task::TaskTracker;
 use crate::cli::ServeFlags;
 use crate::failure::Failure;
 use crate::process;
-use engines::Engines;
 use http::Health;
 
 const LEASE: &str = "kurator";
@@ -42,7 +41,8 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     let ended = CancellationToken::new();
     tasks.spawn(ended.clone().run_until_cancelled_owned(process::end_on_signal(shutdown.clone())?));
 
-    let engines = Engines::new(flags.engine_memory, process::spool(flags.spool.clone())?);
+    let engines =
+        Engines::new(flags.engine_memory, process::spool(flags.spool.clone())?, Arc::new(SystemClock));
     let config = process::config("hub", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
     let server = config.cluster_url.to_string();
     let namespace = flags.lease_namespace.clone().unwrap_or_else(|| lease_namespace(&flags, &config));
@@ -110,6 +110,8 @@ async fn lead(
             trust: TrustPolicy { allow_loopback: flags.allow_loopback_members },
             concurrency: flags.concurrency,
         },
+        connect: Arc::new(kurator_member::connect::Network),
+        stores: Arc::new(kurator_store::Network),
         served,
         shutdown: shutdown.clone(),
     };

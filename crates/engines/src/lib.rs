@@ -17,7 +17,7 @@ use kurator_engine::server::{
     ANSWER_WITHIN, Purpose, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve,
 };
 use kurator_fleet::{Served, ServedMembers, Standing};
-use kurator_member::clock::SystemClock;
+use kurator_member::clock::Clock;
 use kurator_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -32,9 +32,10 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// What all engines share.
 #[derive(Clone)]
-pub(super) struct Engines {
+pub struct Engines {
     runs: Arc<Runs>,
     folder: PathBuf,
+    clock: Arc<dyn Clock>,
     tasks: TaskTracker,
 }
 
@@ -46,13 +47,20 @@ struct Engine {
 }
 
 impl Engines {
-    pub(super) fn new(memory_mib: u32, folder: PathBuf) -> Self {
+    /// Engines that may use `memory_mib` together, and keep their temporary files in `folder`.
+    #[must_use]
+    pub fn new(memory_mib: u32, folder: PathBuf, clock: Arc<dyn Clock>) -> Self {
         let places = usize::try_from(memory_mib / RUN_MIB).ok().and_then(NonZeroUsize::new);
-        Self { runs: Runs::new(places.unwrap_or(NonZeroUsize::MIN)), folder, tasks: TaskTracker::new() }
+        Self {
+            runs: Runs::new(places.unwrap_or(NonZeroUsize::MIN)),
+            folder,
+            clock,
+            tasks: TaskTracker::new(),
+        }
     }
 
     /// Serves what is to be served, until `shutdown`; all engines have ended then.
-    pub(super) async fn run(self, mut wanted: watch::Receiver<ServedMembers>, shutdown: CancellationToken) {
+    pub async fn run(self, mut wanted: watch::Receiver<ServedMembers>, shutdown: CancellationToken) {
         let mut running: HashMap<ClusterKey, Engine> = HashMap::new();
         loop {
             let now = wanted.borrow_and_update().clone();
@@ -115,7 +123,7 @@ async fn keep(
             stores: Arc::new(AsTheHubSays(Arc::clone(&served))),
             folder: engines.folder.clone(),
             runs: Arc::clone(&engines.runs),
-            clock: Arc::new(SystemClock),
+            clock: Arc::clone(&engines.clock),
             answer_within: ANSWER_WITHIN,
         };
         let told = Arc::clone(&served);
@@ -156,7 +164,6 @@ impl Stores for AsTheHubSays {
             Purpose::Store => kurator_fleet::Purpose::Store,
             Purpose::Restore(backup) => kurator_fleet::Purpose::Restore(backup),
         };
-        let known = self.0.store(location, purpose).await?;
-        known.open(None).await.map_err(|error| chain(&error))
+        self.0.store(location, purpose).await
     }
 }
