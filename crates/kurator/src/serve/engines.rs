@@ -13,9 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::velero::BackupStorageLocation;
-use kurator_engine::server::{
-    ANSWER_WITHIN, Purpose, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve,
-};
+use kurator_engine::server::{Purpose, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
 use kurator_fleet::{Served, ServedMembers, Standing};
 use kurator_member::clock::SystemClock;
 use kurator_store::Store;
@@ -32,9 +30,10 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// What all engines share.
 #[derive(Clone)]
-pub(super) struct Engines {
+pub(crate) struct Engines {
     runs: Arc<Runs>,
     folder: PathBuf,
+    answer_within: Duration,
     tasks: TaskTracker,
 }
 
@@ -46,9 +45,12 @@ struct Engine {
 }
 
 impl Engines {
-    pub(super) fn new(memory_mib: u32, folder: PathBuf) -> Self {
+    /// Engines that share `memory_mib`, keep temporary files in `folder`, and begin when another server of their cluster
+    /// has not answered within `answer_within`.
+    pub(crate) fn new(memory_mib: u32, folder: PathBuf, answer_within: Duration) -> Self {
         let places = usize::try_from(memory_mib / RUN_MIB).ok().and_then(NonZeroUsize::new);
-        Self { runs: Runs::new(places.unwrap_or(NonZeroUsize::MIN)), folder, tasks: TaskTracker::new() }
+        let runs = Runs::new(places.unwrap_or(NonZeroUsize::MIN));
+        Self { runs, folder, answer_within, tasks: TaskTracker::new() }
     }
 
     /// Serves what is to be served, until `shutdown`; all engines have ended then.
@@ -108,6 +110,10 @@ async fn keep(
     }
     let mut pause = FIRST_RETRY;
     while !stop.is_cancelled() {
+        // Before its types are there, an engine can't even ask whether it is alone.
+        if stop.run_until_cancelled(until_known(&served)).await.is_none() {
+            return;
+        }
         let setup = Setup {
             member: Arc::clone(served.member()),
             wake: Arc::clone(served.wake()),
@@ -116,7 +122,7 @@ async fn keep(
             folder: engines.folder.clone(),
             runs: Arc::clone(&engines.runs),
             clock: Arc::new(SystemClock),
-            answer_within: ANSWER_WITHIN,
+            answer_within: engines.answer_within,
         };
         let told = Arc::clone(&served);
         let begun = move || told.say(Standing::Serves { version: SERVER_VERSION.to_owned() });
@@ -138,6 +144,13 @@ async fn keep(
             return;
         }
         pause = (pause * 2).min(LAST_RETRY);
+    }
+}
+
+/// Waits until the cluster's velero.io types are watched, and so are there.
+async fn until_known(served: &Served) {
+    while served.member().status_requests().list().is_unknown() {
+        served.wake().notified().await;
     }
 }
 
