@@ -13,6 +13,8 @@ use super::render::{self, Facts, Part, Row, Style};
 const WIDTH: usize = 100;
 /// Lines of the log that are shown when something failed.
 const TAIL: usize = 20;
+/// Characters of each of them.
+const TAIL_WIDTH: usize = 400;
 
 pub(super) struct Screen {
     is_terminal: bool,
@@ -114,7 +116,7 @@ pub(super) fn tail(log: &Path) {
     let Ok(text) = std::fs::read_to_string(log) else { return };
     let lines: Vec<_> = text.lines().collect();
     let last = lines.iter().skip(lines.len().saturating_sub(TAIL));
-    let text: String = last.map(|line| format!("  {line}\n")).collect();
+    let text: String = last.map(|line| format!("  {}\n", line.chars().take(TAIL_WIDTH).collect::<String>())).collect();
     if !text.is_empty() {
         // Nothing can be done about a closed stderr.
         let _closed = write!(std::io::stderr(), "end of the log:\n{text}");
