@@ -136,6 +136,11 @@ impl ApiError {
         Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.id)).about(resource, name)
     }
 
+    /// A request without the cluster's token.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
     /// No such path.
     pub(crate) fn no_such_path() -> Self {
         let message = "the server could not find the requested resource";

@@ -25,8 +25,9 @@
 //! | `watch` | events as they happen |
 //! | `discovery`, `table` | what there is, and how people see it |
 //! | `http` | paths, queries, bodies, forms of answers |
+//! | `front` | several clusters behind one TLS listener: certificates, tokens, connections |
 //!
-//! It takes neither time nor randomness from the machine, only from the [`Clock`] and [`Numbers`] it is handed, and
+//! But for the front, it takes neither time nor randomness from the machine, only from the [`Clock`] and [`Numbers`] it is handed, and
 //! does at once what a real cluster's controllers do in time: with the same requests in the same order, it gives the
 //! same answers.
 //!
@@ -53,6 +54,7 @@ mod cluster;
 mod discovery;
 mod error;
 mod fields;
+mod front;
 mod garbage;
 mod http;
 mod kinds;
@@ -71,6 +73,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use cluster::Cluster;
+pub use front::{Front, FrontError};
 pub use source::{Clock, Numbers, Seeded};
 
 /// One cluster.

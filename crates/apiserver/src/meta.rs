@@ -141,7 +141,9 @@ impl NameRule {
 }
 
 /// What `metadata` gets wrong.
-pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
+///
+/// Of a kind of a CRD any key will do as a finalizer; core kinds know which ones there are.
+pub(crate) fn check(object: &Value, rule: NameRule, is_core: bool) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let name = text(object, "name");
     if name.is_empty() {
@@ -179,7 +181,7 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
         let field = format!("metadata.finalizers[{index}]");
         if let Some(why) = refuse_key(finalizer) {
             errors.push(FieldError::invalid(field, &finalizer.into(), &why));
-        } else if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        } else if is_core && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid(field, &finalizer.into(), why));
         }

@@ -13,9 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::velero::BackupStorageLocation;
-use kurator_engine::server::{
-    ANSWER_WITHIN, Purpose, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve,
-};
+use kurator_engine::server::{Purpose, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
 use kurator_fleet::{Served, ServedMembers, Standing};
 use kurator_member::clock::Clock;
 use kurator_store::Store;
@@ -35,6 +33,7 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 pub struct Engines {
     runs: Arc<Runs>,
     folder: PathBuf,
+    answer_within: Duration,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
 }
@@ -47,16 +46,13 @@ struct Engine {
 }
 
 impl Engines {
-    /// Engines that may use `memory_mib` together, and keep their temporary files in `folder`.
+    /// Engines that share `memory_mib`, keep temporary files in `folder`, and begin when another server of their cluster
+    /// has not answered within `answer_within`.
     #[must_use]
-    pub fn new(memory_mib: u32, folder: PathBuf, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(memory_mib: u32, folder: PathBuf, answer_within: Duration, clock: Arc<dyn Clock>) -> Self {
         let places = usize::try_from(memory_mib / RUN_MIB).ok().and_then(NonZeroUsize::new);
-        Self {
-            runs: Runs::new(places.unwrap_or(NonZeroUsize::MIN)),
-            folder,
-            clock,
-            tasks: TaskTracker::new(),
-        }
+        let runs = Runs::new(places.unwrap_or(NonZeroUsize::MIN));
+        Self { runs, folder, answer_within, clock, tasks: TaskTracker::new() }
     }
 
     /// Serves what is to be served, until `shutdown`; all engines have ended then.
@@ -116,6 +112,10 @@ async fn keep(
     }
     let mut pause = FIRST_RETRY;
     while !stop.is_cancelled() {
+        // Before its types are there, an engine can't even ask whether it is alone.
+        if stop.run_until_cancelled(until_known(&served)).await.is_none() {
+            return;
+        }
         let setup = Setup {
             member: Arc::clone(served.member()),
             wake: Arc::clone(served.wake()),
@@ -124,7 +124,7 @@ async fn keep(
             folder: engines.folder.clone(),
             runs: Arc::clone(&engines.runs),
             clock: Arc::clone(&engines.clock),
-            answer_within: ANSWER_WITHIN,
+            answer_within: engines.answer_within,
         };
         let told = Arc::clone(&served);
         let begun = move || told.say(Standing::Serves { version: SERVER_VERSION.to_owned() });
@@ -146,6 +146,13 @@ async fn keep(
             return;
         }
         pause = (pause * 2).min(LAST_RETRY);
+    }
+}
+
+/// Waits until the cluster's velero.io types are watched, and so are there.
+async fn until_known(served: &Served) {
+    while served.member().status_requests().list().is_unknown() {
+        served.wake().notified().await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 use kube::Client;
 use kurator_api::fleet::{Engine, Installer};
+use kurator_engine::server::ANSWER_WITHIN;
 use kurator_engines::Engines;
 use kurator_fleet::{Metrics, Options, ServedMembers, Setup};
 use kurator_member::connect::{Connect, ConnectError};
@@ -57,7 +58,8 @@ impl Hub {
             served,
             shutdown: shutdown.clone(),
         };
-        let engines = Engines::new(MEMORY_MIB, world.folder.path().to_owned(), Arc::new(world.clock));
+        let engines =
+            Engines::new(MEMORY_MIB, world.folder.path().to_owned(), ANSWER_WITHIN, Arc::new(world.clock));
         let (history, ending) = (Arc::clone(&world.history), shutdown.clone());
         let ended = TaskTracker::new().spawn(async move {
             let engines = engines.run(wanted, ending);

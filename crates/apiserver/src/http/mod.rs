@@ -192,7 +192,7 @@ fn respond(code: u16, body: HttpBody) -> Response {
     response
 }
 
-fn json(code: u16, value: &Value) -> Response {
+pub(crate) fn json(code: u16, value: &Value) -> Response {
     respond(code, HttpBody::from(value.to_string()))
 }
 

@@ -131,7 +131,7 @@ pub(super) fn validate(call: &Call, object: &mut Value, old: Option<&Value>) -> 
     }
     version.schema.fill(object);
     kinds::complete(&call.resource, object);
-    let mut errors = meta::check(object, NameRule::of(&call.resource.id));
+    let mut errors = meta::check(object, NameRule::of(&call.resource.id), call.resource.habits.core);
     if !call.resource.habits.core {
         errors.extend(version.schema.check(object));
         match &version.rules {
