@@ -65,7 +65,10 @@ fn it_stays_until_it_is_interrupted_and_then_leaves_nothing() -> Outcome {
     let (staying, told) = Staying::start(temporary.path())?;
     let of = |line: &&String| line.trim_start().starts_with("export KUBECONFIG=");
     let hub = told.iter().find(of).and_then(|line| line.split_once('=')).context("no kubeconfig")?.1;
-    let get = Command::new(env!("CARGO_BIN_EXE_kurator")).args(["get", "backups"]).env("KUBECONFIG", hub).output()?;
+    let get = Command::new(env!("CARGO_BIN_EXE_kurator"))
+        .args(["get", "backups"])
+        .env("KUBECONFIG", hub)
+        .output()?;
     ensure!(get.status.success() && text(&get).contains("specific-ns"), "{}", text(&get));
 
     staying.interrupt()?;

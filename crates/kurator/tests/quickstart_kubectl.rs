@@ -19,7 +19,8 @@ fn the_kubectl_lines_that_are_printed_work() -> anyhow::Result<()> {
     let (temporary, home) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let (staying, told) = Staying::start(temporary.path())?;
     let run = |words: &str| -> anyhow::Result<String> {
-        let output = Command::new(&kubectl).args(words.split_whitespace()).env("HOME", home.path()).output()?;
+        let output =
+            Command::new(&kubectl).args(words.split_whitespace()).env("HOME", home.path()).output()?;
         ensure!(output.status.success(), "kubectl {words}: {}", text(&output));
         Ok(text(&output))
     };
@@ -37,7 +38,9 @@ fn the_kubectl_lines_that_are_printed_work() -> anyhow::Result<()> {
     hub("patch backups.backup.kurator.dev schedule --type=merge -p {\"spec\":{\"paused\":true}}")?;
     hub("wait --for=jsonpath={.status.phase}=Paused backups.backup.kurator.dev/schedule --timeout=60s")?;
     hub("annotate backups.backup.kurator.dev schedule kurator.dev/run-now=again")?;
-    hub("wait --for=jsonpath={.status.backupDetails[0].schedule.ranNow}=again backups.backup.kurator.dev/schedule --timeout=60s")?;
+    hub(
+        "wait --for=jsonpath={.status.backupDetails[0].schedule.ranNow}=again backups.backup.kurator.dev/schedule --timeout=60s",
+    )?;
     hub("delete restores.backup.kurator.dev schedule --timeout=60s")?;
     let left = hub("get restores.backup.kurator.dev -o name")?;
     assert_eq!(left, "restore.backup.kurator.dev/specific-ns\n");

@@ -28,8 +28,7 @@ async fn client(kubeconfig: Option<String>) -> Outcome<Client> {
 
 fn door() -> Outcome<(Door, String)> {
     let (token, other) = (Token::new()?, Token::new()?);
-    let guarded =
-        |token: &Token, seed| Guarded { token: token.fingerprint(), router: server(seed).router() };
+    let guarded = |token: &Token, seed| Guarded { token: token.fingerprint(), router: server(seed).router() };
     let clusters = [("hub", guarded(&token, 1)), ("member1", guarded(&other, 2))];
     let door = Door::new(clusters.into_iter().map(|(name, one)| (name.to_owned(), one)).collect());
     let Token(text) = token;
@@ -50,8 +49,7 @@ async fn ask(door: &Door, path: &str, authorization: Option<&str>) -> Outcome<(u
 #[tokio::test]
 async fn each_cluster_is_reached_with_its_kubeconfig_and_is_another() -> Outcome {
     let front = front().await?;
-    let (hub, member) =
-        (client(front.kubeconfig("hub")).await?, client(front.kubeconfig("member1")).await?);
+    let (hub, member) = (client(front.kubeconfig("hub")).await?, client(front.kubeconfig("member1")).await?);
     let end = CancellationToken::new();
     let serving = tokio::spawn(front.serve(end.clone()));
     let uid = async |client: &Client| {
@@ -86,7 +84,9 @@ async fn a_request_without_the_clusters_token_is_refused_as_kube_apiserver_refus
     });
     let bare = right.trim_start_matches("Bearer ");
     let basic = format!("Basic {bare}");
-    for wrong in [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Bearer x"), Some(bare), Some(&*basic)] {
+    for wrong in
+        [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Bearer x"), Some(bare), Some(&*basic)]
+    {
         assert_eq!(ask(&door, "/clusters/hub/api", wrong).await?, (401, refused.clone()), "{wrong:?}");
     }
     assert_eq!(ask(&door, "/clusters/member1/api", Some(&right)).await?, (401, refused));

@@ -112,7 +112,10 @@ pub(super) fn begin(style: Style, number: usize, of: usize, title: &str, text: &
 
 /// YAML as it is applied. It is not cut: it is to be copied.
 pub(super) fn yaml(style: Style, text: &str) -> Vec<String> {
-    text.trim_end().lines().map(|line| format!("{INDENT}{INDENT}{}", style.paint(CYAN, &plain(line)))).collect()
+    text.trim_end()
+        .lines()
+        .map(|line| format!("{INDENT}{INDENT}{}", style.paint(CYAN, &plain(line))))
+        .collect()
 }
 
 /// What was applied.
@@ -159,7 +162,11 @@ pub(super) fn end(style: Style, told: Result<&[String], ()>, took: Duration) -> 
         Ok(told) => {
             let said = told.iter().filter(|said| !said.is_empty());
             let mut lines: Vec<_> = said.flat_map(|said| style.wrap(said, "")).collect();
-            lines.push(format!("{INDENT}{} {}", style.paint(GREEN, "done"), style.paint(DIM, &format!("in {took}"))));
+            lines.push(format!(
+                "{INDENT}{} {}",
+                style.paint(GREEN, "done"),
+                style.paint(DIM, &format!("in {took}"))
+            ));
             lines
         }
         Err(()) => vec![format!("{INDENT}{} after {took}", style.paint(RED, "failed"))],

@@ -116,7 +116,8 @@ pub(super) fn tail(log: &Path) {
     let Ok(text) = std::fs::read_to_string(log) else { return };
     let lines: Vec<_> = text.lines().collect();
     let last = lines.iter().skip(lines.len().saturating_sub(TAIL));
-    let text: String = last.map(|line| format!("  {}\n", line.chars().take(TAIL_WIDTH).collect::<String>())).collect();
+    let text: String =
+        last.map(|line| format!("  {}\n", line.chars().take(TAIL_WIDTH).collect::<String>())).collect();
     if !text.is_empty() {
         // Nothing can be done about a closed stderr.
         let _closed = write!(std::io::stderr(), "end of the log:\n{text}");

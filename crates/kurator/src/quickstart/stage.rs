@@ -89,7 +89,8 @@ impl Stage<'_> {
             Err(anyhow!("the watch of {what} has ended"))
         };
         let followed = tokio::time::timeout(WITHIN, followed).await;
-        let followed = followed.unwrap_or_else(|_| Err(anyhow!("{what} has not come about in {WITHIN:?}: {last}")));
+        let followed =
+            followed.unwrap_or_else(|_| Err(anyhow!("{what} has not come about in {WITHIN:?}: {last}")));
         Ok(followed?)
     }
 
@@ -109,11 +110,8 @@ impl Stage<'_> {
         let api = Api::<Namespace>::all(member.client.clone());
         let uid = api.get(namespace).await.context("cannot read the namespace")?.uid().unwrap_or_default();
         api.delete(namespace, &DeleteParams::default()).await.context("cannot delete the namespace")?;
-        let gone = kube::runtime::wait::await_condition(
-            api,
-            namespace,
-            kube::runtime::conditions::is_deleted(&uid),
-        );
+        let gone =
+            kube::runtime::wait::await_condition(api, namespace, kube::runtime::conditions::is_deleted(&uid));
         let gone = tokio::time::timeout(WITHIN, gone).await;
         gone.with_context(|| format!("namespace `{namespace}` is not gone after {WITHIN:?}"))?
             .context("cannot watch the namespace")?;
@@ -161,7 +159,12 @@ pub(super) fn seen(run: &Run, root: &Path) -> Seen {
 /// Bytes of the files in a folder; what can't be read is not counted.
 fn size(folder: &Path) -> u64 {
     let Ok(files) = std::fs::read_dir(folder) else { return 0 };
-    files.flatten().filter_map(|file| file.metadata().ok()).filter(|file| file.is_file()).map(|file| file.len()).sum()
+    files
+        .flatten()
+        .filter_map(|file| file.metadata().ok())
+        .filter(|file| file.is_file())
+        .map(|file| file.len())
+        .sum()
 }
 
 async fn apply(client: &Client, object: &DynamicObject) -> Result<String, Failure> {

@@ -26,8 +26,12 @@ type Told = Result<Vec<String>, Failure>;
 /// Walks through all steps, up to the first that fails.
 pub(super) async fn walk(world: &World, screen: &mut Screen) -> Result<(), Failure> {
     let mut walk = Walk { stage: Stage { world, screen }, number: 0 };
-    walk.step("Attach the clusters", "A kubeconfig in a Secret, and an AttachedCluster that names it.", attach)
-        .await?;
+    walk.step(
+        "Attach the clusters",
+        "A kubeconfig in a Secret, and an AttachedCluster that names it.",
+        attach,
+    )
+    .await?;
     walk.step(
         "Make a fleet that backs up",
         "The Fleet names the clusters and the object store. `engine: Builtin`: the hub does the work, nothing is \
@@ -43,7 +47,8 @@ pub(super) async fn walk(world: &World, screen: &mut Screen) -> Result<(), Failu
     )
     .await?;
     walk.step("A disaster", "The namespace is deleted in every member.", disaster).await?;
-    walk.step("Restore", "A Restore names the Backup; each cluster gets its own content back.", restore).await?;
+    walk.step("Restore", "A Restore names the Backup; each cluster gets its own content back.", restore)
+        .await?;
     walk.step(
         "Back up by a schedule",
         "Every five minutes, in the second member. The annotation kurator.dev/run-now asks for a run at once.",
@@ -96,7 +101,11 @@ async fn attach(stage: &mut Stage<'_>) -> Told {
             let status = cluster.status.clone().unwrap_or_default();
             let is_ready = status.ready;
             let phase = if is_ready { "Ready" } else { "Connecting" };
-            Seen { rows: vec![row(&member.name, phase)], said: phase.to_owned(), end: is_ready.then_some(true) }
+            Seen {
+                rows: vec![row(&member.name, phase)],
+                said: phase.to_owned(),
+                end: is_ready.then_some(true),
+            }
         });
         seen.await?;
     }
@@ -111,7 +120,10 @@ async fn fleet(stage: &mut Stage<'_>) -> Told {
         let status = fleet.status.clone().unwrap_or_default();
         let rows = status.clusters.iter().map(|cluster| {
             let backup = cluster.backup.clone().unwrap_or_default();
-            row(&cluster.name, if backup.ready { "Ready" } else { backup.reason.as_deref().unwrap_or("Waiting") })
+            row(
+                &cluster.name,
+                if backup.ready { "Ready" } else { backup.reason.as_deref().unwrap_or("Waiting") },
+            )
         });
         let waits = status.clusters.iter().filter_map(|cluster| cluster.backup.as_ref()?.message.clone());
         let said = waits.collect::<Vec<_>>().join("; ");

@@ -27,16 +27,24 @@ fn try_next(kurator: &str, hub: &Path, members: &[&Path]) -> Vec<Part> {
         Part::Title("Try next, in another terminal".to_owned()),
         command(format!("export KUBECONFIG={hub}")),
         command(format!("{kurator} describe backup specific-ns")),
-        command(format!("{kurator} backup create mine --fleet quickstart --include-namespaces kurator-backup --wait")),
+        command(format!(
+            "{kurator} backup create mine --fleet quickstart --include-namespaces kurator-backup --wait"
+        )),
         command(format!("{kurator} get --watch")),
         Part::Text("and with kubectl:".to_owned()),
-        command(format!("kubectl --kubeconfig {hub} get fleets,backups.backup.kurator.dev,restores.backup.kurator.dev")),
+        command(format!(
+            "kubectl --kubeconfig {hub} get fleets,backups.backup.kurator.dev,restores.backup.kurator.dev"
+        )),
         command(format!("kubectl --kubeconfig {hub} describe backups.backup.kurator.dev schedule")),
     ];
     if let Some(member) = members.first() {
         let member = member.display();
-        parts.push(command(format!("kubectl --kubeconfig {member} get deployments,services,configmaps -n kurator-backup")));
-        parts.push(command(format!("kubectl --kubeconfig {member} get backups.velero.io,restores.velero.io -n velero")));
+        parts.push(command(format!(
+            "kubectl --kubeconfig {member} get deployments,services,configmaps -n kurator-backup"
+        )));
+        parts.push(command(format!(
+            "kubectl --kubeconfig {member} get backups.velero.io,restores.velero.io -n velero"
+        )));
     }
     parts.push(Part::Title("Ctrl-C ends all of it".to_owned()));
     parts

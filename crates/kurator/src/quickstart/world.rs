@@ -98,9 +98,10 @@ impl World {
         let cluster = || ApiServer::new(Arc::new(jiff::Timestamp::now), Arc::new(Unique));
         let front = Front::bind(local(plan.port), clusters.map(|name| (name, cluster()))).await;
         let front = front.map_err(|error| match &error {
-            FrontError::Listen { .. } => {
-                Failure::with_hint(error, "another process may hold the port; leave out --port for any free one")
-            }
+            FrontError::Listen { .. } => Failure::with_hint(
+                error,
+                "another process may hold the port; leave out --port for any free one",
+            ),
             _ => error.into(),
         })?;
         let root = plan.store.unwrap_or_else(|| plan.folder.join("store"));

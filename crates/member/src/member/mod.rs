@@ -316,7 +316,16 @@ impl Shared {
         };
         let liveness = Liveness::Connecting { since: now, why: None };
         let state = watch::Sender::new(State { liveness, session: 0 });
-        Self { client, namespace, clock, caches, on_change, state, doubt: Notify::new(), again: watch::Sender::new(()) }
+        Self {
+            client,
+            namespace,
+            clock,
+            caches,
+            on_change,
+            state,
+            doubt: Notify::new(),
+            again: watch::Sender::new(()),
+        }
     }
 
     fn tell(&self, change: Change) {

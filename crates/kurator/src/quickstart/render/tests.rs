@@ -31,7 +31,13 @@ fn clusters() -> Vec<Row> {
 fn walk(style: Style) -> String {
     let said = ["2/2 clusters completed".to_owned(), String::new()];
     let mut lines = up(style, &facts());
-    lines.extend(begin(style, 3, 9, "Back up, now", "A Backup of one namespace, in every member of the fleet."));
+    lines.extend(begin(
+        style,
+        3,
+        9,
+        "Back up, now",
+        "A Backup of one namespace, in every member of the fleet.",
+    ));
     lines.extend(yaml(style, "kind: Backup\nmetadata:\n  name: specific-ns\n"));
     lines.push(applied(style, "backup/specific-ns"));
     lines.extend(rows(style, &clusters()));
