@@ -1,7 +1,13 @@
 //! An S3 server inside a process: buckets in a folder, real signatures (SigV4), on a plain HTTP port of this machine.
 //!
-//! For trying out and tests. What it stores is only as safe as the folder; it keeps no versions and locks no objects, and
-//! a key can't be both an object and the beginning of another's (`a` and `a/b`).
+//! For trying out and tests. An object is a file, its key the path below the folder of its bucket: a key can't be both an
+//! object and the beginning of another's (`a` and `a/b`), and no part of it is longer than a file name may be. It reads,
+//! writes (also on conditions, and in parts), deletes and lists; it keeps no versions, no metadata and no locks, and
+//! everything else is answered with 501.
+
+mod folder;
+mod list;
+mod requests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,10 +21,11 @@ use axum::response::{IntoResponse as _, Response};
 use rand::{TryRng as _, rngs::SysRng};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+use folder::Folder;
 
 /// Why buckets can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -40,14 +47,6 @@ pub enum S3Error {
         /// What the system says.
         #[source]
         source: io::Error,
-    },
-    /// The folder can't be used.
-    #[error("cannot keep objects in {}: {why}", path.display())]
-    Unusable {
-        /// The folder.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
     },
     /// The system has no randomness for keys.
     #[error("cannot make an access key: {0}")]
@@ -78,10 +77,8 @@ impl S3Server {
             let made = tokio::fs::create_dir_all(&path).await;
             made.map_err(|source| S3Error::Folder { path, source })?;
         }
-        let files = FileSystem::new(root)
-            .map_err(|error| S3Error::Unusable { path: root.to_owned(), why: format!("{error:?}") })?;
         let (access_key, secret_key) = (random::<10>()?, random::<20>()?);
-        let mut service = S3ServiceBuilder::new(files);
+        let mut service = S3ServiceBuilder::new(Folder::new(root));
         service.set_auth(SimpleAuth::from_single(access_key.clone(), secret_key.clone()));
         let listen = |source| S3Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
