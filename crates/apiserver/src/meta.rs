@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::error::FieldError;
+use crate::{
+    error::FieldError,
+    store::{FOREGROUND, ORPHAN},
+};
 
 /// Longest `metadata.annotations`, keys and values together, in bytes.
 const ANNOTATIONS: usize = 256 << 10;
@@ -184,12 +187,18 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
             errors.push(FieldError::invalid(field, &finalizer.into(), why));
         }
     }
+    if [FOREGROUND, ORPHAN].iter().all(|one| finalizers(object).contains(one)) {
+        let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
+        errors.push(FieldError::invalid("metadata.finalizers", &object["metadata"]["finalizers"], &why));
+    }
     errors.extend(check_owners(object));
     errors
 }
 
 fn check_owners(object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let mut controller = None;
+    let text = |owner: &Value, field: &str| owner[field].as_str().unwrap_or_default().to_owned();
     let owners = object["metadata"]["ownerReferences"].as_array();
     for (index, owner) in owners.into_iter().flatten().enumerate() {
         for (field, why) in [
@@ -201,6 +210,19 @@ fn check_owners(object: &Value) -> Vec<FieldError> {
             if owner[field].as_str().unwrap_or_default().is_empty() {
                 let at = format!("metadata.ownerReferences[{index}].{field}");
                 errors.push(FieldError::invalid(at, &"".into(), why));
+            }
+        }
+        if owner["controller"] == true {
+            let named = format!("{}/{}", text(owner, "kind"), text(owner, "name"));
+            match &controller {
+                None => controller = Some(named),
+                Some(first) => {
+                    let why = format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} \
+                         and {named}"
+                    );
+                    errors.push(FieldError::invalid("metadata.ownerReferences", &Value::Null, &why));
+                }
             }
         }
     }
