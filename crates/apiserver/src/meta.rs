@@ -143,8 +143,8 @@ impl NameRule {
     }
 }
 
-/// What `metadata` gets wrong.
-pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
+/// What `metadata` gets wrong, of a core kind or another.
+pub(crate) fn check(object: &Value, rule: NameRule, core: bool) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let name = text(object, "name");
     if name.is_empty() {
@@ -155,7 +155,9 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
     let maps = |field: &str| object["metadata"][field].as_object().into_iter().flatten();
     for (key, value) in maps("labels") {
         errors.extend(
-            refuse_key(key).map(|why| FieldError::invalid("metadata.labels", &(&**key).into(), &why)),
+            refuse_key(key)
+                .into_iter()
+                .map(|why| FieldError::invalid("metadata.labels", &(&**key).into(), &why)),
         );
         errors.extend(
             refuse_label_value(value.as_str().unwrap_or_default())
@@ -167,7 +169,9 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
         size += key.len() + value.as_str().map_or(0, str::len);
         // Annotations were once allowed in upper case, and still are.
         let why = refuse_key(&key.to_lowercase());
-        errors.extend(why.map(|why| FieldError::invalid("metadata.annotations", &(&**key).into(), &why)));
+        errors.extend(
+            why.into_iter().map(|why| FieldError::invalid("metadata.annotations", &(&**key).into(), &why)),
+        );
     }
     if size > ANNOTATIONS {
         let detail = format!("may not be more than {ANNOTATIONS} bytes");
@@ -179,12 +183,12 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
         ));
     }
     for (index, finalizer) in finalizers(object).into_iter().enumerate() {
-        let field = format!("metadata.finalizers[{index}]");
-        if let Some(why) = refuse_key(finalizer) {
-            errors.push(FieldError::invalid(field, &finalizer.into(), &why));
-        } else if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        let shown = finalizer.into();
+        let errors_of = refuse_key(finalizer);
+        errors.extend(errors_of.iter().map(|why| FieldError::invalid("metadata.finalizers", &shown, why)));
+        if core && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid(field, &finalizer.into(), why));
+            errors.push(FieldError::invalid(format!("metadata.finalizers[{index}]"), &shown, why));
         }
     }
     if [FOREGROUND, ORPHAN].iter().all(|one| finalizers(object).contains(one)) {
@@ -244,31 +248,34 @@ fn is_subdomain(text: &str) -> bool {
 }
 
 /// What is wrong with the key of a label or annotation.
-pub(crate) fn refuse_key(key: &str) -> Option<String> {
+pub(crate) fn refuse_key(key: &str) -> Vec<String> {
     static NAME: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new("^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$").ok());
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     if name.contains('/') {
         let shape = QUALIFIED.trim_start_matches("name part ");
-        return Some(format!(
+        return vec![format!(
             "a valid label key {shape} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        ));
+        )];
     }
+    let mut errors = Vec::new();
     match prefix {
-        Some("") => return Some("prefix part must be non-empty".to_owned()),
+        Some("") => errors.push("prefix part must be non-empty".to_owned()),
         Some(prefix) if prefix.len() > 253 => {
-            return Some("prefix part must be no more than 253 bytes".to_owned());
+            errors.push("prefix part must be no more than 253 bytes".to_owned());
         }
-        Some(prefix) if !is_subdomain(prefix) => return Some(format!("prefix part {SUBDOMAIN}")),
+        Some(prefix) if !is_subdomain(prefix) => errors.push(format!("prefix part {SUBDOMAIN}")),
         _ => {}
     }
     if name.is_empty() {
-        return Some("name part must be non-empty".to_owned());
+        errors.push("name part must be non-empty".to_owned());
+    } else if name.len() > 63 {
+        errors.push("name part must be no more than 63 bytes".to_owned());
     }
-    if name.len() > 63 {
-        return Some("name part must be no more than 63 bytes".to_owned());
+    if !matches(&NAME, name) {
+        errors.push(QUALIFIED.to_owned());
     }
-    (!matches(&NAME, name)).then(|| QUALIFIED.to_owned())
+    errors
 }
 
 /// What is wrong with the value of a label.

@@ -166,7 +166,7 @@ fn parse_labels(text: &str) -> Result<Vec<Requirement>, String> {
 
 fn parse_label(part: &str) -> Result<Requirement, String> {
     let (key, wants) = split_label(part)?;
-    if let Some(why) = meta::refuse_key(key) {
+    if let Some(why) = meta::refuse_key(key).first() {
         return Err(format!("<nil>: Invalid value: \"{key}\": {why}"));
     }
     if let Wants::OneOf(values) | Wants::NoneOf(values) = &wants {

@@ -144,7 +144,6 @@ fn session(kubectl: &Kubectl) -> Outcome {
     kubectl.shows("get deployments -o wide", "", &["CONTAINERS", "web:1", "app=web"])?;
     kubectl.shows("describe deployment web", "", &["Replicas:", "2 desired", "web:1"])?;
     kubectl.shows("set image deployment/web web=web:2", "", &["image updated"])?;
-    kubectl.shows("scale deployment web --replicas=2 --dry-run=client -o name", "", &["web"])?;
     kubectl.shows(
         "get deployment web -o jsonpath={.spec.template.spec.containers[0].image}",
         "",
@@ -178,7 +177,8 @@ fn session(kubectl: &Kubectl) -> Outcome {
     kubectl.shows("explain boat.spec.masts", "", &["How many masts it has."])?;
     kubectl.shows("api-resources --api-group=example.com", "", &["boats", "bt", "example.com/v1", "Boat"])?;
     kubectl.shows("auth can-i create boats", "", &["yes"])?;
-    kubectl.shows("create namespace harbour", "", &["created"])?;
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: harbour}\n";
+    kubectl.shows("create -f -", namespace, &["namespace/harbour created"])?;
     kubectl.shows("describe namespace harbour", "", &["Status:", "Active"])?;
     kubectl.shows("delete namespace harbour --timeout=10s", "", &["deleted"])?;
     kubectl.shows(

@@ -59,8 +59,8 @@ async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response> {
             if parts.method != Method::POST {
                 return Err(ApiError::method_not_allowed());
             }
-            let question = body::object(kind, &parts.headers, content).await?;
-            Ok(json(201, &reviews::answer(&group, kind, question)?))
+            let question = body::question(content).await?;
+            Ok(json(201, &reviews::answer(&group, kind, question)))
         }
         Path::Objects(objects) => {
             // What no core kind has is not part of the API, as long as no definition makes it one.

@@ -139,11 +139,6 @@ pub(super) fn cases() -> Vec<Case> {
                     &json!({"kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "metadata": {"name": "x"},
                             "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15}}),
                 ),
-                post(
-                    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-                    &json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
-                            "spec": {"resourceAttributes": {"verb": "create", "resource": "pods", "namespace": "{ns}"}}}),
-                ),
             ],
         },
     ]

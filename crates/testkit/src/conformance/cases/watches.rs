@@ -50,7 +50,6 @@ pub(super) fn cases() -> Vec<Case> {
         Case {
             name: "watches-of-the-past",
             steps: vec![
-                watch(&ask("resourceVersion=1"), 1),
                 watch(&ask("resourceVersion=x"), 1),
                 watch(&ask("resourceVersion=1&sendInitialEvents=true&resourceVersionMatch=Exact"), 1),
                 watch(&format!("{SECRETS}?watch=true&labelSelector=a%20b"), 1),
