@@ -84,6 +84,20 @@ impl FieldError {
         Self { field: field.into(), why, text }
     }
 
+    /// The same refusal of a value that stands elsewhere.
+    #[must_use]
+    pub(crate) fn below(mut self, path: &str, value: &Value) -> Self {
+        self.field = if self.field.is_empty() { path.to_owned() } else { format!("{path}.{}", self.field) };
+        if self.why == Why::TypeInvalid {
+            self.text = format!(
+                "{}: {value}: {}",
+                Why::Invalid.title(),
+                self.text.rsplit_once(": ").map_or("", |(_, detail)| detail)
+            );
+        }
+        self
+    }
+
     /// Of a value that is too large to be shown.
     pub(crate) fn unshown(why: Why, field: impl Into<String>, detail: &str) -> Self {
         Self { field: field.into(), why, text: format!("{}: {detail}", why.title()) }
@@ -139,6 +153,21 @@ impl ApiError {
     /// A request without the cluster's token.
     pub(crate) fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
+    /// The namespace that something was to be made in is not there.
+    pub(crate) fn no_namespace(name: &str) -> Self {
+        let mut error = Self::new(404, "NotFound", format!("namespaces {name:?} not found"));
+        error.detail("name", name).detail("kind", "namespaces");
+        error
+    }
+
+    /// What the type does not do at the moment.
+    pub(crate) fn not_supported(verb: &str, resource: &Resource) -> Self {
+        let why = format!("{verb} is not supported on resources of kind \"{}\"", resource.id);
+        let mut error = Self::new(405, "MethodNotAllowed", why);
+        error.detail("group", &resource.group).detail("kind", &resource.plural);
+        error
     }
 
     /// No such path.
@@ -249,6 +278,11 @@ impl ApiError {
         Self::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
     }
 
+    /// An object that the store would not take.
+    pub(crate) fn object_too_large() -> Self {
+        Self::new(500, "", "etcdserver: request is too large")
+    }
+
     /// A JSON patch that does not fit the object.
     pub(crate) fn unprocessable() -> Self {
         let message = "the server rejected our request due to an error in our request";
@@ -296,10 +330,6 @@ impl ApiError {
     /// What this server does not do.
     pub(crate) fn not_implemented(what: impl Into<String>) -> Self {
         Self::new(501, "NotImplemented", what)
-    }
-
-    pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::new(500, "InternalError", message)
     }
 
     pub(crate) fn status(&self) -> Value {

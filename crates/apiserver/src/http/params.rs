@@ -23,6 +23,16 @@ pub(crate) struct Params {
     pub(crate) field_validation: FieldValidation,
     pub(crate) force: bool,
     pub(crate) propagation: Option<String>,
+    pub(crate) include_object: IncludeObject,
+}
+
+/// What of an object the row of a table has beside its cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum IncludeObject {
+    Nothing,
+    #[default]
+    Metadata,
+    Whole,
 }
 
 /// What happens to fields that no schema knows.
@@ -54,6 +64,7 @@ impl Params {
                 "fieldManager" => params.field_manager = Some(value.to_owned()),
                 "fieldValidation" => params.field_validation = field_validation(value)?,
                 "force" => params.force = flag(value),
+                "includeObject" => params.include_object = include_object(value)?,
                 "propagationPolicy" => params.propagation = Some(value.to_owned()),
                 _ => {}
             }
@@ -96,6 +107,17 @@ fn dry_run(value: &str) -> Result<bool> {
                 "supported values: \"All\"",
             );
             Err(ApiError::bad_options("CreateOptions", &error))
+        }
+    }
+}
+
+fn include_object(value: &str) -> Result<IncludeObject> {
+    match value {
+        "None" => Ok(IncludeObject::Nothing),
+        "" | "Metadata" => Ok(IncludeObject::Metadata),
+        "Object" => Ok(IncludeObject::Whole),
+        other => {
+            Err(ApiError::bad_request(format!("unrecognized includeObject value: {}", Value::from(other))))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Noted, Part, Reply, admit, create::create_in, strategic, update::replace};
+use super::{Call, decode, strategic};
 use crate::{
     cluster::Cluster,
     error::{ApiError, FieldError, Result, Why},
@@ -27,40 +27,8 @@ const OPERATIONS: usize = 10_000;
 /// Most bytes that the copies of a JSON patch make, all together, as kube-apiserver.
 const COPIED: usize = 3 << 20;
 
-/// Changes an object; one that is applied is made where it is absent.
-pub(crate) fn patch(cluster: &Cluster, call: &Call, patch: &Patch) -> Result<Reply> {
-    check_options(call, patch)?;
-    cluster.write(|state| {
-        let current = match (call.current(state), patch) {
-            (Err(_), Patch::Apply(applied)) if call.part == Part::Whole => {
-                let mut applied = applied.clone();
-                meta::of(&mut applied).insert("name".to_owned(), call.name().into());
-                let mut object = fields::apply(call, None, &applied, &cluster.now())?;
-                let warnings = admit::receive(call, &mut object)?;
-                admit::place(call, &mut object)?;
-                let mut reply = create_in(cluster, state, call, object, Noted::AsApplied)?;
-                reply.warnings.extend(warnings);
-                return Ok(reply);
-            }
-            (current, _) => current?,
-        };
-        let old = call.parse(&current);
-        let mut object = changed(cluster, call, &old, patch)?;
-        let name = meta::text(&object, "name");
-        if name != call.name() {
-            return Err(misnamed(call, name));
-        }
-        let noted = if matches!(patch, Patch::Apply(_)) { Noted::AsApplied } else { Noted::ByChange };
-        let warnings = admit::receive(call, &mut object)?;
-        admit::place(call, &mut object)?;
-        let mut reply = replace(cluster, state, call, &current, object, noted)?;
-        reply.warnings.extend(warnings);
-        Ok(reply)
-    })
-}
-
 /// What only an apply is told, and must be.
-fn check_options(call: &Call, patch: &Patch) -> Result<()> {
+pub(crate) fn check_options(call: &Call, patch: &Patch) -> Result<()> {
     let refuse = |error: FieldError| Err(ApiError::bad_options("PatchOptions", &error));
     let Patch::Apply(applied) = patch else {
         return match call.params.force {
@@ -84,18 +52,10 @@ fn check_options(call: &Call, patch: &Patch) -> Result<()> {
         let why = format!("invalid object type: {group}/{version}, Kind={}", text("kind"));
         return Err(ApiError::bad_request(why));
     }
-    let name = meta::text(applied, "name");
-    if !name.is_empty() && name != call.name() {
-        return Err(misnamed(call, name));
+    if !meta::text(applied, "name").is_empty() {
+        decode::check_name(call, applied)?;
     }
     Ok(())
-}
-
-fn misnamed(call: &Call, name: &str) -> ApiError {
-    ApiError::bad_request(format!(
-        "the name of the object ({name}) does not match the name on the URL ({})",
-        call.name()
-    ))
 }
 
 /// Does what a JSON patch says, one operation after the other; after a refusal the object is good for nothing.
@@ -124,7 +84,8 @@ fn operate(object: &mut Value, patch: &json_patch::Patch) -> Result<()> {
     Ok(())
 }
 
-fn changed(cluster: &Cluster, call: &Call, old: &Value, patch: &Patch) -> Result<Value> {
+/// The object as a patch makes it.
+pub(super) fn changed(cluster: &Cluster, call: &Call, old: &Value, patch: &Patch) -> Result<Value> {
     let mut object = old.clone();
     match patch {
         Patch::Json(patch) => {

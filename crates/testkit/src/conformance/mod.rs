@@ -117,6 +117,11 @@ pub fn until(path: &str, code: u16, text: &'static str) -> Step {
     step("GET", path, None, Kind::Until(code, text))
 }
 
+/// Posts until the answer has this code.
+pub fn until_posted(path: &str, body: &Value, code: u16) -> Step {
+    step("POST", path, Some(body.to_string()), Kind::Until(code, ""))
+}
+
 impl Step {
     /// With a header.
     #[must_use]
