@@ -188,7 +188,7 @@ fn session(kubectl: &Kubectl) -> Outcome {
     )?;
     kubectl.shows("delete crd boats.example.com --timeout=10s", "", &["deleted"])?;
     for (line, input, complaint) in [
-        ("get boats", "", "the server doesn't have a resource type"),
+        ("get ships", "", "the server doesn't have a resource type"),
         ("get configmap settings", "", "configmaps \"settings\" not found"),
         ("delete namespace default", "", "this namespace may not be deleted"),
         (
