@@ -48,7 +48,7 @@ pub(super) fn cases() -> Vec<Case> {
                 post(
                     "/api/v1/namespaces/{ns}/persistentvolumeclaims",
                     &json!({"kind": "PersistentVolumeClaim", "apiVersion": "v1", "metadata": {"name": "a"},
-                            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}),
+                            "spec": {"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem", "resources": {"requests": {"storage": "1Gi"}}}}),
                 )
                 .unseen(),
                 post(
