@@ -225,12 +225,23 @@ fn check_owners(object: &Value) -> Vec<FieldError> {
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} \
                          and {named}"
                     );
-                    errors.push(FieldError::invalid("metadata.ownerReferences", &Value::Null, &why));
+                    errors.push(FieldError::shown("metadata.ownerReferences", &shown_owners(object), &why));
                 }
             }
         }
     }
     errors
+}
+
+/// Owners in the order of fields that kube-apiserver shows them in.
+fn shown_owners(object: &Value) -> String {
+    let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let shown = |owner: &Value| {
+        let fields = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+        let fields = fields.iter().filter_map(|name| Some(format!("\"{name}\":{}", owner.get(name)?)));
+        format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+    };
+    format!("[{}]", owners.map(shown).collect::<Vec<_>>().join(","))
 }
 
 fn matches(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {

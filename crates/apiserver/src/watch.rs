@@ -126,7 +126,11 @@ fn check_initial_events(call: &Call) -> Result<()> {
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         ),
         (Some(_), other) => {
-            refuse("resourceVersionMatch", Why::NotSupported, other, "supported values: \"NotOlderThan\"")
+            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            let errors =
+                [(Why::Forbidden, detail), (Why::NotSupported, "supported values: \"NotOlderThan\"")]
+                    .map(|(why, detail)| FieldError::new(why, "resourceVersionMatch", &other.into(), detail));
+            Err(ApiError::all_bad_options("ListOptions", &errors))
         }
         (None, other) => refuse(
             "resourceVersionMatch",

@@ -188,7 +188,7 @@ fn session(kubectl: &Kubectl) -> Outcome {
     )?;
     kubectl.shows("delete crd boats.example.com --timeout=10s", "", &["deleted"])?;
     for (line, input, complaint) in [
-        ("get boats", "", "the server doesn't have a resource type"),
+        ("get ships", "", "the server doesn't have a resource type"),
         ("get configmap settings", "", "configmaps \"settings\" not found"),
         ("delete namespace default", "", "this namespace may not be deleted"),
         (
@@ -213,7 +213,7 @@ fn a_stock_kubectl_works_with_the_embedded_server() -> Outcome {
     let runtime = tokio::runtime::Runtime::new()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
     let server = format!("http://{}", listener.local_addr()?);
-    let cluster = ApiServer::new(Arc::new(jiff::Timestamp::now), Arc::new(Seeded::new(1)));
+    let cluster = ApiServer::new(Arc::new(|| jiff::Timestamp::UNIX_EPOCH), Arc::new(Seeded::new(1)));
     let serving = runtime.spawn(async move { axum::serve(listener, cluster.router()).await });
     let kubectl = Kubectl { program: program.ok_or("the lab has no kubectl")?, server, home };
     let walked = session(&kubectl);

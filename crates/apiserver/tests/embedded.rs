@@ -410,15 +410,42 @@ async fn a_busy_watch_ends_in_time() -> Outcome {
 }
 
 #[tokio::test]
-async fn clusters_with_the_same_definitions_share_them() -> Outcome {
-    let (a, b) = (server(), server());
-    define(&a).await?;
-    define(&b).await?;
-    for server in [&a, &b] {
-        let thing = json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}});
-        let (code, _) =
-            send(server, "POST", "/apis/example.com/v1/namespaces/default/things", JSON, thing).await?;
-        assert_eq!(code, 201);
-    }
+async fn whoever_asks_may_do_everything() -> Outcome {
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    // Stock clients ask in protobuf; what they ask makes no difference.
+    let kind = "application/vnd.kubernetes.protobuf";
+    let (code, answer) = send(&server(), "POST", path, kind, json!("k8s")).await?;
+    assert_eq!((code, &answer["status"]["allowed"]), (201, &json!(true)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_definition_whose_default_does_not_fit_is_refused() -> Outcome {
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "size": {"type": "integer", "default": "large"}}}}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"}, "versions": [
+            {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]},
+    });
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let (code, said) = send(&server(), "POST", path, JSON, definition).await?;
+    assert_eq!((code, &said["reason"]), (422, &json!("Invalid")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_document_of_a_custom_type_has_its_schema_and_its_paths() -> Outcome {
+    let server = server();
+    define(&server).await?;
+    let (_, index) = send(&server, "GET", "/openapi/v3", JSON, Value::Null).await?;
+    let path = index["paths"]["apis/example.com/v1"]["serverRelativeURL"].as_str().ok_or("no document")?;
+    let (_, document) = send(&server, "GET", path, JSON, Value::Null).await?;
+    let kind = json!([{"group": "example.com", "version": "v1", "kind": "Thing"}]);
+    let schema = &document["components"]["schemas"]["com.example.v1.Thing"];
+    assert_eq!(schema["x-kubernetes-group-version-kind"], kind);
+    let one = &document["paths"]["/apis/example.com/v1/namespaces/{namespace}/things/{name}"];
+    assert_eq!(one["patch"]["x-kubernetes-action"], "patch");
     Ok(())
 }

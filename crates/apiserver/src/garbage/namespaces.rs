@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Sweep, Task};
+use super::{Sweep, Task, change};
 use crate::{
     cluster::{Cluster, State},
     commit,
     store::{Content, Key},
+    verbs::Part,
 };
 
 /// The type of namespaces.
@@ -37,17 +38,48 @@ pub(super) fn sweep(state: &State, namespace: &Key) -> Task {
     })
 }
 
-/// Lets a namespace go that is to go and is empty.
-pub(super) fn check(_: &Cluster, state: &mut State, name: &str) {
+/// Lets a namespace go that is to go and is empty; one that others hold says that it is empty.
+pub(super) fn check(cluster: &Cluster, state: &mut State, name: &str) {
     let key = Key::new(&Arc::from(NAMESPACES), name);
-    let Some(object) = state.store.get(&key) else { return };
-    if !object.meta().deleting || state.store.holds_something(name) {
+    let Some(object) = state.store.get(&key).cloned() else { return };
+    let is_emptied = object.parse()["spec"].get("finalizers").is_none();
+    if !object.meta().deleting || is_emptied || state.store.holds_something(name) {
         return;
     }
-    let mut namespace = object.parse();
-    if namespace["spec"].get("finalizers").is_none() {
-        return;
+    if !object.meta().finalizers.is_empty() {
+        let now = cluster.now();
+        change(cluster, state, &key, ("kube-controller-manager", Part::Status), |namespace| {
+            namespace["status"]["conditions"] = conditions(&now);
+        });
     }
-    namespace["spec"] = json!({});
-    commit::put(state, &key, Content::new(namespace));
+    if let Some(object) = state.store.get(&key) {
+        let mut namespace = object.parse();
+        namespace["spec"] = json!({});
+        commit::put(state, &key, Content::new(namespace));
+    }
+}
+
+/// That nothing is left to be deleted.
+fn conditions(now: &Value) -> Value {
+    [
+        ("DeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+        (
+            "DeletionGroupVersionParsingFailure",
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed",
+        ),
+        (
+            "DeletionContentFailure",
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization",
+        ),
+        ("ContentRemaining", "ContentRemoved", "All content successfully removed"),
+        ("FinalizersRemaining", "ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+    ]
+    .into_iter()
+    .map(|(kind, reason, message)| {
+        json!({"type": format!("Namespace{kind}"), "status": "False", "lastTransitionTime": now, "reason": reason,
+               "message": message})
+    })
+    .collect()
 }

@@ -95,7 +95,11 @@ async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response> {
         Path::OpenApi => document(cluster.read(openapi::index)),
         Path::OpenApiOf(path) => match cluster.read(|state| openapi::document(state, &path)) {
             Ok(found) => document(found),
-            Err(_) => Ok(no_page()),
+            Err(_) => {
+                let mut response = text("");
+                *response.status_mut() = StatusCode::NOT_FOUND;
+                Ok(response)
+            }
         },
     }
 }

@@ -47,12 +47,14 @@ pub(crate) enum FieldValidation {
 impl Params {
     pub(crate) fn parse(query: &str) -> Result<Self> {
         let mut params = Self::default();
+        let watches =
+            form_urlencoded::parse(query.as_bytes()).any(|(key, value)| key == "watch" && flag(&value));
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             let value = value.as_ref();
             match key.as_ref() {
                 "labelSelector" => value.clone_into(&mut params.label_selector),
                 "fieldSelector" => value.clone_into(&mut params.field_selector),
-                "resourceVersion" => params.resource_version = version(value)?,
+                "resourceVersion" => params.resource_version = version(value, watches)?,
                 "resourceVersionMatch" => value.clone_into(&mut params.resource_version_match),
                 "limit" => params.limit = number(value)?,
                 "continue" => value.clone_into(&mut params.continue_token),
@@ -83,16 +85,19 @@ fn number<T: std::str::FromStr>(value: &str) -> Result<T> {
     })
 }
 
-fn version(value: &str) -> Result<Option<u64>> {
+fn version(value: &str, watches: bool) -> Result<Option<u64>> {
     if value.is_empty() {
         return Ok(None);
     }
     value.parse().map(Some).map_err(|_| {
         let shown = Value::from(value);
-        ApiError::bad_request(format!(
-            "invalid resource version: resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: \
-             invalid syntax"
-        ))
+        let why = format!(
+            "resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: invalid syntax"
+        );
+        if watches {
+            return ApiError::unforeseen(why);
+        }
+        ApiError::bad_request(format!("invalid resource version: {why}"))
     })
 }
 

@@ -51,8 +51,21 @@ pub(crate) fn check(definition: &Value) -> Vec<FieldError> {
         errors.push(FieldError::new(Why::NotSupported, "spec.scope", &spec["scope"], detail));
     }
     check_versions(spec, &mut errors);
-    check_names(&spec["names"], &mut errors);
     errors
+}
+
+/// Where the parts of versions are that are the same in all of them: beside the versions, where they once were.
+fn place(versions: &[Value], index: usize, part: &str, pointer: &str) -> Option<String> {
+    let of = |version: &Value| version.pointer(pointer).cloned();
+    let same = versions.iter().all(|version| of(version) == versions.first().and_then(of));
+    match (same, index) {
+        (true, 0) => Some(format!("spec.{part}")),
+        (true, _) => None,
+        (false, _) => {
+            let part = if part == "validation" { "schema" } else { part };
+            Some(format!("spec.versions[{index}].{part}"))
+        }
+    }
 }
 
 fn check_versions(spec: &Value, errors: &mut Vec<FieldError>) {
@@ -60,23 +73,13 @@ fn check_versions(spec: &Value, errors: &mut Vec<FieldError>) {
     for (index, version) in versions.iter().enumerate() {
         if !version["schema"]["openAPIV3Schema"].is_object() {
             let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
-            errors.push(FieldError::required(field, "schemas are required"));
+            errors.push(FieldError::required(field, ""));
         }
     }
     for (index, version) in versions.iter().enumerate() {
-        let at = format!("spec.versions[{index}]");
         let name = version["name"].as_str().unwrap_or_default();
         if let Some(why) = refuse_label(name) {
-            errors.push(FieldError::invalid(format!("{at}.name"), &name.into(), &why));
-        }
-        let schema = &version["schema"]["openAPIV3Schema"];
-        if schema.is_object() {
-            errors.extend(structural::check(schema, &format!("{at}.schema.openAPIV3Schema")));
-        }
-        for (column, raw) in version["additionalPrinterColumns"].as_array().into_iter().flatten().enumerate()
-        {
-            let at = format!("{at}.additionalPrinterColumns[{column}]");
-            check_column(raw, &at, errors);
+            errors.push(FieldError::invalid(format!("spec.versions[{index}].name"), &name.into(), &why));
         }
     }
     let names: BTreeSet<&str> = versions.iter().filter_map(|version| version["name"].as_str()).collect();
@@ -84,9 +87,59 @@ fn check_versions(spec: &Value, errors: &mut Vec<FieldError>) {
         let detail = "must contain unique version names";
         errors.push(FieldError::invalid("spec.versions", &spec["versions"], detail));
     }
-    if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
+    let stored = versions.iter().filter(|version| version["storage"] == true).count();
+    if stored != 1 {
         let detail = "must have exactly one version marked as storage version";
         errors.push(FieldError::invalid("spec.versions", &spec["versions"], detail));
+    }
+    if let Some(first) = versions.first().and_then(|version| version["name"].as_str())
+        && let Some(why) = refuse_label(first)
+    {
+        errors.push(FieldError::invalid("spec.version", &first.into(), &why));
+    }
+    check_names(&spec["names"], errors);
+    for (index, version) in versions.iter().enumerate() {
+        check_version(versions, index, version, errors);
+    }
+    if stored == 0 {
+        let detail = "must have at least one stored version";
+        errors.push(FieldError::invalid("status.storedVersions", &Value::Null, detail));
+    }
+}
+
+fn check_version(versions: &[Value], index: usize, version: &Value, errors: &mut Vec<FieldError>) {
+    let schema = &version["schema"]["openAPIV3Schema"];
+    if let Some(at) = place(versions, index, "validation", "/schema").filter(|_| schema.is_object()) {
+        let at = format!("{at}.openAPIV3Schema");
+        if version["subresources"]["status"].is_object() && schema["type"] != "object" {
+            let detail = "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled";
+            errors.push(FieldError::invalid(format!("{at}.type"), &schema["type"], detail));
+        }
+        errors.extend(structural::check(schema, &at));
+    }
+    if let Some(at) = place(versions, index, "subresources", "/subresources")
+        && version["subresources"]["scale"].is_object()
+    {
+        let scale = &version["subresources"]["scale"];
+        for (field, root) in [("specReplicasPath", ".spec."), ("statusReplicasPath", ".status.")] {
+            let path = scale[field].as_str().unwrap_or_default();
+            let field = format!("{at}.scale.{field}");
+            if path.is_empty() {
+                errors.push(FieldError::required(field, ""));
+            } else if !path.starts_with('.') {
+                let detail = "must be a simple json path starting with .";
+                errors.push(FieldError::invalid(field, &path.into(), detail));
+            } else if !path.starts_with(root) {
+                let detail = format!("should be a json path under {}", root.trim_end_matches('.'));
+                errors.push(FieldError::invalid(field, &path.into(), &detail));
+            }
+        }
+    }
+    if let Some(at) = place(versions, index, "additionalPrinterColumns", "/additionalPrinterColumns") {
+        for (column, raw) in version["additionalPrinterColumns"].as_array().into_iter().flatten().enumerate()
+        {
+            check_column(raw, &format!("{at}[{column}]"), errors);
+        }
     }
 }
 

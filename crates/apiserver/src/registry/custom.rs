@@ -103,7 +103,16 @@ fn rank(version: &str) -> (u8, std::cmp::Reverse<(u32, u32)>, String) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn clusters_with_the_same_definition_share_its_type() {
+        let definition = |uid: &str| json!({"metadata": {"uid": uid}, "spec": {"group": "example.com"}});
+        let first = resource(&definition("1"));
+        assert!(Arc::ptr_eq(&first, &resource(&definition("2"))));
+    }
 
     #[test]
     fn versions_are_preferred_as_kubernetes_prefers_them() {

@@ -223,7 +223,7 @@ fn check_words(schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
     if let Some(default) = schema.get("default") {
         let at = format!("{path}.default");
         for error in parse(schema).check(default, None) {
-            errors.push(error.below(&at, default));
+            errors.push(error.below(&at));
         }
     }
     for (index, rule) in schema[VALIDATIONS].as_array().into_iter().flatten().enumerate() {

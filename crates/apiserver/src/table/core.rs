@@ -35,7 +35,10 @@ const fn wide(name: &'static str) -> Heading {
     (name, "string", true)
 }
 
-static KINDS: [Kind; 19] = [
+const BINDING: &[Heading] =
+    &[NAME, text("Role"), AGE, wide("Users"), wide("Groups"), wide("ServiceAccounts")];
+
+static KINDS: [Kind; 21] = [
     Kind { id: "configmaps", headings: &[NAME, text("Data"), AGE], cells: config_map },
     Kind { id: "secrets", headings: &[NAME, text("Type"), text("Data"), AGE], cells: secret },
     Kind { id: "namespaces", headings: &[NAME, text("Status"), AGE], cells: namespace },
@@ -196,6 +199,8 @@ static KINDS: [Kind; 19] = [
         ],
         cells: event,
     },
+    Kind { id: "rolebindings.rbac.authorization.k8s.io", headings: BINDING, cells: binding },
+    Kind { id: "clusterrolebindings.rbac.authorization.k8s.io", headings: BINDING, cells: binding },
     Kind { id: "leases.coordination.k8s.io", headings: &[NAME, text("Holder"), AGE], cells: lease },
     Kind {
         id: "storageclasses.storage.k8s.io",
@@ -574,6 +579,27 @@ fn event(object: &Value, now: Timestamp) -> Vec<Value> {
         seen(first).into(),
         times.into(),
         name(object),
+    ]
+}
+
+fn binding(object: &Value, now: Timestamp) -> Vec<Value> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let role = &object["roleRef"];
+    let of = |kind: &str| {
+        let subjects = elements(&object["subjects"]).filter(|subject| subject["kind"] == kind);
+        let names = subjects.map(|subject| match subject["namespace"].as_str() {
+            Some(namespace) if kind == "ServiceAccount" => format!("{namespace}/{}", text(&subject["name"])),
+            _ => text(&subject["name"]),
+        });
+        Value::from(names.collect::<Vec<_>>().join(", "))
+    };
+    vec![
+        name(object),
+        format!("{}/{}", text(&role["kind"]), text(&role["name"])).into(),
+        age(object, now),
+        of("User"),
+        of("Group"),
+        of("ServiceAccount"),
     ]
 }
 

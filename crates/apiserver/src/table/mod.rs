@@ -41,7 +41,12 @@ pub(crate) fn of(call: &Call, objects: &[Value], list: &Value, now: Timestamp) -
             row["object"] = match call.params.include_object {
                 IncludeObject::Nothing => Value::Null,
                 IncludeObject::Metadata => metadata(object),
-                IncludeObject::Whole => object.clone(),
+                IncludeObject::Whole => {
+                    let mut object = object.clone();
+                    object["kind"] = (*call.resource.kind).into();
+                    object["apiVersion"] = call.api_version().into();
+                    object
+                }
             };
             row
         })
@@ -56,7 +61,8 @@ pub(crate) fn of(call: &Call, objects: &[Value], list: &Value, now: Timestamp) -
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata,
         "columnDefinitions": layout.headings(),
-        "rows": rows,
+        // Of a kind that nobody says more of, no rows are not even an empty list.
+        "rows": if rows.is_empty() && matches!(layout, Layout::Plain) { Value::Null } else { rows.into() },
     })
 }
 
@@ -70,7 +76,7 @@ impl Layout<'_> {
                 .headings
                 .iter()
                 .map(|(name, kind, wide)| {
-                    let format = if *name == "Name" && !wide { "name" } else { "" };
+                    let format = if *name == "Name" { "name" } else { "" };
                     heading(name, kind, format, "", i64::from(*wide))
                 })
                 .collect(),

@@ -1,5 +1,6 @@
 //! Changing parts of an object.
 
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::Value;
 
 use super::{Call, decode, strategic};
@@ -62,7 +63,7 @@ pub(crate) fn check_options(call: &Call, patch: &Patch) -> Result<()> {
 fn operate(object: &mut Value, patch: &json_patch::Patch) -> Result<()> {
     let mut copied = 0;
     for operation in &patch.0 {
-        if let json_patch::PatchOperation::Copy(copy) = operation
+        if let PatchOperation::Copy(copy) = operation
             && let Some(source) = object.pointer(copy.from.as_str())
         {
             copied += source.to_string().len();
@@ -74,14 +75,32 @@ fn operate(object: &mut Value, patch: &json_patch::Patch) -> Result<()> {
                 return Err(ApiError::too_many_operations(why));
             }
         }
+        let operation = lenient(object, operation);
         // The library's way back after a failure does not know all of its own steps.
-        json_patch::patch_unsafe(object, std::slice::from_ref(operation))
+        json_patch::patch_unsafe(object, std::slice::from_ref(&operation))
             .map_err(|_| ApiError::unprocessable())?;
         if meta::is_deeper_than(object, meta::DEEPEST) {
             return Err(ApiError::unprocessable());
         }
     }
     Ok(())
+}
+
+/// As kube-apiserver reads an operation: what replaces a field that is not there adds it, and a copy of one is a null.
+fn lenient(object: &Value, operation: &PatchOperation) -> PatchOperation {
+    let is_missing_field = |pointer: &str| {
+        let parent = pointer.rsplit_once('/').and_then(|(parent, _)| object.pointer(parent));
+        parent.is_some_and(Value::is_object) && object.pointer(pointer).is_none()
+    };
+    match operation {
+        PatchOperation::Replace(replace) if is_missing_field(replace.path.as_str()) => {
+            PatchOperation::Add(AddOperation { path: replace.path.clone(), value: replace.value.clone() })
+        }
+        PatchOperation::Copy(copy) if is_missing_field(copy.from.as_str()) => {
+            PatchOperation::Add(AddOperation { path: copy.path.clone(), value: Value::Null })
+        }
+        other => other.clone(),
+    }
 }
 
 /// The object as a patch makes it.

@@ -20,6 +20,8 @@ use crate::{
 const ATTEMPTS: usize = 64;
 /// Largest object that is kept, in bytes, as etcd takes them.
 const LARGEST: usize = 3 << 19;
+/// Largest object that would be sent to an etcd, in bytes.
+const SENT: usize = 2 << 20;
 
 /// What a request wants of an object.
 pub(crate) enum Want {
@@ -102,10 +104,22 @@ fn plan(cluster: &Cluster, call: &Call, want: &Want, seen: &Seen) -> Result<Plan
     }
     let same = old.as_ref() == Some(&object);
     let content = (!same).then(|| Content::new(object.clone()));
-    if content.as_ref().is_some_and(|content| content.size() > LARGEST) {
-        return Err(ApiError::object_too_large());
-    }
+    check_size(content.as_ref().map_or(0, Content::size))?;
     Ok(Plan { key: call.key_of(meta::text(&object, "name")), content, object, warnings, generated })
+}
+
+/// The store takes no larger objects; what is said of them is what a real store and the way to it say.
+fn check_size(size: usize) -> Result<()> {
+    if size > SENT {
+        let why = format!(
+            "rpc error: code = ResourceExhausted desc = trying to send message larger than max ({size} vs. {SENT})"
+        );
+        return Err(ApiError::unforeseen(why));
+    }
+    if size > LARGEST {
+        return Err(ApiError::unforeseen("etcdserver: request is too large"));
+    }
+    Ok(())
 }
 
 /// The object as the request wants it.
@@ -135,7 +149,7 @@ fn check_may_make(call: &Call, want: &Want) -> Result<()> {
 fn refuse_version(want: &Want, object: &Value) -> Result<()> {
     match want {
         Want::Made(_) if !meta::text(object, "resourceVersion").is_empty() => {
-            Err(ApiError::version_on_create())
+            Err(ApiError::unforeseen("resourceVersion should not be set on objects to be created"))
         }
         _ => Ok(()),
     }
@@ -182,6 +196,11 @@ impl Place {
 
 fn check_preconditions(call: &Call, want: &Want, object: &Value, old: &Value) -> Result<()> {
     let (sent, there) = (meta::text(object, "uid"), meta::text(old, "uid"));
+    if !sent.is_empty() && sent != there && matches!(want, Want::Changed(_)) {
+        let error = FieldError::invalid("metadata.uid", &sent.into(), "field is immutable");
+        // kube-apiserver looks twice, and says so.
+        return Err(ApiError::invalid(&call.resource, call.name(), &[error.clone(), error]));
+    }
     if !sent.is_empty() && sent != there {
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: /{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \

@@ -135,7 +135,7 @@ fn owners() -> Vec<Step> {
         until(&at(SECRETS, "of-another-kind"), 404, ""),
         delete(&at(CONFIG_MAPS, "a"), &json!({"propagationPolicy": "Foreground"})),
         until(&at(CONFIG_MAPS, "a"), 404, ""),
-        get(&at(SECRETS, "child")),
+        until(&at(SECRETS, "child"), 200, "\"ownerReferences\":[{\"apiVersion\":\"v1\",\"controller\":false"),
         delete(&at(CONFIG_MAPS, "b"), &json!({})),
         until(&at(SECRETS, "child"), 404, ""),
     ]

@@ -36,31 +36,35 @@ pub(super) fn cases() -> Vec<Case> {
                 post(
                     "/api/v1/namespaces/{ns}/services",
                     &json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": "a"},
-                            "spec": {"clusterIP": "None", "ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}], "selector": {"app": "a"}}}),
-                ),
+                            "spec": {"clusterIP": "None", "ports": [{"name": "a", "port": 80, "protocol": "TCP"}, {"name": "b", "port": 53, "protocol": "UDP"}], "type": "ClusterIP", "selector": {"app": "a"}}}),
+                )
+                .unseen(),
                 post(
                     "/api/v1/namespaces/{ns}/pods",
                     &json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"},
                             "spec": {"containers": [{"name": "c", "image": "i"}]}}),
-                ),
+                )
+                .unseen(),
                 post(
                     "/api/v1/namespaces/{ns}/persistentvolumeclaims",
                     &json!({"kind": "PersistentVolumeClaim", "apiVersion": "v1", "metadata": {"name": "a"},
-                            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}),
-                ),
+                            "spec": {"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem", "resources": {"requests": {"storage": "1Gi"}}}}),
+                )
+                .unseen(),
                 post(
                     "/api/v1/namespaces/{ns}/events",
                     &json!({"kind": "Event", "apiVersion": "v1", "metadata": {"name": "a"}, "type": "Normal", "reason": "R", "message": "m",
                             "involvedObject": {"kind": "Pod", "name": "a", "namespace": "{ns}"}}),
-                ),
+                )
+                .unseen(),
                 table(SECRETS),
                 table(&at(SECRETS, "a")),
-                table(CONFIG_MAPS),
+                table(&format!("{CONFIG_MAPS}?includeObject=None&fieldSelector=metadata.name%3Da")),
                 table("/api/v1/namespaces/{ns}"),
-                table("/api/v1/namespaces/{ns}/services"),
-                table("/api/v1/namespaces/{ns}/pods"),
-                table("/api/v1/namespaces/{ns}/persistentvolumeclaims"),
-                table("/api/v1/namespaces/{ns}/events"),
+                table("/api/v1/namespaces/{ns}/services?includeObject=None&fieldSelector=metadata.name%3Da"),
+                table("/api/v1/namespaces/{ns}/pods?includeObject=None&fieldSelector=metadata.name%3Da"),
+                table("/api/v1/namespaces/{ns}/persistentvolumeclaims?includeObject=None&fieldSelector=metadata.name%3Da"),
+                table("/api/v1/namespaces/{ns}/events?includeObject=None&fieldSelector=metadata.name%3Da"),
                 table("/api/v1/namespaces/{ns}/serviceaccounts?fieldSelector=metadata.name%3Dabsent"),
                 table("/apis/apps/v1/namespaces/{ns}/deployments"),
                 table("/apis/apps/v1/namespaces/{ns}/replicasets"),
