@@ -42,7 +42,7 @@
 //! Answered with 404, 405, 406, 415 or 501:
 //! - `scale` and all other subresources but `status`;
 //! - bodies in YAML or protobuf, except that what is applied may be called YAML; OpenAPI v2; `/watch/` paths;
-//! - versions of core groups that are not stable, and kinds that are questions, but for those about oneself.
+//! - versions of core groups that are not stable, `autoscaling/v1`, and kinds that are questions, but for those about oneself.
 //!
 //! Done in a simpler way than kube-apiserver:
 //! - nobody is authenticated, authorized or limited; admission is that of namespaces;

@@ -16,7 +16,7 @@ use crate::user::User;
 use crate::world::{HUB, MEMBERS, World};
 
 /// Longest time of bad weather.
-const STORM: Duration = Duration::from_secs(600);
+const STORM: Duration = Duration::from_secs(120);
 /// Longest time that anything may take in fair weather.
 const CALM: Duration = Duration::from_secs(300);
 /// Most deaths of the hub's process.
@@ -189,8 +189,12 @@ impl Story {
         let like =
             json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"namespace": "velero"}});
         let bucket = self.world.buckets.bucket(BUCKET);
-        for backup in
-            user.all(&like).await?.iter().filter(|backup| backup.data["status"]["phase"] == "Completed")
+        for backup in user
+            .all(&like)
+            .await
+            .unwrap_or_default()
+            .iter()
+            .filter(|backup| backup.data["status"]["phase"] == "Completed")
         {
             let name = backup.name_any();
             for file in ["velero-backup.json".to_owned(), format!("{name}.tar.gz")] {
@@ -230,14 +234,17 @@ impl Story {
             }
         }
         for (user, place) in self.members.iter().zip(MEMBERS) {
-            for kind in ["Backup", "Restore", "Schedule", "BackupStorageLocation"] {
+            // Backups are kept unless somebody says otherwise.
+            for kind in ["Restore", "Schedule", "BackupStorageLocation"] {
                 let like =
                     json!({"apiVersion": "velero.io/v1", "kind": kind, "metadata": {"namespace": "velero"}});
-                let left: Vec<_> = user.all(&like).await.unwrap_or_default();
+                // With the last of them the types may have gone.
+                let left = user.all(&like).await.unwrap_or_default();
                 if let Some(left) = left.first() {
                     return Err(Broken(format!("{kind} {} is left in {place}", left.name_any())));
                 }
             }
+            self.is_stored(user, place).await?;
         }
         let after = [self.members[0].contents(SHOP).await?, self.members[1].contents(SHOP).await?];
         for (before, after) in before.iter().zip(&after) {

@@ -1,9 +1,9 @@
-//! Packs objects into the tarball, on a thread of its own, beside the lists that bring them.
+//! Packs objects into the tarball, on threads that may block, beside the lists that bring them.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kurator_archive::metadata::MetadataError;
 use kurator_archive::metadata::resource_list::ResourceListWriter;
@@ -11,6 +11,7 @@ use kurator_archive::{ArchiveWriter, DiskError, ItemPath, WriteError, Written};
 use tempfile::SpooledTempFile;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::budget::{Budget, Held};
 use crate::files;
@@ -20,6 +21,8 @@ use crate::types::ApiType;
 const WAITING_BYTES: usize = 4 << 20;
 /// Objects that wait to be packed, in number.
 const WAITING: usize = 1024;
+/// Most objects that are packed at a time.
+const BATCH: usize = 128;
 /// Buffer before the file, in bytes.
 const BUFFER: usize = 256 << 10;
 
@@ -89,8 +92,7 @@ impl Packer {
     #[must_use]
     pub fn start(folder: &Path, threads: NonZeroUsize, mtime: u64) -> Self {
         let (items, queue) = mpsc::channel(WAITING);
-        let folder = folder.to_owned();
-        let packing = tokio::task::spawn_blocking(move || pack(&folder, threads, mtime, queue));
+        let packing = TaskTracker::new().spawn(pack(folder.to_owned(), threads, mtime, queue));
         Self { items, budget: Budget::new(WAITING_BYTES), packing }
     }
 
@@ -111,23 +113,57 @@ impl Packer {
     }
 }
 
-fn pack(
-    folder: &Path,
+async fn pack(
+    folder: PathBuf,
     threads: NonZeroUsize,
     mtime: u64,
     mut items: mpsc::Receiver<Item>,
 ) -> Result<Packed, PackError> {
-    let spool = |source| PackError::spool(folder, source);
-    let file = tempfile::tempfile_in(folder).map_err(spool)?;
-    let mut archive = ArchiveWriter::new(BufWriter::with_capacity(BUFFER, file), threads, mtime)?;
-    let mut list = ResourceListWriter::new(folder)?;
-    while let Some(Item { path, api_version, kind, json, _held }) = items.blocking_recv() {
-        archive.item(&path, &json).map_err(|error| told(error, folder))?;
-        list.add(&api_version, &kind, path.namespace(), path.name(), None)?;
+    let mut tarball = blocking(move || Tarball::begin(folder, threads, mtime)).await?;
+    let mut batch = Vec::new();
+    while items.recv_many(&mut batch, BATCH).await > 0 {
+        let taken = std::mem::take(&mut batch);
+        tarball = blocking(move || tarball.add(taken)).await?;
     }
-    let (file, written) = archive.finish().map_err(|error| told(error, folder))?;
-    let file = file.into_inner().map_err(|error| spool(error.into_error()))?;
-    Ok(Packed { file, written, resource_list: list.finish(files::draft(folder))? })
+    blocking(move || tarball.finish()).await
+}
+
+/// Work that is short and may block. A thread is held for as long as there is something to do.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PackError> + Send + 'static,
+) -> Result<T, PackError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(PackError::Died))
+}
+
+/// A tarball that is being made.
+struct Tarball {
+    folder: PathBuf,
+    archive: ArchiveWriter<BufWriter<File>>,
+    list: ResourceListWriter,
+}
+
+impl Tarball {
+    fn begin(folder: PathBuf, threads: NonZeroUsize, mtime: u64) -> Result<Self, PackError> {
+        let file = tempfile::tempfile_in(&folder).map_err(|source| PackError::spool(&folder, source))?;
+        let archive = ArchiveWriter::new(BufWriter::with_capacity(BUFFER, file), threads, mtime)?;
+        let list = ResourceListWriter::new(&folder)?;
+        Ok(Self { folder, archive, list })
+    }
+
+    fn add(mut self, items: Vec<Item>) -> Result<Self, PackError> {
+        for Item { path, api_version, kind, json, _held } in items {
+            self.archive.item(&path, &json).map_err(|error| told(error, &self.folder))?;
+            self.list.add(&api_version, &kind, path.namespace(), path.name(), None)?;
+        }
+        Ok(self)
+    }
+
+    fn finish(self) -> Result<Packed, PackError> {
+        let Self { folder, archive, list } = self;
+        let (file, written) = archive.finish().map_err(|error| told(error, &folder))?;
+        let file = file.into_inner().map_err(|error| PackError::spool(&folder, error.into_error()))?;
+        Ok(Packed { file, written, resource_list: list.finish(files::draft(&folder))? })
+    }
 }
 
 /// The sink is our own file, whose place the user can change.
