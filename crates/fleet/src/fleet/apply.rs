@@ -11,6 +11,7 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::Fleet;
 use kurator_api::names;
 use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest, ServerStatusRequestSpec};
+use serde_json::json;
 
 use super::foundation;
 use super::plan::{Action, Plan};
@@ -22,6 +23,7 @@ pub(super) const SECRET: &str = "secret";
 pub(super) const LOCATION: &str = "location";
 pub(super) const RETIREMENT: &str = "retirement";
 pub(super) const SERVER: &str = "server";
+pub(super) const QUESTION: &str = "question";
 pub(super) const FOUNDATION: &str = "foundation";
 pub(super) const FOUNDATION_REMOVAL: &str = "foundation removal";
 pub(super) const SECRET_REMOVAL: &str = "secret removal";
@@ -46,7 +48,8 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
             ctx.writes.start(key(SECRET), async move { write(client, *secret, replace).await }, wake);
         }
         Action::Location(location) => {
-            let location = location.clone();
+            let mut location = location.clone();
+            location.annotations_mut().insert(names::HUB_ANNOTATION.to_owned(), ctx.hub.uid.clone());
             ctx.writes.forget(&key(LOCATION_REMOVAL));
             ctx.writes.start(key(LOCATION), async move { write(client, *location, true).await }, wake);
         }
@@ -57,6 +60,13 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
         Action::AskServer => {
             ctx.router.heartbeats.ask(cluster);
             ctx.writes.start(key(SERVER), async move { ask_server(client).await }, wake);
+        }
+        Action::Question { location, by } => {
+            if by.is_some() {
+                ctx.questions.ask(&fleet.uid().unwrap_or_default(), cluster);
+            }
+            let (location, by) = (location.clone(), by.clone());
+            ctx.writes.start(key(QUESTION), async move { question(client, &location, by).await }, wake);
         }
         Action::ChangeEngine => {
             for what in [SECRET, LOCATION, RETIREMENT, SERVER, SECRET_REMOVAL] {
@@ -106,6 +116,14 @@ where
     let api = Api::<K>::namespaced(client, names::VELERO_NAMESPACE);
     let params = PatchParams { force: replace, ..PatchParams::apply(MANAGER) };
     api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
+    Ok(())
+}
+
+/// Asks the hub that wrote a location, or takes such a question off.
+async fn question(client: Client, location: &str, by: Option<String>) -> Result<(), Failure> {
+    let api = Api::<BackupStorageLocation>::namespaced(client, names::VELERO_NAMESPACE);
+    let asked = json!({"metadata": {"annotations": {names::INHERITS_ANNOTATION: by}}});
+    api.patch(location, &PatchParams::default(), &Patch::Merge(&asked)).await?;
     Ok(())
 }
 
