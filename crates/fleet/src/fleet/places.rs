@@ -156,6 +156,11 @@ fn own(hub: &Hub, cluster: &ClusterKey, name: &str) -> Vec<Candidate> {
     found
 }
 
+/// Whether a Fleet has the cluster store under this name, or had it once: the hub follows what it says there.
+pub(crate) fn is_given(hub: &Hub, cluster: &ClusterKey, name: &str) -> bool {
+    !own(hub, cluster, name).is_empty()
+}
+
 /// Places that a mount of this name may be on, if somebody on the hub has asked for it in this cluster: those of the
 /// cluster whose backup is restored. With `restored`, only those who asked for this Velero Backup count.
 fn mounted(hub: &Hub, cluster: &ClusterKey, name: &str, restored: Option<&str>) -> Vec<Candidate> {

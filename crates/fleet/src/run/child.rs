@@ -36,6 +36,8 @@ pub(crate) struct Outcome<S> {
     pub(crate) status: S,
     pub(crate) phase: RowPhase,
     pub(crate) message: Option<String>,
+    /// Volume claims that are stored without the data of their volumes.
+    pub(crate) without_data: Option<u32>,
 }
 
 /// Which name the child has or shall have in a member.
@@ -325,14 +327,14 @@ fn not_there_yet<S, N>(row: Row<S>, name: String, write: Write, precondition: Pr
 }
 
 fn observed<K: VeleroRun>(row: Row<K::Status>, child: &K) -> Row<K::Status> {
-    let Outcome { status, phase, message } = child.outcome();
+    let Outcome { status, phase, message, without_data } = child.outcome();
     let reason = match phase {
         RowPhase::Completed => Reason::Completed,
         RowPhase::PartiallyFailed => Reason::PartiallyFailed,
         RowPhase::Failed | RowPhase::FailedValidation => Reason::Failed,
         RowPhase::Pending | RowPhase::InProgress => Reason::InProgress,
     };
-    Row { child: Some(child.name_any()), status: Some(status), ..row }
+    Row { child: Some(child.name_any()), status: Some(status), without_data, ..row }
         .in_phase(phase)
         .because(reason, message.unwrap_or_default())
 }
