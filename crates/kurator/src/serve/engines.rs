@@ -13,12 +13,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::velero::BackupStorageLocation;
-use kurator_engine::server::{
-    ANSWER_WITHIN, Purpose, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve,
-};
+use kurator_engine::server::{ANSWER_WITHIN, Leader, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
 use kurator_fleet::{Served, ServedMembers, Standing};
 use kurator_member::clock::SystemClock;
-use kurator_store::Store;
+use kurator_member::lease::{Claim, Succession};
+use kurator_store::{Purpose, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +34,27 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 pub(super) struct Engines {
     runs: Arc<Runs>,
     folder: PathBuf,
+    led: Option<Led>,
     tasks: TaskTracker,
+}
+
+/// The leadership that the engines of this process depend on.
+#[derive(Clone)]
+pub(super) struct Led {
+    /// The claim to it.
+    pub(super) claim: watch::Receiver<Claim>,
+    /// Namespace and name of its Lease on the hub.
+    pub(super) lease: String,
+    /// Who this process is there.
+    pub(super) identity: String,
+}
+
+impl Led {
+    /// For the engines of the hub with this UID.
+    fn by(&self, hub: &str) -> Leader {
+        let line = format!("{hub}/{}", self.lease);
+        Leader { claim: self.claim.clone(), succession: Succession::new(line, &self.identity) }
+    }
 }
 
 /// One engine.
@@ -48,7 +67,13 @@ struct Engine {
 impl Engines {
     pub(super) fn new(memory_mib: u32, folder: PathBuf) -> Self {
         let places = usize::try_from(memory_mib / RUN_MIB).ok().and_then(NonZeroUsize::new);
-        Self { runs: Runs::new(places.unwrap_or(NonZeroUsize::MIN)), folder, tasks: TaskTracker::new() }
+        let runs = Runs::new(places.unwrap_or(NonZeroUsize::MIN));
+        Self { runs, folder, led: None, tasks: TaskTracker::new() }
+    }
+
+    /// They work only while this process leads, and follow those of a process that led before without waiting.
+    pub(super) fn led_by(self, led: Led) -> Self {
+        Self { led: Some(led), ..self }
     }
 
     /// Serves what is to be served, until `shutdown`; all engines have ended then.
@@ -114,6 +139,7 @@ async fn keep(
             namespace: served.namespace().to_owned(),
             stores: Arc::new(AsTheHubSays(Arc::clone(&served))),
             folder: engines.folder.clone(),
+            led: engines.led.as_ref().map(|led| led.by(served.hub())),
             runs: Arc::clone(&engines.runs),
             clock: Arc::new(SystemClock),
             answer_within: ANSWER_WITHIN,
@@ -151,12 +177,19 @@ impl Stores for AsTheHubSays {
         location: &BackupStorageLocation,
         purpose: Purpose<'_>,
     ) -> Result<Arc<dyn Store>, String> {
-        let purpose = match purpose {
-            Purpose::Look => kurator_fleet::Purpose::Look,
-            Purpose::Store => kurator_fleet::Purpose::Store,
-            Purpose::Restore(backup) => kurator_fleet::Purpose::Restore(backup),
-        };
         let known = self.0.store(location, purpose).await?;
         known.open(None).await.map_err(|error| chain(&error))
+    }
+
+    fn changes(&self) -> u64 {
+        self.0.keys_changed()
+    }
+
+    fn awaits(&self, backup: &str) {
+        self.0.awaits(backup);
+    }
+
+    fn believes(&self, backup: &str) {
+        self.0.believes(backup);
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::cli::ServeFlags;
 use crate::failure::Failure;
 use crate::process;
-use engines::Engines;
+use engines::{Engines, Led};
 use http::Health;
 
 const LEASE: &str = "kurator";
@@ -61,7 +61,10 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     tasks.spawn(http::serve(listener, Arc::clone(&health), ended.clone()));
 
     let release = CancellationToken::new();
-    let claim = elect(elector, LeaseConfig::new(namespace, LEASE, identity()), release.clone());
+    let lease = LeaseConfig::new(namespace, LEASE, identity());
+    let (place, identity) = (format!("{}/{LEASE}", lease.namespace), lease.identity.clone());
+    let claim = elect(elector, lease, release.clone());
+    let engines = engines.led_by(Led { claim: claim.clone(), lease: place, identity });
     let outcome = lead(&flags, config, engines, claim.clone(), metrics, &health, &shutdown).await;
 
     release.cancel();
