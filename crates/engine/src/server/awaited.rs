@@ -45,7 +45,9 @@ impl Awaited {
             return Look::Rest;
         }
         let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
-        match self.lock().contains(&uid) {
+        // The lock is given back before anything is done.
+        let is_awaited = self.lock().contains(&uid);
+        match is_awaited {
             true if phase.is_some_and(BackupPhase::is_usable) => Look::Prove,
             true => {
                 self.ended(server, &uid);
