@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
+    garbage::{self, NAMESPACES, Queue},
     meta,
-    registry::{Resource, Types},
+    registry::Types,
     source::{Clock, Numbers, uid},
-    store::{Key, Object, Store},
+    store::{Content, Key, Store},
 };
 
 /// Namespaces that every cluster has.
-const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+const FIRST: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 pub(crate) struct Cluster {
     pub(crate) clock: Arc<dyn Clock>,
@@ -23,30 +24,21 @@ pub(crate) struct Cluster {
     changed: watch::Sender<u64>,
 }
 
-/// What the lock guards. Nothing waits while it is held.
+/// What the lock guards. Nothing waits while it is held, and nothing is parsed or checked that a request brings.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) types: Types,
-}
-
-impl State {
-    pub(crate) fn object(
-        &self,
-        resource: &Resource,
-        namespace: Option<&str>,
-        name: &str,
-    ) -> Option<&Arc<Object>> {
-        self.store.get(&Key::new(&resource.id, resource.path(namespace, name)))
-    }
+    /// What follows from changes and is not done yet.
+    pub(crate) queue: Queue,
 }
 
 impl Cluster {
     pub(crate) fn new(clock: Arc<dyn Clock>, numbers: Arc<dyn Numbers>) -> Self {
         let cluster = Self { clock, numbers, state: Mutex::default(), changed: watch::Sender::new(0) };
         cluster.write(|state| {
-            let resource = Arc::<str>::from("namespaces");
-            for name in NAMESPACES {
+            let resource = Arc::from(NAMESPACES);
+            for name in FIRST {
                 let namespace = json!({
                     "metadata": {
                         "name": name,
@@ -57,8 +49,10 @@ impl Cluster {
                     "spec": {"finalizers": ["kubernetes"]},
                     "status": {"phase": "Active"},
                 });
-                state.store.put(&Key::new(&resource, name), namespace);
+                state.store.put(&Key::new(&resource, name), Content::new(namespace));
             }
+            // Nobody has seen the cluster without them.
+            state.store.forget_past();
         });
         cluster
     }
@@ -68,8 +62,14 @@ impl Cluster {
         look(&self.lock())
     }
 
-    /// Changes as one step, and tells those who watch.
+    /// Changes as one step, then does what follows from it in steps of its own, and tells those who watch.
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = self.step(change);
+        while self.step(|state| garbage::work(self, state)) {}
+        result
+    }
+
+    fn step<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
         let revision = state.store.revision();

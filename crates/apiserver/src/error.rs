@@ -84,6 +84,22 @@ impl FieldError {
         Self { field: field.into(), why, text }
     }
 
+    /// The same refusal of a value that stands elsewhere.
+    #[must_use]
+    pub(crate) fn below(mut self, path: &str) -> Self {
+        self.field = if self.field.is_empty() { path.to_owned() } else { format!("{path}.{}", self.field) };
+        self
+    }
+
+    /// Of a value that is shown in this form.
+    pub(crate) fn shown(field: impl Into<String>, value: &str, detail: &str) -> Self {
+        Self {
+            field: field.into(),
+            why: Why::Invalid,
+            text: format!("{}: {value}: {detail}", Why::Invalid.title()),
+        }
+    }
+
     /// Of a value that is too large to be shown.
     pub(crate) fn unshown(why: Why, field: impl Into<String>, detail: &str) -> Self {
         Self { field: field.into(), why, text: format!("{}: {detail}", why.title()) }
@@ -100,6 +116,16 @@ impl FieldError {
 
     pub(crate) fn required(field: impl Into<String>, detail: &str) -> Self {
         Self::new(Why::Required, field, &Value::Null, detail)
+    }
+}
+
+/// Refusals in one text, each once.
+fn list(errors: &[FieldError]) -> String {
+    let mut texts: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.field, e.text)).collect();
+    texts.dedup();
+    match texts.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
     }
 }
 
@@ -134,6 +160,26 @@ impl ApiError {
 
     pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
         Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.id)).about(resource, name)
+    }
+
+    /// A request without the cluster's token.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
+    /// The namespace that something was to be made in is not there.
+    pub(crate) fn no_namespace(name: &str) -> Self {
+        let mut error = Self::new(404, "NotFound", format!("namespaces {name:?} not found"));
+        error.detail("name", name).detail("kind", "namespaces");
+        error
+    }
+
+    /// What the type does not do at the moment.
+    pub(crate) fn not_supported(verb: &str, resource: &Resource) -> Self {
+        let why = format!("{verb} is not supported on resources of kind \"{}\"", resource.id);
+        let mut error = Self::new(405, "MethodNotAllowed", why);
+        error.detail("group", &resource.group).detail("kind", &resource.plural);
+        error
     }
 
     /// No such path.
@@ -182,23 +228,23 @@ impl ApiError {
     /// As [`ApiError::invalid`], of an object that says that it is of this kind.
     pub(crate) fn invalid_as(kind: &str, group: &str, name: &str, errors: &[FieldError]) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let mut texts: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.field, e.text)).collect();
-        texts.dedup();
-        let texts = match texts.as_slice() {
-            [one] => one.clone(),
-            many => format!("[{}]", many.join(", ")),
-        };
-        let mut error = Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {texts}"));
+        let mut error =
+            Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {}", list(errors)));
         error.detail("name", name).detail("group", group).detail("kind", kind);
         errors.iter().fold(error, |error, e| error.cause(e.why.reason(), &e.text, Some(&e.field)))
     }
 
     /// An option of the request, not a field of an object.
     pub(crate) fn bad_options(kind: &str, error: &FieldError) -> Self {
-        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {}: {}", error.field, error.text);
-        let mut refused = Self::new(422, "Invalid", message);
+        Self::all_bad_options(kind, std::slice::from_ref(error))
+    }
+
+    /// As [`ApiError::bad_options`], of several.
+    pub(crate) fn all_bad_options(kind: &str, errors: &[FieldError]) -> Self {
+        let mut refused =
+            Self::new(422, "Invalid", format!("{kind}.meta.k8s.io \"\" is invalid: {}", list(errors)));
         refused.detail("group", "meta.k8s.io").detail("kind", kind);
-        refused.cause(error.why.reason(), &error.text, Some(&error.field))
+        errors.iter().fold(refused, |refused, e| refused.cause(e.why.reason(), &e.text, Some(&e.field)))
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -256,9 +302,9 @@ impl ApiError {
         Self { details: Some(Map::new()), ..Self::new(415, "UnsupportedMediaType", message) }
     }
 
-    /// As kube-apiserver has it, which did not foresee that anybody sends it.
-    pub(crate) fn version_on_create() -> Self {
-        Self::new(500, "", "resourceVersion should not be set on objects to be created")
+    /// What kube-apiserver did not foresee that anybody sends, as it has it.
+    pub(crate) fn unforeseen(why: impl Into<String>) -> Self {
+        Self::new(500, "", why)
     }
 
     pub(crate) fn too_many_operations(why: String) -> Self {
@@ -291,10 +337,6 @@ impl ApiError {
     /// What this server does not do.
     pub(crate) fn not_implemented(what: impl Into<String>) -> Self {
         Self::new(501, "NotImplemented", what)
-    }
-
-    pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::new(500, "InternalError", message)
     }
 
     pub(crate) fn status(&self) -> Value {

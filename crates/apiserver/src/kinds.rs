@@ -62,8 +62,10 @@ fn complete_secret(object: &mut Value) {
 
 /// Gives back what an update of the kind can't change.
 pub(crate) fn keep(resource: &Resource, part: Part, old: &Value, object: &mut Value) {
-    if &*resource.id == "namespaces" && part == Part::Whole {
-        object["spec"] = old["spec"].clone();
+    match &*resource.id {
+        "namespaces" if part == Part::Whole => object["spec"] = old["spec"].clone(),
+        CRDS if part == Part::Whole => crd::keep_stored(old, object),
+        _ => {}
     }
 }
 
@@ -102,10 +104,4 @@ fn check_data(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     }
     errors.extend(["data", "binaryData"].into_iter().filter(|field| object[field] != old[field]).map(fixed));
     errors
-}
-
-/// Whether an object without finalizers that is on its way out may go at once.
-pub(crate) fn may_go(resource: &Resource) -> bool {
-    // A namespace goes when it is empty.
-    &*resource.id != "namespaces"
 }

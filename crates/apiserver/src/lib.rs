@@ -16,26 +16,33 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `store` | objects under keys, one revision, the window of past events |
-//! | `registry` | the types: core kinds from one table of facts, custom ones from CRDs |
-//! | `schema` | the shape of objects: pruning, defaults, validation, CEL rules |
+//! | `store` | objects under keys, one revision, one log of past events |
+//! | `commit` | the one way into the store |
+//! | `registry` | the types: core kinds from one table of facts, custom ones from definitions, which are checked here |
+//! | `schema` | the shape of objects: decoding, pruning, defaults, validation, CEL rules |
 //! | `meta`, `kinds` | the rules for metadata, and for single core kinds |
-//! | `verbs` | create, read, update, patch, delete: the rules of the API |
-//! | `garbage` | owners, finalizers, namespaces and definitions that go |
+//! | `fields` | who manages which field, and server-side apply |
+//! | `verbs` | read and delete; and `write`, the one way of everything that makes or changes an object |
+//! | `garbage` | what follows: owners and dependents, finalizers, namespaces and definitions that go |
 //! | `watch` | events as they happen |
-//! | `discovery`, `table` | what there is, and how people see it |
+//! | `discovery`, `openapi`, `table`, `reviews` | what there is, what it looks like, and how people see it |
+//! | `shared` | what many clusters of one process have in common |
 //! | `http` | paths, queries, bodies, forms of answers |
+//! | `front` | several clusters behind one TLS listener: certificates, tokens, connections |
 //!
-//! It takes neither time nor randomness from the machine, only from the [`Clock`] and [`Numbers`] it is handed, and
-//! does at once what a real cluster's controllers do in time: with the same requests in the same order, it gives the
-//! same answers.
+//! A request is decoded, planned and rendered without a lock; under it the store is only looked at and changed, and a
+//! change is kept only if what it was planned on is still there. What follows from a change is done before the answer,
+//! in bounded steps, where a real cluster's controllers come to it in time.
+//!
+//! But for the front, it takes neither time nor randomness from the machine, only from the [`Clock`] and [`Numbers`] it
+//! is handed: with the same requests in the same order, it gives the same answers.
 //!
 //! # What it lacks
 //!
 //! Answered with 404, 405, 406, 415 or 501:
 //! - `scale` and all other subresources but `status`;
-//! - OpenAPI documents; bodies in YAML or protobuf; `/watch/` paths;
-//! - versions of core groups that are not stable, and kinds that are questions, such as SubjectAccessReview.
+//! - bodies in YAML or protobuf, except that what is applied may be called YAML; OpenAPI v2; `/watch/` paths;
+//! - versions of core groups that are not stable, and kinds that are questions, but for those about oneself.
 //!
 //! Done in a simpler way than kube-apiserver:
 //! - nobody is authenticated, authorized or limited; admission is that of namespaces;
@@ -44,22 +51,26 @@
 //! - `events` and `events.k8s.io` are two lists; objects of a CRD with several versions are not converted;
 //! - a strategic merge patch puts new elements behind all others unless it brings an order; a change of a list from atomic
 //!   to granular is not reconciled in `managedFields`, and updates by many managers are not drawn together;
-//! - tables have the columns of a CRD, or name and age; a wrong type in a JSON patch of a core kind is a 400;
+//! - the documents of core kinds say nothing in words, and their tables' columns neither;
 //! - an object has 100 levels at the most;
-//! - definitions are checked in part: not whether their schemas are structural, what their CEL rules may cost, or that a
-//!   pattern compiles; old objects are held to a new schema at once.
+//! - rules of definitions are checked for what they say and which variables they use, not for their types and their cost.
 
 mod cluster;
+mod commit;
 mod discovery;
 mod error;
 mod fields;
+mod front;
 mod garbage;
 mod http;
 mod kinds;
 mod meta;
+mod openapi;
 mod registry;
+mod reviews;
 mod schema;
 mod select;
+mod shared;
 mod source;
 mod store;
 mod table;
@@ -71,6 +82,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use cluster::Cluster;
+pub use front::{Front, FrontError};
 pub use source::{Clock, Numbers, Seeded};
 
 /// One cluster.

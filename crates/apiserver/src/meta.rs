@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::error::FieldError;
+use crate::{
+    error::FieldError,
+    store::{FOREGROUND, ORPHAN},
+};
 
 /// Longest `metadata.annotations`, keys and values together, in bytes.
 const ANNOTATIONS: usize = 256 << 10;
@@ -140,8 +143,8 @@ impl NameRule {
     }
 }
 
-/// What `metadata` gets wrong.
-pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
+/// What `metadata` gets wrong, of a core kind or another.
+pub(crate) fn check(object: &Value, rule: NameRule, core: bool) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let name = text(object, "name");
     if name.is_empty() {
@@ -152,7 +155,9 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
     let maps = |field: &str| object["metadata"][field].as_object().into_iter().flatten();
     for (key, value) in maps("labels") {
         errors.extend(
-            refuse_key(key).map(|why| FieldError::invalid("metadata.labels", &(&**key).into(), &why)),
+            refuse_key(key)
+                .into_iter()
+                .map(|why| FieldError::invalid("metadata.labels", &(&**key).into(), &why)),
         );
         errors.extend(
             refuse_label_value(value.as_str().unwrap_or_default())
@@ -164,7 +169,9 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
         size += key.len() + value.as_str().map_or(0, str::len);
         // Annotations were once allowed in upper case, and still are.
         let why = refuse_key(&key.to_lowercase());
-        errors.extend(why.map(|why| FieldError::invalid("metadata.annotations", &(&**key).into(), &why)));
+        errors.extend(
+            why.into_iter().map(|why| FieldError::invalid("metadata.annotations", &(&**key).into(), &why)),
+        );
     }
     if size > ANNOTATIONS {
         let detail = format!("may not be more than {ANNOTATIONS} bytes");
@@ -176,13 +183,17 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
         ));
     }
     for (index, finalizer) in finalizers(object).into_iter().enumerate() {
-        let field = format!("metadata.finalizers[{index}]");
-        if let Some(why) = refuse_key(finalizer) {
-            errors.push(FieldError::invalid(field, &finalizer.into(), &why));
-        } else if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        let shown = finalizer.into();
+        let errors_of = refuse_key(finalizer);
+        errors.extend(errors_of.iter().map(|why| FieldError::invalid("metadata.finalizers", &shown, why)));
+        if core && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid(field, &finalizer.into(), why));
+            errors.push(FieldError::invalid(format!("metadata.finalizers[{index}]"), &shown, why));
         }
+    }
+    if [FOREGROUND, ORPHAN].iter().all(|one| finalizers(object).contains(one)) {
+        let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
+        errors.push(FieldError::invalid("metadata.finalizers", &object["metadata"]["finalizers"], &why));
     }
     errors.extend(check_owners(object));
     errors
@@ -190,6 +201,8 @@ pub(crate) fn check(object: &Value, rule: NameRule) -> Vec<FieldError> {
 
 fn check_owners(object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let mut controller = None;
+    let text = |owner: &Value, field: &str| owner[field].as_str().unwrap_or_default().to_owned();
     let owners = object["metadata"]["ownerReferences"].as_array();
     for (index, owner) in owners.into_iter().flatten().enumerate() {
         for (field, why) in [
@@ -203,8 +216,32 @@ fn check_owners(object: &Value) -> Vec<FieldError> {
                 errors.push(FieldError::invalid(at, &"".into(), why));
             }
         }
+        if owner["controller"] == true {
+            let named = format!("{}/{}", text(owner, "kind"), text(owner, "name"));
+            match &controller {
+                None => controller = Some(named),
+                Some(first) => {
+                    let why = format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} \
+                         and {named}"
+                    );
+                    errors.push(FieldError::shown("metadata.ownerReferences", &shown_owners(object), &why));
+                }
+            }
+        }
     }
     errors
+}
+
+/// Owners in the order of fields that kube-apiserver shows them in.
+fn shown_owners(object: &Value) -> String {
+    let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let shown = |owner: &Value| {
+        let fields = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+        let fields = fields.iter().filter_map(|name| Some(format!("\"{name}\":{}", owner.get(name)?)));
+        format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+    };
+    format!("[{}]", owners.map(shown).collect::<Vec<_>>().join(","))
 }
 
 fn matches(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
@@ -222,31 +259,34 @@ fn is_subdomain(text: &str) -> bool {
 }
 
 /// What is wrong with the key of a label or annotation.
-pub(crate) fn refuse_key(key: &str) -> Option<String> {
+pub(crate) fn refuse_key(key: &str) -> Vec<String> {
     static NAME: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new("^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$").ok());
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     if name.contains('/') {
         let shape = QUALIFIED.trim_start_matches("name part ");
-        return Some(format!(
+        return vec![format!(
             "a valid label key {shape} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        ));
+        )];
     }
+    let mut errors = Vec::new();
     match prefix {
-        Some("") => return Some("prefix part must be non-empty".to_owned()),
+        Some("") => errors.push("prefix part must be non-empty".to_owned()),
         Some(prefix) if prefix.len() > 253 => {
-            return Some("prefix part must be no more than 253 bytes".to_owned());
+            errors.push("prefix part must be no more than 253 bytes".to_owned());
         }
-        Some(prefix) if !is_subdomain(prefix) => return Some(format!("prefix part {SUBDOMAIN}")),
+        Some(prefix) if !is_subdomain(prefix) => errors.push(format!("prefix part {SUBDOMAIN}")),
         _ => {}
     }
     if name.is_empty() {
-        return Some("name part must be non-empty".to_owned());
+        errors.push("name part must be non-empty".to_owned());
+    } else if name.len() > 63 {
+        errors.push("name part must be no more than 63 bytes".to_owned());
     }
-    if name.len() > 63 {
-        return Some("name part must be no more than 63 bytes".to_owned());
+    if !matches(&NAME, name) {
+        errors.push(QUALIFIED.to_owned());
     }
-    (!matches(&NAME, name)).then(|| QUALIFIED.to_owned())
+    errors
 }
 
 /// What is wrong with the value of a label.

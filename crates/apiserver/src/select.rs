@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
-use crate::error::{ApiError, Result};
-use crate::meta;
+use crate::{
+    error::{ApiError, Result},
+    meta,
+    store::{Key, Object},
+};
 
 /// Which objects a list or watch is about.
 #[derive(Clone, Debug, Default)]
@@ -73,10 +76,21 @@ impl Selection {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    pub(crate) fn matches(&self, object: &Value) -> bool {
-        let label = |key: &str| object["metadata"]["labels"][key].as_str().map(str::to_owned);
-        self.labels.iter().all(|requirement| requirement.is_met(label(&requirement.key)))
-            && self.fields.iter().all(|requirement| requirement.is_met(Some(field(object, &requirement.key))))
+    /// Reads the object's text only where something beyond labels and names is asked.
+    pub(crate) fn matches(&self, key: &Key, object: &Object) -> bool {
+        let labels = |requirement: &Requirement| requirement.is_met(object.meta().label(&requirement.key));
+        if !self.labels.iter().all(labels) {
+            return false;
+        }
+        let mut parsed = None;
+        self.fields.iter().all(|requirement| match &*requirement.key {
+            "metadata.name" => requirement.is_met(Some(key.name())),
+            "metadata.namespace" => requirement.is_met(Some(key.namespace().unwrap_or_default())),
+            path => {
+                let object = parsed.get_or_insert_with(|| object.parse());
+                requirement.is_met(Some(&field(object, path)))
+            }
+        })
     }
 }
 
@@ -90,10 +104,11 @@ fn field(object: &Value, path: &str) -> String {
 }
 
 impl Requirement {
-    fn is_met(&self, value: Option<String>) -> bool {
+    fn is_met(&self, value: Option<&str>) -> bool {
+        let has = |values: &[String], value: &str| values.iter().any(|one| one == value);
         match (&self.wants, value) {
-            (Wants::OneOf(values), Some(value)) => values.contains(&value),
-            (Wants::NoneOf(values), Some(value)) => !values.contains(&value),
+            (Wants::OneOf(values), Some(value)) => has(values, value),
+            (Wants::NoneOf(values), Some(value)) => !has(values, value),
             (Wants::Present, value) => value.is_some(),
             (Wants::Absent, value) => value.is_none(),
             (Wants::OneOf(_), None) => false,
@@ -151,7 +166,7 @@ fn parse_labels(text: &str) -> Result<Vec<Requirement>, String> {
 
 fn parse_label(part: &str) -> Result<Requirement, String> {
     let (key, wants) = split_label(part)?;
-    if let Some(why) = meta::refuse_key(key) {
+    if let Some(why) = meta::refuse_key(key).first() {
         return Err(format!("<nil>: Invalid value: \"{key}\": {why}"));
     }
     if let Wants::OneOf(values) | Wants::NoneOf(values) = &wants {
@@ -200,11 +215,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::store::{Content, Store};
 
     fn selects(labels: &str, fields: &str) -> bool {
         let object =
             json!({"metadata": {"name": "x", "labels": {"app": "web", "tier": "a"}}, "type": "Opaque"});
-        Selection::parse("secrets", labels, fields).unwrap().matches(&object)
+        let key = Key::new(&"secrets".into(), "default/x");
+        let mut store = Store::default();
+        let object = store.put(&key, Content::new(object));
+        Selection::parse("secrets", labels, fields).unwrap().matches(&key, &object)
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Watching: the events of a list, as they happen.
 //!
-//! A watch is a cursor into the window of events, not a queue: it costs nothing while nothing happens, and nothing
-//! is kept for a client that does not read. One that falls behind the window gets `410 Expired` and its end.
+//! A watch is a cursor into the log of events, not a queue: it costs nothing while nothing happens, and nothing is
+//! kept for a client that does not read. What is there at the start is read in pieces too, as it was then. One that
+//! falls behind the log gets `410 Expired` and its end.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, stream};
@@ -15,12 +16,14 @@ use crate::{
     error::{ApiError, FieldError, Result, Why},
     http::As,
     select::Selection,
-    store::{Event, Object},
+    store::{Event, Gone, Object, Range},
     verbs::Call,
 };
 
-/// How many events are written under one hold of the lock.
+/// How many objects or events are taken under one hold of the lock.
 const BATCH: usize = 64;
+/// How many events that a client does not see are passed over under one hold of the lock.
+const PASSED: usize = 1024;
 /// How often a client that wants bookmarks gets one.
 const BOOKMARKS: Duration = Duration::from_secs(60);
 /// How long a watch lasts whose client does not say.
@@ -36,13 +39,23 @@ struct Watcher {
     changes: Receiver<u64>,
     /// The newest revision that the client has been told of.
     cursor: u64,
-    /// The objects that are there at the start and not told of yet.
-    first: VecDeque<Arc<Object>>,
-    /// What is told after those.
-    then: Option<Bytes>,
+    prefix: String,
+    stage: Stage,
     next_bookmark: Instant,
     end: Instant,
-    cut: bool,
+}
+
+/// What the client is told next.
+enum Stage {
+    /// The objects that were there at the cursor, from this path on.
+    First {
+        after: Box<str>,
+    },
+    /// What happened after the cursor.
+    Events,
+    /// This, and no more.
+    Last(Bytes),
+    Over,
 }
 
 /// Starts a watch.
@@ -55,24 +68,47 @@ pub(crate) fn watch(
     let selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
     check_initial_events(call)?;
     let now = Instant::now();
-    let mut watcher = Watcher {
+    let changes = cluster.changes();
+    let (cursor, stage) = cluster.read(|state| start(state, call));
+    let watcher = Watcher {
         cluster: Arc::clone(cluster),
         selection,
         form,
-        changes: cluster.changes(),
-        cursor: 0,
-        first: VecDeque::new(),
-        then: None,
+        changes,
+        cursor,
+        prefix: call.prefix(),
+        stage,
         next_bookmark: now + BOOKMARKS,
-        end: now + params.timeout.map_or(LIFETIME, |seconds| Duration::from_secs(seconds).min(LIFETIME)),
-        cut: false,
+        end: now + lifetime(params.timeout),
         call: call.clone(),
     };
-    cluster.read(|state| watcher.start(state));
     Ok(stream::unfold(
         watcher,
         |mut watcher| async move { watcher.next().await.map(|bytes| (bytes, watcher)) },
     ))
+}
+
+/// A client that does not say how long it watches says 0, too.
+fn lifetime(seconds: Option<u64>) -> Duration {
+    seconds
+        .filter(|seconds| *seconds > 0)
+        .map_or(LIFETIME, |seconds| Duration::from_secs(seconds).min(LIFETIME))
+}
+
+/// Where a watch starts, and with what.
+fn start(state: &State, call: &Call) -> (u64, Stage) {
+    let params = &call.params;
+    let current = state.store.revision();
+    let asked = params.resource_version.unwrap_or_default();
+    if !params.initial_events.unwrap_or(asked == 0) {
+        // Nothing but what comes: from now on, if the client does not say from when.
+        return (if asked == 0 { current } else { asked }, Stage::Events);
+    }
+    if asked > current {
+        let error = ApiError::too_new(asked, current);
+        return (current, Stage::Last(line("ERROR", error.status().to_string().as_bytes())));
+    }
+    (current, Stage::First { after: Box::default() })
 }
 
 fn check_initial_events(call: &Call) -> Result<()> {
@@ -90,7 +126,11 @@ fn check_initial_events(call: &Call) -> Result<()> {
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         ),
         (Some(_), other) => {
-            refuse("resourceVersionMatch", Why::NotSupported, other, "supported values: \"NotOlderThan\"")
+            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            let errors =
+                [(Why::Forbidden, detail), (Why::NotSupported, "supported values: \"NotOlderThan\"")]
+                    .map(|(why, detail)| FieldError::new(why, "resourceVersionMatch", &other.into(), detail));
+            Err(ApiError::all_bad_options("ListOptions", &errors))
         }
         (None, other) => refuse(
             "resourceVersionMatch",
@@ -102,104 +142,107 @@ fn check_initial_events(call: &Call) -> Result<()> {
 }
 
 impl Watcher {
-    fn start(&mut self, state: &State) {
-        let params = &self.call.params;
-        let current = state.store.revision();
-        let asked = params.resource_version.unwrap_or_default();
-        let initial = params.initial_events.unwrap_or(asked == 0);
-        if !initial {
-            // Nothing but what comes: from now on, if the client does not say from when.
-            self.cursor = if asked == 0 { current } else { asked };
-            return;
-        }
-        if asked > current {
-            let error = ApiError::too_new(asked, current);
-            self.then = Some(line("ERROR", error.status().to_string().as_bytes()));
-            self.cut = true;
-            return;
-        }
-        self.cursor = current;
-        let selected =
-            |object: &Object| self.selection.is_everything() || self.selection.matches(&object.parse());
-        let prefix = self.call.prefix();
-        let objects = state.store.list(&self.call.resource.id, &prefix).map(|(_, object)| object);
-        self.first = objects.filter(|object| selected(object)).cloned().collect();
-        if params.initial_events == Some(true) && params.bookmarks {
-            self.then = Some(self.bookmark(true));
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let now = Instant::now();
+            if now >= self.end {
+                return None;
+            }
+            let bookmarks = self.call.params.bookmarks;
+            let told = match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::First { after } => self.first(&after),
+                Stage::Events if bookmarks && now >= self.next_bookmark => {
+                    self.stage = Stage::Events;
+                    self.next_bookmark = now + BOOKMARKS;
+                    self.bookmark(false).into()
+                }
+                Stage::Events => self.events(),
+                Stage::Last(bytes) => return Some(bytes),
+                Stage::Over => return None,
+            };
+            if !told.is_empty() {
+                return Some(told.into());
+            }
+            if !matches!(self.stage, Stage::Events) || self.changes.has_changed().ok()? {
+                continue;
+            }
+            let wake = if bookmarks { self.next_bookmark.min(self.end) } else { self.end };
+            // In this order, so that a run can be replayed.
+            tokio::select! {
+                biased;
+                changed = self.changes.changed() => changed.ok()?,
+                () = tokio::time::sleep_until(wake) => {}
+            }
         }
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(object) = self.first.pop_front() {
-                return Some(self.event("ADDED", &object));
-            }
-            if let Some(bytes) = self.then.take() {
-                return Some(bytes);
-            }
-            if self.cut {
-                return None;
-            }
-            self.changes.mark_unchanged();
-            let events = self.events();
-            if !events.is_empty() {
-                return Some(events.into());
-            }
-            let bookmark = if self.call.params.bookmarks { self.next_bookmark } else { self.end };
-            tokio::select! {
-                changed = self.changes.changed() => changed.ok()?,
-                () = tokio::time::sleep_until(self.end) => return None,
-                () = tokio::time::sleep_until(bookmark), if bookmark < self.end => {
-                    self.next_bookmark += BOOKMARKS;
-                    return Some(self.bookmark(false));
+    /// The next of the objects that were there at the start, as lines.
+    fn first(&mut self, after: &str) -> Vec<u8> {
+        let range = Range { resource: &self.call.resource.id, prefix: &self.prefix, after };
+        let taken = self.cluster.read(|state| {
+            let all = state.store.list_at(range, self.cursor)?;
+            Ok(all.take(BATCH).map(|(key, object)| (key.clone(), Arc::clone(object))).collect::<Vec<_>>())
+        });
+        let objects = match taken {
+            Ok(objects) => objects,
+            Err(gone) => return self.cut(gone),
+        };
+        let mut lines = Vec::new();
+        for (_, object) in objects.iter().filter(|(key, object)| self.selection.matches(key, object)) {
+            lines.extend_from_slice(&self.event("ADDED", object));
+        }
+        match objects.last().filter(|_| objects.len() == BATCH) {
+            Some((key, _)) => self.stage = Stage::First { after: key.path.clone() },
+            None => {
+                self.stage = Stage::Events;
+                if self.call.params.initial_events == Some(true) && self.call.params.bookmarks {
+                    lines.extend_from_slice(&self.bookmark(true));
                 }
             }
         }
+        lines
     }
 
     /// The next events, as lines.
     fn events(&mut self) -> Vec<u8> {
-        let cluster = Arc::clone(&self.cluster);
-        cluster.read(|state| {
-            let mut lines = Vec::new();
-            let events = match state.store.after(self.cursor) {
-                Ok(events) => events,
-                Err(gone) => {
-                    self.cut = true;
-                    let message = format!("too old resource version: {} ({})", self.cursor, gone.oldest);
-                    lines.extend_from_slice(&line(
-                        "ERROR",
-                        ApiError::expired(message).status().to_string().as_bytes(),
-                    ));
-                    return lines;
+        self.changes.mark_unchanged();
+        self.stage = Stage::Events;
+        let taken = self.cluster.read(|state| {
+            let mut cursor = self.cursor;
+            let mut seen: Vec<Event> = Vec::new();
+            for event in state.store.after(cursor)?.take(PASSED) {
+                cursor = event.revision;
+                if *event.key.resource == *self.call.resource.id && event.key.path.starts_with(&self.prefix) {
+                    seen.push(event.clone());
                 }
-            };
-            let mut written = 0;
-            for event in events {
-                self.cursor = event.revision;
-                if *event.key.resource != *self.call.resource.id
-                    || !event.key.path.starts_with(&self.call.prefix())
-                {
-                    continue;
-                }
-                if let Some(bytes) = self.told(event) {
-                    lines.extend_from_slice(&bytes);
-                    written += 1;
-                }
-                if written == BATCH {
-                    self.changes.mark_changed();
+                if seen.len() == BATCH {
                     break;
                 }
             }
-            lines
-        })
+            Ok((cursor, cursor < state.store.revision(), seen))
+        });
+        let (cursor, more, events) = match taken {
+            Ok(taken) => taken,
+            Err(gone) => return self.cut(gone),
+        };
+        self.cursor = cursor;
+        if more {
+            self.changes.mark_changed();
+        }
+        events.iter().filter_map(|event| self.told(event)).flatten().collect()
+    }
+
+    /// The client has fallen behind what is remembered: it is told so, and no more.
+    fn cut(&mut self, gone: Gone) -> Vec<u8> {
+        self.stage = Stage::Over;
+        let message = format!("too old resource version: {} ({})", self.cursor, gone.oldest);
+        line("ERROR", ApiError::expired(message).status().to_string().as_bytes()).into()
     }
 
     /// What an event is to this client, who may see only some objects: one that comes into sight is added, one that
     /// leaves it is deleted.
     fn told(&self, event: &Event) -> Option<Bytes> {
-        let sees =
-            |object: &Object| self.selection.is_everything() || self.selection.matches(&object.parse());
+        let sees = |object: &Object| self.selection.matches(&event.key, object);
         let before = event.before.as_ref().filter(|object| sees(object));
         let after = (!event.removed && sees(&event.object)).then_some(&event.object);
         match (before, after) {
@@ -211,7 +254,7 @@ impl Watcher {
     }
 
     fn event(&self, kind: &str, object: &Object) -> Bytes {
-        line(kind, &self.form.object(&self.call, &self.call.render(object)))
+        line(kind, &self.form.object(&self.call, &self.call.render(object), self.cluster.clock.now()))
     }
 
     fn bookmark(&self, initial: bool) -> Bytes {
@@ -224,7 +267,7 @@ impl Watcher {
             "apiVersion": self.call.api_version(),
             "metadata": metadata,
         });
-        line("BOOKMARK", &self.form.object(&self.call, &object.to_string().into()))
+        line("BOOKMARK", &self.form.object(&self.call, &object.to_string().into(), self.cluster.clock.now()))
     }
 }
 

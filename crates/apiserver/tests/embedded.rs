@@ -159,9 +159,11 @@ const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
-fn owned(name: &str, uid: &Value) -> Value {
+/// A map that the one of this answer owns.
+fn owned(name: &str, owner: &Value) -> Value {
+    let Value::Object(metadata) = &owner["metadata"] else { return Value::Null };
     json!({"metadata": {"name": name, "ownerReferences": [
-        {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": uid, "blockOwnerDeletion": true},
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": metadata["name"], "uid": metadata["uid"], "blockOwnerDeletion": true},
     ]}})
 }
 
@@ -169,8 +171,8 @@ fn owned(name: &str, uid: &Value) -> Value {
 async fn owners_in_a_circle_go_when_one_is_deleted_in_the_foreground() -> Outcome {
     let server = server();
     let (_, a) = send(&server, "POST", MAPS, JSON, json!({"metadata": {"name": "a"}})).await?;
-    let (_, b) = send(&server, "POST", MAPS, JSON, owned("b", &a["metadata"]["uid"])).await?;
-    let back = json!({"metadata": {"ownerReferences": owned("a", &b["metadata"]["uid"])["metadata"]["ownerReferences"]}});
+    let (_, b) = send(&server, "POST", MAPS, JSON, owned("b", &a)).await?;
+    let back = json!({"metadata": {"ownerReferences": owned("a", &b)["metadata"]["ownerReferences"]}});
     send(&server, "PATCH", &format!("{MAPS}/a"), "application/merge-patch+json", back).await?;
     let foreground = json!({"propagationPolicy": "Foreground"});
     send(&server, "DELETE", &format!("{MAPS}/a"), JSON, foreground).await?;
@@ -189,7 +191,7 @@ async fn a_dependent_with_another_owner_outlives_a_deletion_in_the_foreground() 
     let server = server();
     let (_, a) = send(&server, "POST", MAPS, JSON, json!({"metadata": {"name": "a"}})).await?;
     let (_, b) = send(&server, "POST", MAPS, JSON, json!({"metadata": {"name": "b"}})).await?;
-    let mut both = owned("c", &a["metadata"]["uid"]);
+    let mut both = owned("c", &a);
     let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "b", "uid": b["metadata"]["uid"]});
     both["metadata"]["ownerReferences"].as_array_mut().ok_or("no owners")?.push(other);
     send(&server, "POST", MAPS, JSON, both).await?;
@@ -287,5 +289,163 @@ async fn a_namespace_goes_with_its_last_finalizer() -> Outcome {
 #[tokio::test]
 async fn nothing_is_deleted_in_all_namespaces_at_once() -> Outcome {
     assert_eq!(send(&server(), "DELETE", "/api/v1/secrets", JSON, Value::Null).await?.0, 405);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_chain_of_many_owners_goes_with_the_first() -> Outcome {
+    let server = server();
+    let (_, mut owner) = send(&server, "POST", MAPS, JSON, json!({"metadata": {"name": "m0"}})).await?;
+    for n in 1..300 {
+        owner = send(&server, "POST", MAPS, JSON, owned(&format!("m{n}"), &owner)).await?.1;
+    }
+    send(&server, "DELETE", &format!("{MAPS}/m0"), JSON, Value::Null).await?;
+    let (_, left) = send(&server, "GET", MAPS, JSON, Value::Null).await?;
+    assert_eq!(left["items"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_with_many_objects_goes_with_all_of_them() -> Outcome {
+    let server = server();
+    send(&server, "POST", "/api/v1/namespaces", JSON, json!({"metadata": {"name": "n"}})).await?;
+    for n in 0..300 {
+        let map = json!({"metadata": {"name": format!("m{n}")}});
+        assert_eq!(send(&server, "POST", "/api/v1/namespaces/n/configmaps", JSON, map).await?.0, 201);
+    }
+    send(&server, "DELETE", "/api/v1/namespaces/n", JSON, Value::Null).await?;
+    assert_eq!(send(&server, "GET", "/api/v1/namespaces/n", JSON, Value::Null).await?.0, 404);
+    let (_, left) = send(&server, "GET", "/api/v1/namespaces/n/configmaps", JSON, Value::Null).await?;
+    assert_eq!(left["items"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_leaves_its_dependents_behind_unless_told_otherwise() -> Outcome {
+    let server = server();
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    for (name, options, code) in
+        [("a", Value::Null, 200), ("b", json!({"propagationPolicy": "Background"}), 404)]
+    {
+        let (_, job) = send(&server, "POST", jobs, JSON, json!({"metadata": {"name": name}})).await?;
+        let mut map = owned(name, &job);
+        let owner = &mut map["metadata"]["ownerReferences"][0];
+        (owner["kind"], owner["apiVersion"]) = (json!("Job"), json!("batch/v1"));
+        send(&server, "POST", MAPS, JSON, map).await?;
+        send(&server, "DELETE", &format!("{jobs}/{name}"), JSON, options).await?;
+        let left = send(&server, "GET", &format!("{MAPS}/{name}"), JSON, Value::Null).await?;
+        assert_eq!(left.0, code, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn writers_that_meet_lose_no_change() -> Outcome {
+    let server = server();
+    send(&server, "POST", MAPS, JSON, json!({"metadata": {"name": "a"}})).await?;
+    let path = format!("{MAPS}/a");
+    let write = |n: usize| {
+        let (server, path) = (server.clone(), path.clone());
+        let change = json!({"data": {format!("k{n}"): "v"}});
+        // Each on a thread of its own, so that they meet.
+        tokio::task::spawn_blocking(move || {
+            tokio::runtime::Handle::current().block_on(async move {
+                Ok::<_, String>(
+                    send(&server, "PATCH", &path, "application/merge-patch+json", change)
+                        .await
+                        .map_err(|error| error.to_string())?
+                        .0,
+                )
+            })
+        })
+    };
+    let written: Vec<_> = (0..50).map(write).collect();
+    for one in written {
+        assert_eq!(one.await??, 200);
+    }
+    let (_, map) = send(&server, "GET", &path, JSON, Value::Null).await?;
+    assert_eq!(map["data"].as_object().map(serde_json::Map::len), Some(50));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_large_list_is_streamed_as_it_was_when_the_watch_began() -> Outcome {
+    let server = server();
+    let api: Api<ConfigMap> = Api::default_namespaced(client(&server));
+    for n in 0..150 {
+        api.create(&PostParams::default(), &config_map(&format!("m{n:03}"))).await?;
+    }
+    let mut watch = pin!(api.watch(&WatchParams::default(), "0").await?);
+    let mut seen = Vec::new();
+    while seen.len() < 151 {
+        if seen.len() == 10 {
+            api.delete("m149", &Default::default()).await?;
+        }
+        match watch.try_next().await?.ok_or("the watch ended")? {
+            WatchEvent::Added(object) => seen.push(format!("+{}", object.name_any())),
+            WatchEvent::Deleted(object) => seen.push(format!("-{}", object.name_any())),
+            other => return Err(format!("told of {other:?}").into()),
+        }
+    }
+    let mut expected: Vec<_> = (0..150).map(|n| format!("+m{n:03}")).collect();
+    expected.push("-m149".to_owned());
+    assert_eq!(seen, expected);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_watch_ends_in_time() -> Outcome {
+    let api: Api<ConfigMap> = Api::default_namespaced(client(&server()));
+    let start = api.list(&ListParams::default()).await?.metadata.resource_version.ok_or("no version")?;
+    let mut watch = pin!(api.watch(&WatchParams::default().timeout(5), &start).await?);
+    for n in 0..20 {
+        api.create(&PostParams::default(), &config_map(&format!("m{n}"))).await?;
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        if watch.try_next().await?.is_none() {
+            assert_eq!(n, 4);
+            return Ok(());
+        }
+    }
+    Err("it goes on".into())
+}
+
+#[tokio::test]
+async fn whoever_asks_may_do_everything() -> Outcome {
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    // Stock clients ask in protobuf; what they ask makes no difference.
+    let kind = "application/vnd.kubernetes.protobuf";
+    let (code, answer) = send(&server(), "POST", path, kind, json!("k8s")).await?;
+    assert_eq!((code, &answer["status"]["allowed"]), (201, &json!(true)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_definition_whose_default_does_not_fit_is_refused() -> Outcome {
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "size": {"type": "integer", "default": "large"}}}}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"}, "versions": [
+            {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]},
+    });
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let (code, said) = send(&server(), "POST", path, JSON, definition).await?;
+    assert_eq!((code, &said["reason"]), (422, &json!("Invalid")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_document_of_a_custom_type_has_its_schema_and_its_paths() -> Outcome {
+    let server = server();
+    define(&server).await?;
+    let (_, index) = send(&server, "GET", "/openapi/v3", JSON, Value::Null).await?;
+    let path = index["paths"]["apis/example.com/v1"]["serverRelativeURL"].as_str().ok_or("no document")?;
+    let (_, document) = send(&server, "GET", path, JSON, Value::Null).await?;
+    let kind = json!([{"group": "example.com", "version": "v1", "kind": "Thing"}]);
+    let schema = &document["components"]["schemas"]["com.example.v1.Thing"];
+    assert_eq!(schema["x-kubernetes-group-version-kind"], kind);
+    let one = &document["paths"]["/apis/example.com/v1/namespaces/{namespace}/things/{name}"];
+    assert_eq!(one["patch"]["x-kubernetes-action"], "patch");
     Ok(())
 }

@@ -21,8 +21,10 @@ use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use kurator_member::clock::Clock;
+use kurator_member::connect::Connect;
 use kurator_member::gate::{GateClosed, WriteGate};
 use kurator_member::member::MemberOptions;
+use kurator_store::Open;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,6 +59,10 @@ pub struct Setup {
     pub metrics: Metrics,
     /// Choices of whoever runs the hub.
     pub options: Options,
+    /// The way to the members.
+    pub connect: Arc<dyn Connect>,
+    /// The way to the stores.
+    pub stores: Arc<dyn Open>,
     /// Where it is told which members the hub itself is to serve.
     pub served: tokio::sync::watch::Sender<ServedMembers>,
     /// Cancelled when the process is to end.
@@ -73,7 +79,7 @@ pub struct StartError(#[source] Box<kube::Error>);
 /// # Errors
 /// [`StartError`] if the hub does not answer at all.
 pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
-    let Setup { client, gate, clock, metrics, options, served, shutdown } = setup;
+    let Setup { client, gate, clock, metrics, options, connect, stores, served, shutdown } = setup;
     let kube_system = Api::<Namespace>::all(client.clone()).get("kube-system").await;
     let uid = kube_system.map_err(|error| StartError(Box::new(error)))?.uid().unwrap_or_default();
 
@@ -103,7 +109,8 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     let member_options = MemberOptions { clock: Arc::clone(&clock), ..MemberOptions::default() };
     let work = TaskTracker::new();
     let ctx = Arc::new(Ctx {
-        members: Members::new(gate, Arc::clone(&router), member_options),
+        members: Members::new(connect, gate, Arc::clone(&router), member_options),
+        stores,
         writes: Writes::new(work.clone()),
         probes: Arc::new(Probes::new(&work)),
         pace: crate::pace::Pace::default(),

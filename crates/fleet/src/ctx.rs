@@ -10,6 +10,7 @@ use kurator_api::fleet::{Engine, Installer};
 use kurator_api::reason::Reason;
 use kurator_member::clock::Clock;
 use kurator_member::kubeconfig::TrustPolicy;
+use kurator_store::Open;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
@@ -44,6 +45,7 @@ pub(crate) struct Ctx {
     pub(crate) hub: Arc<Hub>,
     pub(crate) router: Arc<Router>,
     pub(crate) members: Members,
+    pub(crate) stores: Arc<dyn Open>,
     pub(crate) writes: Arc<Writes>,
     pub(crate) probes: Arc<Probes>,
     pub(crate) pace: Pace,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::reason::Reason;
-use kurator_member::connect::{ConnectError, connect};
+use kurator_member::connect::{Connect, ConnectError};
 use kurator_member::gate::WriteGate;
 use kurator_member::kubeconfig::TrustedConfig;
 use kurator_member::member::{Change, Liveness, Member, MemberOptions};
@@ -23,6 +23,7 @@ const LISTED_WITHIN: Duration = Duration::from_secs(10);
 /// All connections; one per cluster object.
 pub(crate) struct Members {
     connected: RwLock<HashMap<ClusterKey, Connected>>,
+    connect: Arc<dyn Connect>,
     gate: WriteGate,
     router: Arc<Router>,
     options: MemberOptions,
@@ -44,8 +45,13 @@ pub(crate) enum Access {
 }
 
 impl Members {
-    pub(crate) fn new(gate: WriteGate, router: Arc<Router>, options: MemberOptions) -> Self {
-        Self { connected: RwLock::default(), gate, router, options }
+    pub(crate) fn new(
+        connect: Arc<dyn Connect>,
+        gate: WriteGate,
+        router: Arc<Router>,
+        options: MemberOptions,
+    ) -> Self {
+        Self { connected: RwLock::default(), connect, gate, router, options }
     }
 
     pub(crate) fn get(&self, key: &ClusterKey) -> Option<Arc<Member>> {
@@ -102,7 +108,7 @@ impl Members {
         if let Some(held) = connected.get(key).filter(|held| held.fingerprint == fingerprint) {
             return Ok(Arc::clone(&held.member));
         }
-        let client = connect(config, &self.gate)?;
+        let client = self.connect.connect(config, &self.gate)?;
         let (router, about) = (Arc::clone(&self.router), key.clone());
         let on_change = Arc::new(move |change: Change| router.member_changed(&about, &change));
         let member = Member::spawn(key.clone(), client, self.options.clone(), on_change);

@@ -12,9 +12,10 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Engine, Fleet};
 use kurator_api::names;
 use kurator_api::velero::{self, BackupStorageLocation};
+use kurator_member::causes::chain;
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
-use kurator_store::{Location, Purpose};
+use kurator_store::{Purpose, Store};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -97,7 +98,7 @@ impl Served {
         &self,
         location: &BackupStorageLocation,
         purpose: Purpose<'_>,
-    ) -> Result<Location, String> {
+    ) -> Result<Arc<dyn Store>, String> {
         let given_up = Instant::now() + MENDED_WITHIN;
         let mut location = location.clone();
         let mut news = self.news.subscribe();
@@ -105,7 +106,7 @@ impl Served {
             news.mark_unchanged();
             let ctx = self.ctx.upgrade().ok_or("the hub is ending")?;
             match places::store(&ctx, self.member.id(), &location, purpose).await {
-                Ok(store) => return Ok(store),
+                Ok(store) => return ctx.stores.open(&store).await.map_err(|error| chain(&error)),
                 Err(Refusal::Foreign(why)) => return Err(why),
                 Err(Refusal::Differs(why)) => {
                     drop(ctx);

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use kurator_api::fleet::{Engine, Installer};
 
 use crate::failure::Failure;
+use crate::quickstart::{self, QuickstartFlags};
 use crate::verbs::create::{self, BackupCommand, MigrateCommand, RestoreCommand};
 use crate::verbs::describe::{self, DescribeFlags};
 use crate::verbs::get::{self, GetFlags};
@@ -26,6 +27,13 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage; with --wa
 
 #[derive(Subcommand)]
 enum Command {
+    /// See it work: a hub, members and an object store in this process
+    ///
+    /// Walks through the whole story (attach, fleet, backup, disaster, restore, schedule, restore of a part, labels, migrate)
+    /// and leaves everything running until Ctrl-C. Needs nothing but this program: the clusters are in memory and hold
+    /// objects, nothing runs in them; all of it is reachable from this machine alone, and gone at the end.
+    Quickstart(QuickstartFlags),
+
     /// Show what there is on a hub, and how it stands
     ///
     /// Clusters, fleets, backups, restores and migrations; without a kind, all of them.
@@ -188,6 +196,7 @@ pub(crate) enum LogFormat {
 
 pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
     match flags.command {
+        Command::Quickstart(flags) => quickstart::quickstart(flags),
         Command::Serve(flags) => serve::serve(flags),
         Command::Engine(flags) => engine::engine(flags),
         Command::Get(flags) => process::block_on(get::get(flags)),

@@ -4,6 +4,7 @@ mod cli;
 mod engine;
 mod failure;
 mod process;
+mod quickstart;
 mod serve;
 mod verbs;
 

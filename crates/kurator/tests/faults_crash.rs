@@ -100,6 +100,8 @@ async fn live(lab: &Lab, death: &Death, done: impl Future<Output = Outcome>) -> 
             trust: TrustPolicy { allow_loopback: false },
             concurrency: 5,
         },
+        connect: Arc::new(kurator_member::connect::Network),
+        stores: Arc::new(kurator_store::Network),
         served: tokio::sync::watch::Sender::default(),
         shutdown: shutdown.clone(),
     };

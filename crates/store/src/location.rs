@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use crate::config::{Dialect, Settings};
 use crate::{Store, StoreError, aws, azure, folder, gcp};
 
@@ -69,6 +71,27 @@ impl std::fmt::Debug for Location {
             .field("prefix", &self.prefix)
             .field("config", &self.config)
             .finish_non_exhaustive()
+    }
+}
+
+/// Opens the stores that locations describe.
+#[async_trait]
+pub trait Open: Send + Sync {
+    /// The store of a location; local ones are refused.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`] for whatever is wrong with the location.
+    async fn open(&self, location: &Location) -> Result<Arc<dyn Store>, StoreError>;
+}
+
+/// Stores are where their location says: [`Location::open`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Network;
+
+#[async_trait]
+impl Open for Network {
+    async fn open(&self, location: &Location) -> Result<Arc<dyn Store>, StoreError> {
+        location.open(None).await
     }
 }
 

@@ -10,6 +10,9 @@ use kurator_testkit::requirements;
 
 use crate::cargo::cargo;
 
+/// Tests that run on any machine.
+const WITHOUT_LAB: [&str; 3] = ["embedded", "quickstart", "s3server"];
+
 pub(crate) fn run() -> Result<ExitCode> {
     let lab = requirements();
     if lab.is_ok() {
@@ -19,8 +22,10 @@ pub(crate) fn run() -> Result<ExitCode> {
     }
     // A failure of one tier doesn't hide what the others say.
     let units = cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
-    // The embedded API server needs no lab.
-    let embedded = cargo(&["test", "--workspace", "--no-fail-fast", "--test", "embedded"]);
+    // What brings its own clusters along needs no lab.
+    let mut words = vec!["test", "--workspace", "--no-fail-fast"];
+    words.extend(WITHOUT_LAB.iter().flat_map(|name| ["--test", name]));
+    let embedded = cargo(&words);
     let docs = cargo(&["test", "--workspace", "--no-fail-fast", "--doc"]);
     let failed = match &lab {
         Ok(()) => programs::run(&programs::built()?)?,

@@ -240,6 +240,7 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
     let mut config = applied.clone();
     meta::of(&mut config).remove("resourceVersion");
     drop_nulls(&mut config);
+    keep_part(call, &mut config);
     let mut object = before.clone();
     merge(&schema, &mut object, &config);
     let wants = paths(&schema, &config);
@@ -268,7 +269,6 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
     }
     let mut fields = strip(wants);
     match call.part {
-        Part::Whole if call.version().status => fields.cut(&["f:status"]),
         Part::Whole => {}
         Part::Status => fields.below.retain(|name, _| name == "f:status"),
     }
@@ -283,6 +283,18 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
         meta::of(&mut object).insert("resourceVersion".to_owned(), version.into());
     }
     Ok(object)
+}
+
+/// What an apply is not about is not applied: the status of an object, or all but the status.
+fn keep_part(call: &Call, config: &mut Value) {
+    let Value::Object(fields) = config else { return };
+    match call.part {
+        Part::Whole if call.version().status => drop(fields.remove("status")),
+        Part::Status if !call.resource.habits.core => {
+            fields.retain(|name, _| matches!(&**name, "apiVersion" | "kind" | "metadata" | "status"));
+        }
+        Part::Whole | Part::Status => {}
+    }
 }
 
 /// A null that is applied is nothing that is wanted.

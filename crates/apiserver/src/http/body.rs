@@ -45,6 +45,12 @@ pub(super) async fn object(kind: &str, headers: &HeaderMap, content: Body) -> Re
     })
 }
 
+/// A question whose answer does not depend on what is asked: clients may ask it in a form that is not read here.
+pub(super) async fn question(content: Body) -> Result<Value> {
+    let bytes = read(content).await?;
+    Ok(parse(&bytes).ok().filter(Value::is_object).unwrap_or_else(|| Value::Object(Map::new())))
+}
+
 /// What a deletion is told; nothing is allowed.
 pub(super) async fn options(headers: &HeaderMap, content: Body) -> Result<Value> {
     let bytes = read(content).await?;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -56,23 +57,23 @@ impl As {
     }
 
     /// One object in this form.
-    pub(crate) fn object(self, call: &Call, text: &Bytes) -> Bytes {
+    pub(crate) fn object(self, call: &Call, text: &Bytes, now: Timestamp) -> Bytes {
         match self {
             Self::Object => text.clone(),
             Self::Metadata => metadata(&parse(text)).to_string().into(),
-            Self::Table => table::of(call, &[parse(text)], &Value::Null).to_string().into(),
+            Self::Table => table::of(call, &[parse(text)], &Value::Null, now).to_string().into(),
         }
     }
 
     /// A list in this form.
-    pub(crate) fn list(self, call: &Call, text: &Bytes) -> Bytes {
+    pub(crate) fn list(self, call: &Call, text: &Bytes, now: Timestamp) -> Bytes {
         if self == Self::Object {
             return text.clone();
         }
         let list = parse(text);
         let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
         let list = match self {
-            Self::Table => table::of(call, items, &list["metadata"]),
+            Self::Table => table::of(call, items, &list["metadata"], now),
             Self::Metadata | Self::Object => json!({
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": META,

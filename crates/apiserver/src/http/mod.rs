@@ -14,18 +14,21 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::Value;
 
 pub(crate) use form::{As, metadata};
-pub(crate) use params::{FieldValidation, Params};
+pub(crate) use params::{FieldValidation, IncludeObject, Params};
 
 use crate::{
     cluster::Cluster,
     discovery,
     error::{ApiError, Result},
     meta::NameRule,
+    openapi,
     registry::Types,
-    verbs::{self, Body, Call, DeleteOptions, Part, Reply},
+    reviews,
+    verbs::{self, Body, Call, DeleteOptions, Part, Reply, Want},
     watch,
 };
 use path::{Objects, Path};
@@ -50,6 +53,15 @@ async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response> {
     let document =
         |value: Value| if is_get { Ok(json(200, &value)) } else { Err(ApiError::method_not_allowed()) };
     match Path::parse(parts.uri.path()) {
+        Path::Objects(Objects { group, version, plural, namespace: None, name: None, .. })
+            if let Some(kind) = reviews::kind(&group, &version, &plural) =>
+        {
+            if parts.method != Method::POST {
+                return Err(ApiError::method_not_allowed());
+            }
+            let question = body::question(content).await?;
+            Ok(json(201, &reviews::answer(&group, kind, question)))
+        }
         Path::Objects(objects) => {
             // What no core kind has is not part of the API, as long as no definition makes it one.
             let is_there =
@@ -80,9 +92,15 @@ async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response> {
         Path::Version { group, version } => {
             document(cluster.read(|state| discovery::resources(&state.types, &group, &version))?)
         }
-        Path::OpenApi | Path::OpenApiOf(_) => {
-            Err(ApiError::not_implemented("this server has no OpenAPI documents yet"))
-        }
+        Path::OpenApi => document(cluster.read(openapi::index)),
+        Path::OpenApiOf(path) => match cluster.read(|state| openapi::document(state, &path)) {
+            Ok(found) => document(found),
+            Err(_) => {
+                let mut response = text("");
+                *response.status_mut() = StatusCode::NOT_FOUND;
+                Ok(response)
+            }
+        },
     }
 }
 
@@ -138,15 +156,16 @@ async fn about_objects(
                 return Err(ApiError::method_not_allowed());
             }
             let object = body::object(&call.resource.kind, &parts.headers, content).await?;
-            verbs::create(cluster, call, object)
+            verbs::write(cluster, call, &Want::Made(object))
         }
         (&Method::PUT, true) => {
             let object = body::object(&call.resource.kind, &parts.headers, content).await?;
-            verbs::update(cluster, call, object)
+            verbs::write(cluster, call, &Want::Replaced(object))
         }
         (&Method::PATCH, true) => {
             let patch = body::patch(call, &parts.headers, content).await?;
-            verbs::patch(cluster, call, &patch)
+            verbs::check_options(call, &patch)?;
+            verbs::write(cluster, call, &Want::Changed(patch))
         }
         (&Method::DELETE, _) if call.part == Part::Whole => {
             let options = body::options(&parts.headers, content).await?;
@@ -165,13 +184,13 @@ async fn about_objects(
         }
         _ => Err(ApiError::method_not_allowed()),
     }?;
-    Ok(render(call, form, reply))
+    Ok(render(call, form, reply, cluster.clock.now()))
 }
 
-fn render(call: &Call, form: As, reply: Reply) -> Response {
+fn render(call: &Call, form: As, reply: Reply, now: Timestamp) -> Response {
     let body = match reply.body {
-        Body::Object(text) => form.object(call, &text),
-        Body::List(text) => form.list(call, &text),
+        Body::Object(text) => form.object(call, &text, now),
+        Body::List(text) => form.list(call, &text, now),
         Body::Value(value) => value.to_string().into(),
     };
     let mut response = respond(reply.code, HttpBody::from(body));
@@ -192,7 +211,7 @@ fn respond(code: u16, body: HttpBody) -> Response {
     response
 }
 
-fn json(code: u16, value: &Value) -> Response {
+pub(crate) fn json(code: u16, value: &Value) -> Response {
     respond(code, HttpBody::from(value.to_string()))
 }
 

@@ -23,6 +23,16 @@ pub(crate) struct Params {
     pub(crate) field_validation: FieldValidation,
     pub(crate) force: bool,
     pub(crate) propagation: Option<String>,
+    pub(crate) include_object: IncludeObject,
+}
+
+/// What of an object the row of a table has beside its cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum IncludeObject {
+    Nothing,
+    #[default]
+    Metadata,
+    Whole,
 }
 
 /// What happens to fields that no schema knows.
@@ -37,12 +47,14 @@ pub(crate) enum FieldValidation {
 impl Params {
     pub(crate) fn parse(query: &str) -> Result<Self> {
         let mut params = Self::default();
+        let watches =
+            form_urlencoded::parse(query.as_bytes()).any(|(key, value)| key == "watch" && flag(&value));
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             let value = value.as_ref();
             match key.as_ref() {
                 "labelSelector" => value.clone_into(&mut params.label_selector),
                 "fieldSelector" => value.clone_into(&mut params.field_selector),
-                "resourceVersion" => params.resource_version = version(value)?,
+                "resourceVersion" => params.resource_version = version(value, watches)?,
                 "resourceVersionMatch" => value.clone_into(&mut params.resource_version_match),
                 "limit" => params.limit = number(value)?,
                 "continue" => value.clone_into(&mut params.continue_token),
@@ -54,6 +66,7 @@ impl Params {
                 "fieldManager" => params.field_manager = Some(value.to_owned()),
                 "fieldValidation" => params.field_validation = field_validation(value)?,
                 "force" => params.force = flag(value),
+                "includeObject" => params.include_object = include_object(value)?,
                 "propagationPolicy" => params.propagation = Some(value.to_owned()),
                 _ => {}
             }
@@ -72,16 +85,19 @@ fn number<T: std::str::FromStr>(value: &str) -> Result<T> {
     })
 }
 
-fn version(value: &str) -> Result<Option<u64>> {
+fn version(value: &str, watches: bool) -> Result<Option<u64>> {
     if value.is_empty() {
         return Ok(None);
     }
     value.parse().map(Some).map_err(|_| {
         let shown = Value::from(value);
-        ApiError::bad_request(format!(
-            "invalid resource version: resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: \
-             invalid syntax"
-        ))
+        let why = format!(
+            "resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: invalid syntax"
+        );
+        if watches {
+            return ApiError::unforeseen(why);
+        }
+        ApiError::bad_request(format!("invalid resource version: {why}"))
     })
 }
 
@@ -96,6 +112,17 @@ fn dry_run(value: &str) -> Result<bool> {
                 "supported values: \"All\"",
             );
             Err(ApiError::bad_options("CreateOptions", &error))
+        }
+    }
+}
+
+fn include_object(value: &str) -> Result<IncludeObject> {
+    match value {
+        "None" => Ok(IncludeObject::Nothing),
+        "" | "Metadata" => Ok(IncludeObject::Metadata),
+        "Object" => Ok(IncludeObject::Whole),
+        other => {
+            Err(ApiError::bad_request(format!("unrecognized includeObject value: {}", Value::from(other))))
         }
     }
 }

@@ -3,7 +3,10 @@
 //! `facts.json` is written by `examples/facts.rs` from the API descriptions of Kubernetes 1.36. What these do not say
 //! stands here.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use serde_json::{Map, Value};
 
@@ -11,7 +14,8 @@ use super::{Resource, Version};
 use crate::schema::{Definitions, Schema};
 
 const FACTS: &str = include_str!("facts.json");
-const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+/// The name of the schema of `metadata`.
+pub(crate) const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// How the server treats objects of a type, beyond their shape.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +32,8 @@ pub(crate) struct Habits {
     pub(crate) create_on_update: bool,
     /// All objects of a namespace can be deleted at once.
     pub(crate) delete_collection: bool,
+    /// Dependents stay where a deletion does not say what becomes of them.
+    pub(crate) orphans: bool,
 }
 
 /// Kinds whose generation is counted.
@@ -101,8 +107,13 @@ const CREATED_BY_UPDATE: [&str; 10] = [
     "endpoints",
 ];
 
+/// Kinds whose dependents stay unless a deletion says otherwise, as they did in their first versions.
+const ORPHANING: [&str; 2] = ["jobs.batch", "replicationcontrollers"];
+
 struct Table {
     resources: Vec<Arc<Resource>>,
+    by_id: HashMap<Arc<str>, usize>,
+    by_kind: HashMap<Box<str>, Vec<usize>>,
     object_meta: Arc<Schema>,
 }
 
@@ -112,13 +123,36 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let schemas = facts.remove("schemas").and_then(|schemas| schemas.as_object().cloned());
     let mut schemas = Definitions::new(schemas.unwrap_or_default());
     let kinds = facts.get("kinds").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let resources = kinds.iter().map(|fact| Arc::new(resource(fact, &mut schemas))).collect();
-    Table { resources, object_meta: schemas.get(OBJECT_META) }
+    let resources: Vec<_> = kinds.iter().map(|fact| Arc::new(resource(fact, &mut schemas))).collect();
+    let mut by_kind = HashMap::<Box<str>, Vec<usize>>::new();
+    for (index, resource) in resources.iter().enumerate() {
+        by_kind.entry(resource.kind.clone()).or_default().push(index);
+    }
+    let by_id = resources.iter().enumerate().map(|(index, one)| (Arc::clone(&one.id), index)).collect();
+    Table { resources, by_id, by_kind, object_meta: schemas.get(OBJECT_META) }
 });
 
 /// The core kinds.
 pub(super) fn resources() -> &'static [Arc<Resource>] {
     &TABLE.resources
+}
+
+/// The schemas of the core kinds as the table has them, read at the first question about them.
+pub(crate) fn raw_schemas() -> &'static Map<String, Value> {
+    static RAW: LazyLock<Map<String, Value>> = LazyLock::new(|| {
+        let facts: Map<String, Value> = serde_json::from_str(FACTS).unwrap_or_default();
+        facts.get("schemas").and_then(Value::as_object).cloned().unwrap_or_default()
+    });
+    &RAW
+}
+
+pub(super) fn by_id(id: &str) -> Option<&'static Arc<Resource>> {
+    TABLE.by_id.get(id).map(|index| &TABLE.resources[*index])
+}
+
+/// The core kinds of this name, of any group.
+pub(super) fn by_kind(kind: &str) -> impl Iterator<Item = &'static Arc<Resource>> {
+    TABLE.by_kind.get(kind).into_iter().flatten().map(|index| &TABLE.resources[*index])
 }
 
 /// The shape of `metadata`, which is the same everywhere.
@@ -151,6 +185,7 @@ fn resource(fact: &Value, schemas: &mut Definitions) -> Resource {
             name: text("version").into(),
             served: true,
             schema: schemas.get(text("schema")),
+            fact: Some(text("schema").into()),
             rules: None,
             status: fact["status"] == true,
             columns: Vec::new(),
@@ -162,6 +197,7 @@ fn resource(fact: &Value, schemas: &mut Definitions) -> Resource {
             unconditional_update: !CONDITIONAL.contains(&&*id),
             create_on_update: CREATED_BY_UPDATE.contains(&&*id),
             delete_collection: fact["collection"] == true,
+            orphans: ORPHANING.contains(&&*id),
         },
         id: id.into(),
     }
@@ -179,7 +215,9 @@ mod tests {
 
     #[test]
     fn every_kind_named_here_is_in_the_table() {
-        for id in COUNTED.iter().chain(&RETURNED).chain(&CONDITIONAL).chain(&CREATED_BY_UPDATE) {
+        for id in
+            COUNTED.iter().chain(&RETURNED).chain(&CONDITIONAL).chain(&CREATED_BY_UPDATE).chain(&ORPHANING)
+        {
             assert!(resources().iter().any(|one| *one.id == **id), "{id}");
         }
     }

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Column, Habits, Resource, Version};
-use crate::schema::{Rules, parse};
+use crate::{
+    schema::{Rules, parse},
+    shared,
+    table::JsonPath,
+};
 
 const HABITS: Habits = Habits {
     core: false,
@@ -14,6 +18,7 @@ const HABITS: Habits = Habits {
     unconditional_update: false,
     create_on_update: false,
     delete_collection: true,
+    orphans: false,
 };
 
 /// `plural.group`, or the plural of the core group.
@@ -21,9 +26,13 @@ pub(super) fn id(plural: &str, group: &str) -> String {
     if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") }
 }
 
-/// The type of a definition that was accepted.
-pub(super) fn resource(definition: &Value) -> Resource {
+/// The type of a definition that was accepted; one for all clusters that have the same definition.
+pub(super) fn resource(definition: &Value) -> Arc<Resource> {
     let spec = &definition["spec"];
+    shared::resource(&spec.to_string(), || read(spec))
+}
+
+fn read(spec: &Value) -> Resource {
     let names = &spec["names"];
     let text = |value: &Value| -> Box<str> { value.as_str().unwrap_or_default().into() };
     let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect();
@@ -55,13 +64,14 @@ fn version(raw: &Value) -> Version {
             format: text("format"),
             description: text("description"),
             priority: column["priority"].as_i64().unwrap_or_default(),
-            path: text("jsonPath"),
+            path: JsonPath::parse(column["jsonPath"].as_str().unwrap_or_default()),
         }
     };
     Version {
         name: raw["name"].as_str().unwrap_or_default().into(),
         served: raw["served"] == true,
         schema: Arc::new(parse(schema)),
+        fact: None,
         rules: Rules::compile(schema),
         status: raw["subresources"]["status"].is_object(),
         columns: raw["additionalPrinterColumns"].as_array().into_iter().flatten().map(column).collect(),
@@ -93,7 +103,16 @@ fn rank(version: &str) -> (u8, std::cmp::Reverse<(u32, u32)>, String) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn clusters_with_the_same_definition_share_its_type() {
+        let definition = |uid: &str| json!({"metadata": {"uid": uid}, "spec": {"group": "example.com"}});
+        let first = resource(&definition("1"));
+        assert!(Arc::ptr_eq(&first, &resource(&definition("2"))));
+    }
 
     #[test]
     fn versions_are_preferred_as_kubernetes_prefers_them() {

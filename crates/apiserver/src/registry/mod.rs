@@ -3,13 +3,17 @@
 mod core;
 pub(crate) mod crd;
 mod custom;
+mod structural;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-pub(crate) use self::core::{Habits, object_meta, object_meta_schema};
+pub(crate) use self::core::{Habits, OBJECT_META, object_meta, object_meta_schema, raw_schemas};
 pub(crate) use crd::CRDS;
 
-use crate::schema::{Rules, Schema};
+use crate::{
+    schema::{Rules, Schema},
+    table::JsonPath,
+};
 
 /// A type of objects, in all its versions.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) struct Version {
     pub(crate) name: Box<str>,
     pub(crate) served: bool,
     pub(crate) schema: Arc<Schema>,
+    /// The name of its schema in the table of facts.
+    pub(crate) fact: Option<Box<str>>,
     pub(crate) rules: Option<Rules>,
     /// Has the subresource `status`.
     pub(crate) status: bool,
@@ -49,7 +55,8 @@ pub(crate) struct Column {
     pub(crate) format: Box<str>,
     pub(crate) description: Box<str>,
     pub(crate) priority: i64,
-    pub(crate) path: Box<str>,
+    /// `None`: it leads nowhere that this server can follow.
+    pub(crate) path: Option<JsonPath>,
 }
 
 impl Resource {
@@ -76,7 +83,7 @@ impl Resource {
     }
 }
 
-/// The types of one cluster.
+/// The types of one cluster: those of the core, which all clusters share, and its own.
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     custom: BTreeMap<Arc<str>, Arc<Resource>>,
@@ -90,13 +97,23 @@ impl Types {
 
     /// The type and the place of its version, if that version is served.
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<(Arc<Resource>, usize)> {
-        let resource = self.all().find(|one| *one.group == *group && *one.plural == *plural)?;
+        let resource = self.by_id(&custom::id(plural, group))?;
         let index = resource.versions.iter().position(|one| *one.name == *version && one.served)?;
-        Some((Arc::clone(resource), index))
+        Some((resource, index))
     }
 
     pub(crate) fn by_id(&self, id: &str) -> Option<Arc<Resource>> {
-        self.all().find(|one| *one.id == *id).cloned()
+        core::by_id(id).or_else(|| self.custom.get(id)).cloned()
+    }
+
+    /// The type of this kind, if that version is served.
+    pub(crate) fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<Arc<Resource>> {
+        let is_it = |one: &&Arc<Resource>| {
+            *one.kind == *kind
+                && *one.group == *group
+                && one.versions.iter().any(|one| *one.name == *version && one.served)
+        };
+        core::by_kind(kind).find(is_it).or_else(|| self.custom.values().find(is_it)).cloned()
     }
 
     /// Whether this is a group of core kinds.
@@ -110,13 +127,21 @@ impl Types {
             .any(|one| *one.group == *group && one.versions.iter().any(|v| *v.name == *version && v.served))
     }
 
-    /// Brings the type of a CRD up to date.
-    pub(crate) fn define(&mut self, definition: &serde_json::Value) {
-        let resource = custom::resource(definition);
-        self.custom.insert(Arc::clone(&resource.id), Arc::new(resource));
+    /// Whether another definition of the group has this name for its resource or its kind.
+    pub(crate) fn is_name_taken(&self, id: &str, group: &str, name: &str) -> bool {
+        self.custom.values().filter(|one| *one.id != *id && *one.group == *group).any(|one| {
+            let names = [&one.plural, &one.singular, &one.kind, &one.list_kind];
+            names.into_iter().chain(&one.short).any(|taken| **taken == *name)
+        })
     }
 
-    /// Forgets the type of a CRD.
+    /// Brings the type of an accepted definition up to date.
+    pub(crate) fn define(&mut self, definition: &serde_json::Value) {
+        let resource = custom::resource(definition);
+        self.custom.insert(Arc::clone(&resource.id), resource);
+    }
+
+    /// Forgets the type of a definition.
     pub(crate) fn forget(&mut self, id: &str) {
         self.custom.remove(id);
     }

@@ -1,6 +1,6 @@
 //! The rules of a CRD's schema (`x-kubernetes-validations`).
 
-use kube_cel::{CompiledSchema, Validator, compile_schema};
+use kube_cel::{CompiledSchema, ScopeContext, Validator, check_rule_scope, compile_schema};
 use serde_json::Value;
 
 use crate::error::{FieldError, Why};
@@ -20,16 +20,53 @@ impl Rules {
         has_rules(schema).then(|| Self(compile_schema(schema)))
     }
 
-    /// Why rules could not be compiled, for the author of the CRD.
+    /// One rule alone.
+    pub(crate) fn of(rule: &Value) -> Self {
+        Self(compile_schema(&serde_json::json!({"x-kubernetes-validations": [rule]})))
+    }
+
+    /// Why a rule could not be compiled, or what it asks for that no rule can have.
     pub(crate) fn faults(&self) -> Vec<String> {
-        self.0.compilation_errors().iter().map(ToString::to_string).collect()
+        let undeclared = |rule: &str| {
+            let warnings = check_rule_scope(rule, ScopeContext::CrdValidation).into_iter();
+            let free = warnings.filter(|warning| {
+                warning.message.split('\'').nth(1).is_none_or(|variable| !is_bound(variable, rule))
+            });
+            free.map(|warning| warning.message).collect::<Vec<_>>()
+        };
+        let rules = self.0.validations.iter();
+        rules
+            .flat_map(|rule| match rule {
+                Ok(rule) => undeclared(&rule.rule.rule),
+                Err(error) => vec![error.to_string()],
+            })
+            .collect()
+    }
+
+    /// Whether a rule compares with what was before.
+    pub(crate) fn asks_for_the_past(&self) -> bool {
+        self.0.validations.iter().flatten().any(|rule| rule.is_transition_rule)
     }
 
     /// What the rules have against an object that was `old`.
     pub(crate) fn check(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let Err(errors) = Validator::new().validate_compiled(&self.0, object, old) else { return Vec::new() };
-        errors.into_vec().into_iter().map(|error| refusal(object, &error)).collect()
+        let errors = errors.into_vec().into_iter();
+        let is_new = |error: &kube_cel::ValidationError| {
+            let pointer = pointer(&error.field_path);
+            // What has not changed is let pass, as in validation.
+            old.is_none_or(|old| pointer.is_empty() || old.pointer(&pointer) != object.pointer(&pointer))
+        };
+        errors.filter(is_new).map(|error| refusal(object, &error)).collect()
     }
+}
+
+/// Whether a macro such as `all(item, …)` declares the variable, which the library takes for undeclared.
+fn is_bound(variable: &str, rule: &str) -> bool {
+    rule.match_indices(variable).any(|(at, _)| {
+        let (before, after) = (rule[..at].trim_end(), rule[at + variable.len()..].trim_start());
+        before.ends_with(['(', ',']) && after.starts_with(',')
+    })
 }
 
 fn refusal(object: &Value, error: &kube_cel::ValidationError) -> FieldError {
@@ -39,16 +76,19 @@ fn refusal(object: &Value, error: &kube_cel::ValidationError) -> FieldError {
         Some("FieldValueDuplicate") => Why::Duplicate,
         _ => Why::Invalid,
     };
-    let pointer: String =
-        error.field_path.split('.').filter(|part| !part.is_empty()).fold(String::new(), |pointer, part| {
-            format!("{pointer}/{}", part.replace('[', "/").replace(']', ""))
-        });
-    let value = object.pointer(&pointer).cloned().unwrap_or_default();
+    let value = object.pointer(&pointer(&error.field_path)).cloned().unwrap_or_default();
     let field = if error.field_path.is_empty() { "<nil>" } else { &error.field_path };
     match value {
         Value::Object(_) | Value::Array(_) => FieldError::unshown(why, field, &error.message),
         scalar => FieldError::new(why, field, &scalar, &error.message),
     }
+}
+
+/// The JSON pointer of a path.
+fn pointer(path: &str) -> String {
+    path.split('.')
+        .filter(|part| !part.is_empty())
+        .fold(String::new(), |pointer, part| format!("{pointer}/{}", part.replace('[', "/").replace(']', "")))
 }
 
 fn has_rules(schema: &Value) -> bool {

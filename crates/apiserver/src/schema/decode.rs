@@ -27,6 +27,13 @@ impl Schema {
             (Kind::Object(shape), Value::Object(fields)) => {
                 let required = self.checks.as_ref().map_or(&[][..], |checks| checks.required.as_slice());
                 for (name, field) in fields.iter_mut() {
+                    if let Some(rest) = &shape.rest
+                        && matches!(rest.kind, Kind::String)
+                        && field.is_null()
+                    {
+                        // The element of a map is what its type is without a value.
+                        *field = "".into();
+                    }
                     if let Some(schema) = shape.get(name) {
                         schema.decode_at(field, &Path::Field(at, name))?;
                     }

@@ -8,15 +8,16 @@ use super::{Checks, Elements, Kind, List, Path, Range, Schema};
 use crate::error::{FieldError, Why};
 
 impl Schema {
-    /// Everything that the schema has against the value.
-    pub(crate) fn check(&self, value: &Value) -> Vec<FieldError> {
+    /// Everything that the schema has against the value. What is as it was in `old` is let pass: a stricter schema does
+    /// not take objects hostage that were made under another.
+    pub(crate) fn check(&self, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        self.check_at(value, &Path::Root, &mut errors);
+        self.check_at(value, old, &Path::Root, &mut errors);
         errors
     }
 
-    fn check_at(&self, value: &Value, at: &Path<'_>, errors: &mut Vec<FieldError>) {
-        if value.is_null() && self.nullable {
+    fn check_at(&self, value: &Value, old: Option<&Value>, at: &Path<'_>, errors: &mut Vec<FieldError>) {
+        if value.is_null() && self.nullable || old == Some(value) {
             return;
         }
         if let Some(wanted) = self.wrong_type(value) {
@@ -24,20 +25,22 @@ impl Schema {
             return;
         }
         if let Some(checks) = &self.checks {
-            checks.check(value, at, errors);
+            checks.check(value, old, at, errors);
         }
         match (&self.kind, value) {
             (Kind::Object(shape), Value::Object(fields)) => {
                 for (name, field) in fields {
                     if let Some(schema) = shape.get(name) {
-                        schema.check_at(field, &Path::Field(at, name), errors);
+                        let old = old.and_then(|old| old.get(name));
+                        schema.check_at(field, old, &Path::Field(at, name), errors);
                     }
                 }
             }
             (Kind::Array(shape), Value::Array(elements)) => {
                 shape.check_keys(elements, at, errors);
                 for (index, element) in elements.iter().enumerate() {
-                    shape.item.check_at(element, &Path::Index(at, index), errors);
+                    let old = old.and_then(|old| shape.same(element, old));
+                    shape.item.check_at(element, old, &Path::Index(at, index), errors);
                 }
             }
             _ => {}
@@ -60,11 +63,17 @@ impl Schema {
     }
 
     fn accepts(&self, value: &Value) -> bool {
-        self.check(value).is_empty()
+        self.check(value, None).is_empty()
     }
 }
 
 impl Elements {
+    /// The element that this one was, where elements can be told apart by keys.
+    pub(super) fn same<'a>(&self, element: &Value, old: &'a Value) -> Option<&'a Value> {
+        let List::Map(keys) = &self.list else { return None };
+        old.as_array()?.iter().find(|one| keys.iter().all(|key| one.get(&**key) == element.get(&**key)))
+    }
+
     fn check_keys(&self, elements: &[Value], at: &Path<'_>, errors: &mut Vec<FieldError>) {
         let mut seen = BTreeSet::new();
         for (index, element) in elements.iter().enumerate() {
@@ -83,7 +92,7 @@ impl Elements {
 }
 
 impl Checks {
-    fn check(&self, value: &Value, at: &Path<'_>, errors: &mut Vec<FieldError>) {
+    fn check(&self, value: &Value, old: Option<&Value>, at: &Path<'_>, errors: &mut Vec<FieldError>) {
         let field = || at.to_string();
         let should =
             |detail: String| FieldError::invalid(field(), value, &format!("{at} in body should {detail}"));
@@ -133,7 +142,7 @@ impl Checks {
             }
             Value::Null | Value::Bool(_) => {}
         }
-        self.check_choice(value, at, errors);
+        self.check_choice(value, old, at, errors);
     }
 
     fn check_number(&self, number: &Number, value: &Value, at: &Path<'_>, errors: &mut Vec<FieldError>) {
@@ -158,7 +167,7 @@ impl Checks {
         }
     }
 
-    fn check_choice(&self, value: &Value, at: &Path<'_>, errors: &mut Vec<FieldError>) {
+    fn check_choice(&self, value: &Value, old: Option<&Value>, at: &Path<'_>, errors: &mut Vec<FieldError>) {
         if !self.one_of_values.is_empty() && !self.one_of_values.contains(value) {
             let supported: Vec<String> = self.one_of_values.iter().map(Value::to_string).collect();
             let detail = format!("supported values: {}", supported.join(", "));
@@ -180,7 +189,7 @@ impl Checks {
             fails("must not validate the schema (not)");
         }
         for schema in &self.all_of {
-            schema.check_at(value, at, errors);
+            schema.check_at(value, old, at, errors);
         }
     }
 }

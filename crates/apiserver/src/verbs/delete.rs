@@ -1,15 +1,16 @@
 //! Deleting one object or many.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Body, Call, Reply};
 use crate::{
-    cluster::{Cluster, State},
+    cluster::Cluster,
     error::{ApiError, FieldError, Result, Why},
-    garbage::{self, Deleted, Propagation},
-    meta,
+    garbage::{self, Deleted, NAMESPACES, Propagation},
     select::Selection,
-    store::{Key, Object},
+    store::{Object, Range},
 };
 
 /// What a deletion is told beside the path: in its body or its query.
@@ -48,13 +49,12 @@ impl DeleteOptions {
         })
     }
 
-    fn check(&self, call: &Call, object: &Value) -> Result<()> {
-        let name = meta::text(object, "name");
-        for (wanted, field, title, hint) in [
-            (&self.uid, "uid", "UID", "deleted and then recreated"),
-            (&self.resource_version, "resourceVersion", "ResourceVersion", "modified"),
+    fn check(&self, call: &Call, name: &str, object: &Object) -> Result<()> {
+        let revision = object.revision.to_string();
+        for (wanted, there, title, hint) in [
+            (&self.uid, &*object.meta().uid, "UID", "deleted and then recreated"),
+            (&self.resource_version, &*revision, "ResourceVersion", "modified"),
         ] {
-            let there = meta::text(object, field);
             if let Some(wanted) = wanted.as_ref().filter(|wanted| **wanted != *there) {
                 let why = format!(
                     "the {title} in the precondition ({wanted}) does not match the {title} in record ({there}). The \
@@ -69,13 +69,16 @@ impl DeleteOptions {
 
 /// Deletes one object.
 pub(crate) fn delete(cluster: &Cluster, call: &Call, options: &DeleteOptions) -> Result<Reply> {
+    if *call.resource.id == *NAMESPACES && garbage::is_protected(call.name()) {
+        return Err(ApiError::forbidden(&call.resource, call.name(), "this namespace may not be deleted"));
+    }
     let deleted = cluster.write(|state| -> Result<_> {
         let current = call.current(state)?;
-        options.check(call, &current.parse())?;
+        options.check(call, call.name(), &current)?;
         if options.dry_run {
             return Ok(Deleted::Gone(current));
         }
-        let deleted = delete_one(cluster, state, &call.key(), options);
+        let deleted = garbage::delete(cluster, state, &call.key(), options.propagation);
         deleted.ok_or_else(|| ApiError::not_found(&call.resource, call.name()))
     })?;
     let body = match deleted {
@@ -85,39 +88,38 @@ pub(crate) fn delete(cluster: &Cluster, call: &Call, options: &DeleteOptions) ->
     Ok(Reply::ok(body))
 }
 
-fn delete_one(cluster: &Cluster, state: &mut State, key: &Key, options: &DeleteOptions) -> Option<Deleted> {
-    garbage::delete(cluster, state, key, options.propagation.unwrap_or(Propagation::Background))
-}
-
 fn success(call: &Call, object: &Object) -> Value {
-    let mut details = json!({"name": call.name(), "kind": &*call.resource.plural, "uid": &*object.uid});
+    let mut details =
+        json!({"name": call.name(), "kind": &*call.resource.plural, "uid": &*object.meta().uid});
     if !call.resource.group.is_empty() {
         details["group"] = (*call.resource.group).into();
     }
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
 
-/// Deletes all objects of a list.
+/// Deletes all objects of a list, each as a step of its own.
 pub(crate) fn delete_collection(cluster: &Cluster, call: &Call, options: &DeleteOptions) -> Result<Reply> {
     let params = &call.params;
     let selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
-    let (texts, revision) = cluster.write(|state| -> Result<_> {
-        let prefix = call.prefix();
-        let all =
-            state.store.list(&call.resource.id, &prefix).map(|(key, object)| (key.clone(), object.clone()));
-        let chosen: Vec<_> = all.filter(|(_, object)| selection.matches(&object.parse())).collect();
-        let revision = state.store.revision();
-        let mut texts = Vec::new();
-        for (key, object) in chosen {
-            options.check(call, &object.parse())?;
-            texts.push(object.text.clone());
-            if !options.dry_run {
-                drop(delete_one(cluster, state, &key, options));
+    let prefix = call.prefix();
+    let (revision, mut chosen) = cluster.read(|state| {
+        let range = Range { resource: &call.resource.id, prefix: &prefix, after: "" };
+        let all = state.store.list(range).map(|(key, object)| (key.clone(), Arc::clone(object)));
+        (state.store.revision(), all.collect::<Vec<_>>())
+    });
+    chosen.retain(|(key, object)| selection.matches(key, object));
+    for (key, object) in &chosen {
+        options.check(call, key.name(), object)?;
+    }
+    for (key, object) in chosen.iter().filter(|_| !options.dry_run) {
+        cluster.write(|state| {
+            // What somebody else has made in the meantime is not meant.
+            if state.store.get(key).is_some_and(|there| there.meta().uid == object.meta().uid) {
+                garbage::delete(cluster, state, key, options.propagation);
             }
-        }
-        Ok((texts, revision))
-    })?;
-    let items: Vec<Value> = texts.iter().filter_map(|text| serde_json::from_slice(text).ok()).collect();
+        });
+    }
+    let items: Vec<Value> = chosen.iter().map(|(_, object)| object.parse()).collect();
     let list = json!({
         "kind": &*call.resource.list_kind,
         "apiVersion": call.api_version(),

@@ -1,17 +1,17 @@
 //! Reading one object or many.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Body, Call, Reply, with_type};
+use super::{Body, Call, Reply};
 use crate::{
     cluster::{Cluster, State},
     error::{ApiError, FieldError, Result, Why},
     select::Selection,
-    store::{Gone, Key, Object},
+    store::{Key, Object, Range},
 };
 
 /// Reads one object.
@@ -34,10 +34,17 @@ struct Continue {
 
 const FORMAT: &str = "meta.k8s.io/v1";
 
+/// What is asked for: of which state, and from where on.
+struct Start {
+    revision: u64,
+    /// The path after which it starts; empty at the beginning.
+    after: String,
+}
+
 /// One page.
 struct Page {
     revision: u64,
-    objects: Vec<Arc<Object>>,
+    objects: Vec<(Key, Arc<Object>)>,
     next: Option<String>,
     /// How many come after this page, where that is known.
     remaining: Option<usize>,
@@ -47,59 +54,65 @@ struct Page {
 pub(crate) fn list(cluster: &Cluster, call: &Call) -> Result<Reply> {
     let params = &call.params;
     let selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
-    let page = cluster.read(|state| page(state, call, &selection))?;
+    let prefix = call.prefix();
+    // Under the lock objects are only pointed at; what is asked of them and how they are shown comes after.
+    let (start, objects) = cluster.read(|state| -> Result<_> {
+        let start = start(state, call, &prefix)?;
+        let range = Range { resource: &call.resource.id, prefix: &prefix, after: &start.after };
+        let all = state.store.list_at(range, start.revision).map_err(|_| gone(&start, &prefix))?;
+        let objects: Vec<_> = all.map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
+        Ok((start, objects))
+    })?;
+    let page = page(call, &selection, &prefix, start.revision, objects);
     Ok(Reply::ok(Body::List(render(call, &page).into())))
 }
 
-fn page(state: &State, call: &Call, selection: &Selection) -> Result<Page> {
+fn start(state: &State, call: &Call, prefix: &str) -> Result<Start> {
     let params = &call.params;
     let current = state.store.revision();
     refuse_future(state, call)?;
-    let (revision, start) = if params.continue_token.is_empty() {
+    if params.continue_token.is_empty() {
         check_match(call)?;
         let exact = params.resource_version_match == "Exact";
-        (params.resource_version.filter(|_| exact).unwrap_or(current), None)
-    } else {
-        let token = read_token(&params.continue_token)?;
-        if params.resource_version.is_some_and(|version| version != 0) {
-            return Err(ApiError::bad_request(
-                "specifying resource version is not allowed when using continue",
-            ));
-        }
-        (u64::try_from(token.rv).unwrap_or(current), Some(token.start))
-    };
-    let gone = |_: Gone| match &start {
-        Some(start) => ApiError::expired_page(write_token(-1, start)),
+        let revision = params.resource_version.filter(|_| exact).unwrap_or(current);
+        return Ok(Start { revision, after: String::new() });
+    }
+    let token = read_token(&params.continue_token)?;
+    if params.resource_version.is_some_and(|version| version != 0) {
+        return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    let revision = u64::try_from(token.rv).unwrap_or(current);
+    Ok(Start { revision, after: format!("{prefix}{}", token.start) })
+}
+
+/// The state that is asked for is one that nobody remembers.
+fn gone(start: &Start, prefix: &str) -> ApiError {
+    let Start { revision, after } = start;
+    match after.strip_prefix(prefix).filter(|after| !after.is_empty()) {
+        Some(after) => ApiError::expired_page(write_token(-1, after)),
         None => {
             ApiError::expired(format!("The resourceVersion for the provided list is too old: {revision}"))
         }
-    };
-    let prefix = call.prefix();
-    let old;
-    let objects: Box<dyn Iterator<Item = (&Key, &Arc<Object>)>> = if revision == current {
-        Box::new(state.store.list(&call.resource.id, &prefix))
-    } else {
-        old = state.store.list_at(&call.resource.id, &prefix, revision).map_err(gone)?;
-        let all: &BTreeMap<Key, Arc<Object>> = &old;
-        Box::new(all.iter())
-    };
-    let from = start.as_ref().map(|start| format!("{prefix}{start}"));
-    let mut objects = objects
-        .skip_while(|(key, _)| from.as_ref().is_some_and(|from| *key.path <= **from))
-        .filter(|(_, object)| selection.is_everything() || selection.matches(&object.parse()));
-    let limit = if params.limit == 0 { usize::MAX } else { params.limit };
-    let taken: Vec<_> = objects.by_ref().take(limit).collect();
-    let left = objects.count();
-    let next = taken.last().filter(|_| left > 0).map(|(key, _)| {
-        let start = key.path.strip_prefix(&*prefix).unwrap_or(&key.path);
+    }
+}
+
+fn page(
+    call: &Call,
+    selection: &Selection,
+    prefix: &str,
+    revision: u64,
+    objects: Vec<(Key, Arc<Object>)>,
+) -> Page {
+    let limit = if call.params.limit == 0 { usize::MAX } else { call.params.limit };
+    let mut selected = objects.into_iter().filter(|(key, object)| selection.matches(key, object));
+    let objects: Vec<_> = selected.by_ref().take(limit).collect();
+    let left = selected.count();
+    let next = objects.last().filter(|_| left > 0).map(|(key, _)| {
+        let start = key.path.strip_prefix(prefix).unwrap_or(&key.path);
         write_token(i64::try_from(revision).unwrap_or(-1), start)
     });
-    Ok(Page {
-        revision,
-        remaining: next.as_ref().filter(|_| selection.is_everything()).map(|_| left),
-        objects: taken.into_iter().map(|(_, object)| Arc::clone(object)).collect(),
-        next,
-    })
+    let remaining = next.as_ref().filter(|_| selection.is_everything()).map(|_| left);
+    Page { revision, objects, next, remaining }
 }
 
 fn check_match(call: &Call) -> Result<()> {
@@ -163,16 +176,13 @@ fn render(call: &Call, page: &Page) -> Vec<u8> {
     let mut text =
         format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[")
             .into_bytes();
-    for (index, object) in page.objects.iter().enumerate() {
+    // The items of a core list are of the list's kind, and do not say it.
+    let kind = (!call.resource.habits.core).then_some((&*call.resource.kind, &*api_version));
+    for (index, (_, object)) in page.objects.iter().enumerate() {
         if index > 0 {
             text.push(b',');
         }
-        if call.resource.habits.core {
-            // The items of a core list are of the list's kind, and do not say it.
-            text.extend_from_slice(&object.text);
-        } else {
-            text.extend_from_slice(&with_type(&call.resource.kind, &api_version, &object.text));
-        }
+        object.write(kind, &mut text);
     }
     text.extend_from_slice(b"]}");
     text

@@ -1,23 +1,23 @@
 //! What can be done with objects: the rules of the API, without HTTP.
 
-mod admit;
-mod create;
+mod decode;
 mod delete;
 mod list;
 mod patch;
+mod prepare;
 mod strategic;
-mod update;
+mod validate;
+mod write;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
 
-pub(crate) use create::create;
 pub(crate) use delete::{DeleteOptions, delete, delete_collection};
 pub(crate) use list::{get, list};
-pub(crate) use patch::{Patch, patch};
-pub(crate) use update::update;
+pub(crate) use patch::{Patch, check_options};
+pub(crate) use write::{Want, write};
 
 use crate::{
     cluster::State,
@@ -45,15 +45,6 @@ pub(crate) struct Call {
 pub(crate) enum Part {
     Whole,
     Status,
-}
-
-/// How a write is noted in `managedFields`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Noted {
-    /// From what it changed.
-    ByChange,
-    /// It was applied, and is noted already.
-    AsApplied,
 }
 
 impl Call {
@@ -91,20 +82,13 @@ impl Call {
 
     /// An object with its kind and version in front.
     pub(crate) fn render(&self, object: &Object) -> Bytes {
-        with_type(&self.resource.kind, &self.api_version(), &object.text)
+        object.text(Some((&self.resource.kind, &self.api_version())))
     }
 
     /// The object in parsed form, with its kind and version.
     pub(crate) fn parse(&self, object: &Object) -> Value {
         object.typed(&self.resource.kind, &self.api_version())
     }
-}
-
-/// Puts kind and version in front of an object's text.
-pub(crate) fn with_type(kind: &str, api_version: &str, text: &[u8]) -> Bytes {
-    let mut typed = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",").into_bytes();
-    typed.extend_from_slice(text.get(1..).unwrap_or(b"}"));
-    typed.into()
 }
 
 /// A good answer.

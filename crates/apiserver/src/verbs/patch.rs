@@ -1,8 +1,9 @@
 //! Changing parts of an object.
 
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::Value;
 
-use super::{Call, Noted, Part, Reply, admit, create::create_in, strategic, update::replace};
+use super::{Call, decode, strategic};
 use crate::{
     cluster::Cluster,
     error::{ApiError, FieldError, Result, Why},
@@ -27,40 +28,8 @@ const OPERATIONS: usize = 10_000;
 /// Most bytes that the copies of a JSON patch make, all together, as kube-apiserver.
 const COPIED: usize = 3 << 20;
 
-/// Changes an object; one that is applied is made where it is absent.
-pub(crate) fn patch(cluster: &Cluster, call: &Call, patch: &Patch) -> Result<Reply> {
-    check_options(call, patch)?;
-    cluster.write(|state| {
-        let current = match (call.current(state), patch) {
-            (Err(_), Patch::Apply(applied)) if call.part == Part::Whole => {
-                let mut applied = applied.clone();
-                meta::of(&mut applied).insert("name".to_owned(), call.name().into());
-                let mut object = fields::apply(call, None, &applied, &cluster.now())?;
-                let warnings = admit::receive(call, &mut object)?;
-                admit::place(call, &mut object)?;
-                let mut reply = create_in(cluster, state, call, object, Noted::AsApplied)?;
-                reply.warnings.extend(warnings);
-                return Ok(reply);
-            }
-            (current, _) => current?,
-        };
-        let old = call.parse(&current);
-        let mut object = changed(cluster, call, &old, patch)?;
-        let name = meta::text(&object, "name");
-        if name != call.name() {
-            return Err(misnamed(call, name));
-        }
-        let noted = if matches!(patch, Patch::Apply(_)) { Noted::AsApplied } else { Noted::ByChange };
-        let warnings = admit::receive(call, &mut object)?;
-        admit::place(call, &mut object)?;
-        let mut reply = replace(cluster, state, call, &current, object, noted)?;
-        reply.warnings.extend(warnings);
-        Ok(reply)
-    })
-}
-
 /// What only an apply is told, and must be.
-fn check_options(call: &Call, patch: &Patch) -> Result<()> {
+pub(crate) fn check_options(call: &Call, patch: &Patch) -> Result<()> {
     let refuse = |error: FieldError| Err(ApiError::bad_options("PatchOptions", &error));
     let Patch::Apply(applied) = patch else {
         return match call.params.force {
@@ -84,25 +53,17 @@ fn check_options(call: &Call, patch: &Patch) -> Result<()> {
         let why = format!("invalid object type: {group}/{version}, Kind={}", text("kind"));
         return Err(ApiError::bad_request(why));
     }
-    let name = meta::text(applied, "name");
-    if !name.is_empty() && name != call.name() {
-        return Err(misnamed(call, name));
+    if !meta::text(applied, "name").is_empty() {
+        decode::check_name(call, applied)?;
     }
     Ok(())
-}
-
-fn misnamed(call: &Call, name: &str) -> ApiError {
-    ApiError::bad_request(format!(
-        "the name of the object ({name}) does not match the name on the URL ({})",
-        call.name()
-    ))
 }
 
 /// Does what a JSON patch says, one operation after the other; after a refusal the object is good for nothing.
 fn operate(object: &mut Value, patch: &json_patch::Patch) -> Result<()> {
     let mut copied = 0;
     for operation in &patch.0 {
-        if let json_patch::PatchOperation::Copy(copy) = operation
+        if let PatchOperation::Copy(copy) = operation
             && let Some(source) = object.pointer(copy.from.as_str())
         {
             copied += source.to_string().len();
@@ -114,8 +75,9 @@ fn operate(object: &mut Value, patch: &json_patch::Patch) -> Result<()> {
                 return Err(ApiError::too_many_operations(why));
             }
         }
+        let operation = lenient(object, operation);
         // The library's way back after a failure does not know all of its own steps.
-        json_patch::patch_unsafe(object, std::slice::from_ref(operation))
+        json_patch::patch_unsafe(object, std::slice::from_ref(&operation))
             .map_err(|_| ApiError::unprocessable())?;
         if meta::is_deeper_than(object, meta::DEEPEST) {
             return Err(ApiError::unprocessable());
@@ -124,7 +86,25 @@ fn operate(object: &mut Value, patch: &json_patch::Patch) -> Result<()> {
     Ok(())
 }
 
-fn changed(cluster: &Cluster, call: &Call, old: &Value, patch: &Patch) -> Result<Value> {
+/// As kube-apiserver reads an operation: what replaces a field that is not there adds it, and a copy of one is a null.
+fn lenient(object: &Value, operation: &PatchOperation) -> PatchOperation {
+    let is_missing_field = |pointer: &str| {
+        let parent = pointer.rsplit_once('/').and_then(|(parent, _)| object.pointer(parent));
+        parent.is_some_and(Value::is_object) && object.pointer(pointer).is_none()
+    };
+    match operation {
+        PatchOperation::Replace(replace) if is_missing_field(replace.path.as_str()) => {
+            PatchOperation::Add(AddOperation { path: replace.path.clone(), value: replace.value.clone() })
+        }
+        PatchOperation::Copy(copy) if is_missing_field(copy.from.as_str()) => {
+            PatchOperation::Add(AddOperation { path: copy.path.clone(), value: Value::Null })
+        }
+        other => other.clone(),
+    }
+}
+
+/// The object as a patch makes it.
+pub(super) fn changed(cluster: &Cluster, call: &Call, old: &Value, patch: &Patch) -> Result<Value> {
     let mut object = old.clone();
     match patch {
         Patch::Json(patch) => {

@@ -11,6 +11,7 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::Fleet;
 use kurator_api::names;
 use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest, ServerStatusRequestSpec};
+use kurator_member::member::Member;
 use serde_json::json;
 
 use super::foundation;
@@ -32,11 +33,12 @@ pub(super) const LOCATION_REMOVAL: &str = "location removal";
 pub(super) fn apply(ctx: &Ctx, fleet: &Fleet, plan: &Plan) {
     for (cluster, action) in &plan.actions {
         let Some(member) = ctx.members.get(cluster) else { continue };
-        start(ctx, fleet, cluster, member.client().clone(), action);
+        start(ctx, fleet, cluster, &member, action);
     }
 }
 
-fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action: &Action) {
+fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, member: &Arc<Member>, action: &Action) {
+    let client = member.client().clone();
     let key = |what| WriteKey { owner: fleet.uid().unwrap_or_default(), cluster: cluster.clone(), what };
     let wakes = Arc::clone(&ctx.router.wakes.fleets);
     let back = ObjectRef::new(&fleet.name_any()).within(&fleet.namespace().unwrap_or_default());
@@ -75,7 +77,13 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, client: Client, action:
         }
         Action::LayFoundation => {
             ctx.writes.forget(&key(FOUNDATION_REMOVAL));
-            ctx.writes.start(key(FOUNDATION), foundation::lay(client), wake);
+            let member = Arc::clone(member);
+            let lay = async move {
+                foundation::lay(client).await?;
+                member.watch_again();
+                Ok(())
+            };
+            ctx.writes.start(key(FOUNDATION), lay, wake);
         }
         Action::ClearFoundation => {
             ctx.writes.forget(&key(FOUNDATION));

@@ -123,9 +123,9 @@ fn below(root: &str, path: &str) -> String {
 
 pub(super) fn probe_root(ctx: &Arc<Ctx>, fleet: &Fleet, plugin: &ValidPlugin) -> Probe<RootFinding> {
     let uid = fleet.uid().unwrap_or_default();
-    let (location, root) = (plugin.store.clone(), plugin.root.clone());
+    let (stores, location, root) = (Arc::clone(&ctx.stores), plugin.store.clone(), plugin.root.clone());
     let ask = || async move {
-        let store = location.open(None).await.map_err(|error| chain(&error))?;
+        let store = stores.open(&location).await.map_err(|error| chain(&error))?;
         let found = store.list(&root).await.map_err(|error| chain(&error))?;
         Ok(RootFinding {
             shared: found.folders.iter().any(|folder| VELERO_FOLDERS.contains(&folder.as_str())),
@@ -144,7 +144,7 @@ pub(super) fn probe_owner(
     cluster_uid: &str,
 ) -> Probe<Owner> {
     let subject = format!("{} {key}", fleet.uid().unwrap_or_default());
-    let location = plugin.store.clone();
+    let (stores, location) = (Arc::clone(&ctx.stores), plugin.store.clone());
     let at = marker_key(plugin, layout, key);
     let mine = Marker {
         cluster: key.to_string(),
@@ -154,7 +154,7 @@ pub(super) fn probe_owner(
     let heir_of = ctx.hub.annotation(key, names::TAKE_OVER_PREFIX_ANNOTATION);
     let question = format!("{} {at} {cluster_uid} {heir_of:?}", question(plugin));
     let ask = || async move {
-        let store = location.open(None).await.map_err(|error| chain(&error))?;
+        let store = stores.open(&location).await.map_err(|error| chain(&error))?;
         owner(&*store, &at, &mine, heir_of.as_deref()).await.map_err(|error| chain(&error))
     };
     ctx.probes.owners.ask(&subject, question, ask, wake(ctx, fleet))

@@ -1,7 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -11,35 +10,39 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-const STANDBY: u8 = 0;
-const STARTING: u8 = 1;
-const READY: u8 = 2;
+/// How far the process is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// Somebody else leads; that is where this process should be.
+    StandingBy,
+    /// Leading, but not all of the hub is known.
+    Starting,
+    Ready,
+}
 
 /// What the process says of itself.
-pub(super) struct Health {
-    state: AtomicU8,
+pub(crate) struct Health {
+    state: watch::Sender<Readiness>,
     registry: Registry,
 }
 
 impl Health {
-    pub(super) fn new(registry: Registry) -> Self {
-        Self { state: AtomicU8::new(STARTING), registry }
+    pub(crate) fn new(registry: Registry) -> Self {
+        Self { state: watch::Sender::new(Readiness::Starting), registry }
     }
 
-    /// Somebody else leads; that is where this process should be.
-    pub(super) fn stand_by(&self) {
-        self.state.store(STANDBY, Ordering::Relaxed);
+    pub(super) fn set(&self, state: Readiness) {
+        self.state.send_replace(state);
     }
 
-    /// Leading, but not all of the hub is known.
-    pub(super) fn start(&self) {
-        self.state.store(STARTING, Ordering::Relaxed);
-    }
-
-    pub(super) fn ready(&self) {
-        self.state.store(READY, Ordering::Relaxed);
+    /// Waits until the controllers work.
+    pub(crate) async fn until_ready(&self) {
+        // Fails only with the sender, which is in `self`.
+        let mut state = self.state.subscribe();
+        let _ready = state.wait_for(|state| *state == Readiness::Ready).await;
     }
 }
 
@@ -57,10 +60,10 @@ pub(super) async fn serve(listener: TcpListener, health: Arc<Health>, end: Cance
 }
 
 async fn readyz(State(health): State<Arc<Health>>) -> impl IntoResponse {
-    match health.state.load(Ordering::Relaxed) {
-        READY => (StatusCode::OK, "ok: leading"),
-        STANDBY => (StatusCode::OK, "ok: standing by"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+    match *health.state.borrow() {
+        Readiness::Ready => (StatusCode::OK, "ok: leading"),
+        Readiness::StandingBy => (StatusCode::OK, "ok: standing by"),
+        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
     }
 }
 

@@ -4,13 +4,15 @@
 //! does not lead it writes nothing but its wish to lead.
 
 mod crds;
-mod engines;
 mod http;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kube::Client;
+use kurator_engine::server::ANSWER_WITHIN;
+use kurator_engines::{Engines, Led};
 use kurator_fleet::{Metrics, Options, ServedMembers, Setup};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
@@ -25,8 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::cli::ServeFlags;
 use crate::failure::Failure;
 use crate::process;
-use engines::{Engines, Led};
-use http::Health;
+use http::{Health, Readiness};
 
 const LEASE: &str = "kurator";
 /// Longest time that answers under way are given when the process ends.
@@ -42,33 +43,28 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     let ended = CancellationToken::new();
     tasks.spawn(ended.clone().run_until_cancelled_owned(process::end_on_signal(shutdown.clone())?));
 
-    let engines = Engines::new(flags.engine_memory, process::spool(flags.spool.clone())?);
+    let spool = process::spool(flags.spool.clone())?;
+    let engines = Engines::new(flags.engine_memory, spool, ANSWER_WITHIN, Arc::new(SystemClock));
     let config = process::config("hub", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
-    let server = config.cluster_url.to_string();
-    let namespace = flags.lease_namespace.clone().unwrap_or_else(|| lease_namespace(&flags, &config));
-    // The elector has to write before it leads, so its client has no gate.
-    let elector = hub_client(config.clone(), &WriteGate::open())?;
-    process::reach("hub", &elector, &server).await?;
+    let lease_namespace = flags.lease_namespace.clone().unwrap_or_else(|| lease_namespace(&flags, &config));
+    let options = Options {
+        default_engine: flags.default_engine.into(),
+        default_installer: flags.default_installer.into(),
+        trust: TrustPolicy { allow_loopback: flags.allow_loopback_members },
+        concurrency: flags.concurrency,
+    };
+    let hub = Hub::new(config, lease_namespace, engines, options)?;
+    hub.reach().await?;
 
-    let mut registry = Registry::with_prefix("kurator");
-    let metrics = Metrics::register(&mut registry);
-    let health = Arc::new(Health::new(registry));
     let listener = tokio::net::TcpListener::bind(flags.listen).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {}", flags.listen)).map_err(|error| {
             Failure::with_hint(error, "another process may hold the port; choose one with --listen ADDRESS")
         })?;
-    tasks.spawn(http::serve(listener, Arc::clone(&health), ended.clone()));
+    tasks.spawn(http::serve(listener, hub.health(), ended.clone()));
 
-    let release = CancellationToken::new();
-    let lease = LeaseConfig::new(namespace, LEASE, identity());
-    let (place, identity) = (format!("{}/{LEASE}", lease.namespace), lease.identity.clone());
-    let claim = elect(elector, lease, release.clone());
-    let engines = engines.led_by(Led { claim: claim.clone(), lease: place, identity });
-    let outcome = lead(&flags, config, engines, claim.clone(), metrics, &health, &shutdown).await;
+    let outcome = hub.run(&shutdown).await;
 
-    release.cancel();
-    released(claim).await;
     ended.cancel();
     tasks.close();
     // A slow reader of /metrics must not keep the process either.
@@ -76,60 +72,99 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     outcome
 }
 
-/// Waits to lead, then runs the controllers until shutdown or until leadership is lost.
-async fn lead(
-    flags: &ServeFlags,
+/// The controllers of a hub, and the engines of its members.
+pub(crate) struct Hub {
     config: kube::Config,
+    /// Has to write before it leads, so it has no gate.
+    elector: Client,
+    lease_namespace: String,
     engines: Engines,
-    claim: watch::Receiver<Claim>,
+    options: Options,
     metrics: Metrics,
-    health: &Health,
-    shutdown: &CancellationToken,
-) -> Result<(), Failure> {
-    health.stand_by();
-    tokio::select! {
-        held = wait_for(claim.clone(), Claim::is_held) => held?,
-        () = shutdown.cancelled() => return Ok(()),
+    health: Arc<Health>,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        config: kube::Config,
+        lease_namespace: String,
+        engines: Engines,
+        options: Options,
+    ) -> Result<Self, Failure> {
+        let elector = hub_client(config.clone(), &WriteGate::open())?;
+        let mut registry = Registry::with_prefix("kurator");
+        let metrics = Metrics::register(&mut registry);
+        let health = Arc::new(Health::new(registry));
+        Ok(Self { config, elector, lease_namespace, engines, options, metrics, health })
     }
-    tracing::info!("leading");
-    health.start();
-    let gate = WriteGate::new(claim.clone());
-    let client = hub_client(config, &gate)?;
-    tokio::select! {
-        installed = crds::install(&client) => installed?,
-        () = shutdown.cancelled() => return Ok(()),
+
+    /// How far it is.
+    pub(crate) fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
     }
-    let (served, wanted) = watch::channel(ServedMembers::new());
-    let ending = shutdown.child_token();
-    let engines = TaskTracker::new().spawn(engines.run(wanted, ending.clone()));
-    let setup = Setup {
-        client,
-        gate,
-        clock: Arc::new(SystemClock),
-        metrics,
-        options: Options {
-            default_engine: flags.default_engine.into(),
-            default_installer: flags.default_installer.into(),
-            trust: TrustPolicy { allow_loopback: flags.allow_loopback_members },
-            concurrency: flags.concurrency,
-        },
-        served,
-        shutdown: shutdown.clone(),
-    };
-    let ready = || {
-        tracing::info!("ready");
-        health.ready();
-    };
-    let outcome = tokio::select! {
-        ended = kurator_fleet::run(setup, ready) => ended.map_err(Failure::from),
-        lost = wait_for(claim, |claim| matches!(claim, Claim::Lost)) => {
-            lost?;
-            Err(Failure::from(anyhow::anyhow!("leadership was lost; start again to contend for it")))
+
+    async fn reach(&self) -> Result<(), Failure> {
+        process::reach("hub", &self.elector, &self.config.cluster_url.to_string()).await
+    }
+
+    /// Contends to lead, and leads until `shutdown`, or until leadership is lost.
+    pub(crate) async fn run(self, shutdown: &CancellationToken) -> Result<(), Failure> {
+        let release = CancellationToken::new();
+        let lease = LeaseConfig::new(self.lease_namespace.clone(), LEASE, identity());
+        let (place, identity) = (format!("{}/{LEASE}", lease.namespace), lease.identity.clone());
+        let claim = elect(self.elector.clone(), lease, release.clone());
+        let engines = self.engines.led_by(Led { claim: claim.clone(), lease: place, identity });
+        let outcome = Self { engines, ..self }.lead(claim.clone(), shutdown).await;
+        release.cancel();
+        released(claim).await;
+        outcome
+    }
+
+    /// Waits to lead, then runs the controllers until shutdown or until leadership is lost.
+    async fn lead(self, claim: watch::Receiver<Claim>, shutdown: &CancellationToken) -> Result<(), Failure> {
+        let Self { config, engines, options, metrics, health, .. } = self;
+        health.set(Readiness::StandingBy);
+        tokio::select! {
+            held = wait_for(claim.clone(), Claim::is_held) => held?,
+            () = shutdown.cancelled() => return Ok(()),
         }
-    };
-    ending.cancel();
-    engines.await.context("the engines have died")?;
-    outcome
+        tracing::info!("leading");
+        health.set(Readiness::Starting);
+        let gate = WriteGate::new(claim.clone());
+        let client = hub_client(config, &gate)?;
+        tokio::select! {
+            installed = crds::install(&client) => installed?,
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        let (served, wanted) = watch::channel(ServedMembers::new());
+        let ending = shutdown.child_token();
+        let engines = TaskTracker::new().spawn(engines.run(wanted, ending.clone()));
+        let setup = Setup {
+            client,
+            gate,
+            clock: Arc::new(SystemClock),
+            metrics,
+            options,
+            connect: Arc::new(kurator_member::connect::Network),
+            stores: Arc::new(kurator_store::Network),
+            served,
+            shutdown: shutdown.clone(),
+        };
+        let ready = || {
+            tracing::info!("ready");
+            health.set(Readiness::Ready);
+        };
+        let outcome = tokio::select! {
+            ended = kurator_fleet::run(setup, ready) => ended.map_err(Failure::from),
+            lost = wait_for(claim, |claim| matches!(claim, Claim::Lost)) => {
+                lost?;
+                Err(Failure::from(anyhow::anyhow!("leadership was lost; start again to contend for it")))
+            }
+        };
+        ending.cancel();
+        engines.await.context("the engines have died")?;
+        outcome
+    }
 }
 
 async fn wait_for(mut claim: watch::Receiver<Claim>, is: impl Fn(&Claim) -> bool) -> Result<(), Failure> {

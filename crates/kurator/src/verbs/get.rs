@@ -19,7 +19,7 @@ use crate::failure::Failure;
 const PAGE: u32 = 500;
 
 /// Options of `get`.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct GetFlags {
     /// What to show; everything if it is left out
     #[arg(value_enum, value_name = "KIND")]
@@ -54,10 +54,7 @@ pub(crate) async fn get(flags: GetFlags) -> Result<(), Failure> {
     if flags.watch {
         return watch(&hub, &flags).await;
     }
-    let mut found = Vec::new();
-    for kind in flags.kinds() {
-        found.push((kind, flags.objects(&hub, kind).await?));
-    }
+    let found = flags.all(&hub).await?;
     if found.iter().all(|(_, objects)| objects.is_empty()) && flags.has_lines() {
         let place = if flags.all_namespaces {
             "any namespace".to_owned()
@@ -72,7 +69,21 @@ pub(crate) async fn get(flags: GetFlags) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Everything in the hub's namespace, as `get` without a kind shows it.
+pub(crate) async fn overview(hub: &Hub) -> Result<String, Failure> {
+    let flags = GetFlags::default();
+    Ok(flags.shown(&flags.all(hub).await?)?)
+}
+
 impl GetFlags {
+    async fn all(&self, hub: &Hub) -> Result<Vec<(Kind, Vec<DynamicObject>)>, Failure> {
+        let mut found = Vec::new();
+        for kind in self.kinds() {
+            found.push((kind, self.objects(hub, kind).await?));
+        }
+        Ok(found)
+    }
+
     fn kinds(&self) -> Vec<Kind> {
         self.kind.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind])
     }

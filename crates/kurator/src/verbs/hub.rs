@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::process;
 
 /// Which hub, and which namespace of it; as kubectl's flags of these names.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct HubFlags {
     /// Kubeconfig of the hub, instead of $KUBECONFIG and ~/.kube/config
     #[arg(long, value_name = "FILE", global = true, help_heading = "Hub")]
@@ -47,6 +47,10 @@ impl HubFlags {
 }
 
 impl Hub {
+    pub(crate) fn new(client: Client, namespace: &str, server: &str) -> Self {
+        Self { client, namespace: namespace.to_owned(), server: server.to_owned() }
+    }
+
     /// What a person is told of a request that failed; `what` was asked about, such as ``backup `docs` ``.
     pub(crate) fn failure(&self, what: &str, error: kube::Error) -> Failure {
         let kube::Error::Api(status) = &error else {

@@ -5,14 +5,14 @@
 pub(crate) mod create;
 pub(crate) mod describe;
 pub(crate) mod get;
-mod hub;
+pub(crate) mod hub;
 mod kinds;
 mod output;
-mod run;
+pub(crate) mod run;
 mod selector;
 mod spec;
 mod table;
-mod wait;
+pub(crate) mod wait;
 
 use std::io::Write as _;
 

@@ -91,6 +91,25 @@ pub enum ConnectError {
     },
 }
 
+/// Makes the clients for members.
+pub trait Connect: Send + Sync {
+    /// A client for a member whose writes pass `gate`.
+    ///
+    /// # Errors
+    /// No client can be made of `config`.
+    fn connect(&self, config: &TrustedConfig, gate: &WriteGate) -> Result<Client, ConnectError>;
+}
+
+/// Members are where their configuration says: [`connect`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Network;
+
+impl Connect for Network {
+    fn connect(&self, config: &TrustedConfig, gate: &WriteGate) -> Result<Client, ConnectError> {
+        connect(config, gate)
+    }
+}
+
 /// A client for a member. Runs no program, reads no file, connects only where the configuration's policy allows;
 /// the first connection is made with the first request.
 ///

@@ -238,6 +238,11 @@ impl Member {
         &self.shared.caches.secrets
     }
 
+    /// Begins broken watches again without the pause that is left, as after their types were made.
+    pub fn watch_again(&self) {
+        self.shared.again.send_replace(());
+    }
+
     /// Ends all tasks and waits for their end; nothing is told afterwards. Dropping the member ends them too,
     /// without waiting.
     pub async fn stop(&self) {
@@ -271,6 +276,8 @@ struct Shared {
     state: watch::Sender<State>,
     /// A watch broke in a way that casts doubt on the member.
     doubt: Notify,
+    /// Told when what made watches break is mended.
+    again: watch::Sender<()>,
 }
 
 struct Caches {
@@ -309,7 +316,16 @@ impl Shared {
         };
         let liveness = Liveness::Connecting { since: now, why: None };
         let state = watch::Sender::new(State { liveness, session: 0 });
-        Self { client, namespace, clock, caches, on_change, state, doubt: Notify::new() }
+        Self {
+            client,
+            namespace,
+            clock,
+            caches,
+            on_change,
+            state,
+            doubt: Notify::new(),
+            again: watch::Sender::new(()),
+        }
     }
 
     fn tell(&self, change: Change) {

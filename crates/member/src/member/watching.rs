@@ -36,6 +36,8 @@ where
         loop {
             let Some(session) = shared.session().await else { return };
             let began = Instant::now();
+            // From here on: what is mended while this attempt fails calls for another.
+            let mut again = shared.again.subscribe();
             let feed = self.cache.feed();
             let broken = tokio::select! {
                 // First, so that nothing of a session that has ended is taken for knowledge.
@@ -57,7 +59,11 @@ where
             if began.elapsed() > Backoff::LONGEST {
                 backoff.reset();
             }
-            sleep(backoff.next()).await;
+            tokio::select! {
+                () = sleep(backoff.next()) => {}
+                // The sender is in `shared`.
+                _ = again.changed() => {}
+            }
         }
     }
 

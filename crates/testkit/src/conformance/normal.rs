@@ -8,17 +8,22 @@ use serde_json::Value;
 /// Stands for a version that goes on by what others write.
 const CURRENT: &str = "<current>";
 
+/// Longest text that is recorded as it is, in bytes.
+const LONG: usize = 20_000;
+
 /// UIDs, times, generated names, and numbers of versions inside texts.
-static PATTERNS: LazyLock<[Option<Regex>; 6]> = LazyLock::new(|| {
+static PATTERNS: LazyLock<[Option<Regex>; 7]> = LazyLock::new(|| {
     [
         "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
         "generated-[a-z0-9]{5}",
-        r"((?:resourceVersion=|continue=|resource version: |current: |object meta: |ResourceVersion in precondition: |ResourceVersion in record )\(?)[0-9A-Za-z]+",
+        r"((?:resourceVersion=|continue=|resource version: |too old resource version: \d+ |current: |object meta: |ResourceVersion in precondition: |ResourceVersion in record |larger than max )\(?)[0-9A-Za-z]+",
         // Where the server keeps an object in its etcd.
         "Key: [^,]*",
         // What a JSON decoder says is its own affair; that it refuses is not.
-        r"(?s)((?:json parse error|error decoding YAML|error decoding patch|continue key is not valid): |cannot be handled as an? \w+: (?:[^s]))(.*)$",
+        r"(?s)((?:json parse error|error decoding YAML|error decoding patch|but isn't|compilation failed|continue key is not valid): |cannot be handled as an? \w+: (?:[^s]))(.*)$",
+        // In which form a rule or a list of versions is shown.
+        r#"Invalid value: (?:\{"[Rr]ule":.*?\}|\[\{.*?\}\]): (compilation|oldSelf|must have exactly)"#,
     ]
     .map(|pattern| Regex::new(pattern).ok())
 });
@@ -55,6 +60,16 @@ impl Names {
                     })
                     .collect()
             }
+            // What a column is about is documentation.
+            Value::Array(columns) if key == "columnDefinitions" => columns
+                .iter()
+                .map(|column| {
+                    let mut column = column.clone();
+                    column["description"] = "<words>".into();
+                    column
+                })
+                .collect(),
+            Value::String(age) if key == "cells" && is_age(age) => "<age>".into(),
             // Sorted by a time of whole seconds, by which two servers differ.
             Value::Array(elements) if key == "managedFields" => {
                 let mut sorted: Vec<&Value> = elements.iter().collect();
@@ -76,15 +91,23 @@ impl Names {
     }
 
     fn text(&mut self, text: &str) -> String {
-        let [uid, time, generated, number, key, words] = &*PATTERNS;
+        if text.len() > LONG {
+            return format!("<{} bytes>", text.len());
+        }
+        let [uid, time, generated, number, key, words, shown] = &*PATTERNS;
         let text =
             replaced(uid, text, |found: &Captures<'_>| format!("<uid {}>", place(&mut self.uids, &found[0])));
         let text = replaced(time, &text, |_| "<time>".to_owned());
         let text = replaced(generated, &text, |_| "generated-<letters>".to_owned());
         let text = replaced(number, &text, |found| format!("{}<number>", &found[1]));
         let text = replaced(key, &text, |_| "Key: <key>".to_owned());
+        let text = replaced(shown, &text, |found| format!("Invalid value: <shown>: {}", &found[1]));
         replaced(words, &text, |found| format!("{}<words>", found[1].trim_end_matches(|c| c != ' ')))
     }
+}
+
+fn is_age(text: &str) -> bool {
+    text.strip_suffix('s').is_some_and(|seconds| seconds.parse::<u32>().is_ok())
 }
 
 /// The number of a text, counted by first appearance.

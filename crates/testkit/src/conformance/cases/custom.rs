@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::with;
-use crate::conformance::{Case, delete, get, merge_patch, post, put, until};
+use crate::conformance::{Case, Step, apply, delete, get, json_patch, merge_patch, post, put, until};
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -34,7 +34,7 @@ fn widget(name: &str, spec: Value) -> Value {
 const WIDGETS: &str = "/apis/{ns}.example.com/v1/namespaces/{ns}/widgets";
 
 /// The definition, made and served.
-fn defined(spec: Value) -> Vec<crate::conformance::Step> {
+fn defined(spec: Value) -> Vec<Step> {
     let name = format!("{CRDS}/widgets.{{ns}}.example.com");
     vec![
         post(CRDS, &definition(spec)),
@@ -138,6 +138,11 @@ pub(super) fn cases() -> Vec<Case> {
         Case { name: "custom-shapes", steps: pruned },
         Case { name: "custom-limits", steps: checked },
         Case { name: "custom-rules", steps: ruled },
+        Case { name: "custom-refusals", steps: refused() },
+        Case { name: "custom-names", steps: clashing() },
+        Case { name: "custom-ratchets", steps: tightened() },
+        Case { name: "custom-nulls", steps: nulls() },
+        Case { name: "custom-status", steps: statuses() },
         Case {
             name: "custom-definitions",
             steps: vec![
@@ -149,4 +154,139 @@ pub(super) fn cases() -> Vec<Case> {
             ],
         },
     ]
+}
+
+/// What no definition may say.
+fn refused() -> Vec<Step> {
+    let simple = || json!({"type": "object"});
+    let schema = "/spec/versions/0/schema/openAPIV3Schema";
+    let with_spec =
+        |spec: Value| post(CRDS, &definition(json!({"type": "object", "properties": {"a": spec}})));
+    let rule = |rule: &str| json!({"type": "string", "x-kubernetes-validations": [{"rule": rule}]});
+    let put_in = |pointer: &str, value: Value| {
+        let mut definition = definition(simple());
+        if let Some(place) = definition.pointer_mut(pointer) {
+            *place = value;
+        }
+        post(CRDS, &definition)
+    };
+    vec![
+        with_spec(json!({"type": "string", "pattern": "["})),
+        with_spec(json!({"type": "nonsense"})),
+        with_spec(json!({"properties": {"b": {"type": "string"}}})),
+        with_spec(json!({"type": "array"})),
+        with_spec(json!({"type": "object", "anyOf": [{"type": "string"}]})),
+        with_spec(
+            json!({"type": "object", "additionalProperties": {"type": "string"}, "properties": {"b": {"type": "string"}}}),
+        ),
+        with_spec(json!({"type": "integer", "default": "text"})),
+        with_spec(json!({"type": "array", "x-kubernetes-list-type": "map", "items": {"type": "object"}})),
+        with_spec(json!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "object"}})),
+        with_spec(json!({"type": "array", "uniqueItems": true, "items": {"type": "string"}})),
+        with_spec(json!({"type": "string", "x-kubernetes-preserve-unknown-fields": false})),
+        with_spec(rule("self.")),
+        with_spec(json!({"type": "array", "maxItems": 5, "items": {"type": "string", "maxLength": 5,
+                         "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}})),
+        with_spec(rule("")),
+        put_in("/spec/group", json!("nodot")),
+        put_in("/spec/names/plural", json!("Widgets")),
+        put_in("/spec/names/kind", json!("bad kind")),
+        put_in("/spec/versions/0/name", json!("V1!")),
+        put_in("/spec/versions/0/storage", json!(false)),
+        put_in("/spec/versions", json!([])),
+        put_in(
+            schema,
+            json!({"type": "object", "properties": {"metadata": {"type": "object", "properties": {"labels": {"type": "object"}}}}}),
+        ),
+        put_in(schema, json!({"type": "string"})),
+        put_in("/spec/versions/0", json!({"name": "v1", "served": true, "storage": true})),
+        put_in(
+            "/spec/versions/0/subresources",
+            json!({"scale": {"specReplicasPath": "spec.replicas", "statusReplicasPath": ".status.replicas"}}),
+        ),
+    ]
+}
+
+/// Two definitions of one group that want the same names.
+fn clashing() -> Vec<Step> {
+    let mut steps = defined(json!({"type": "object"}));
+    let mut other = definition(json!({"type": "object"}));
+    other["metadata"]["name"] = json!("gadgets.{ns}.example.com");
+    other["spec"]["names"]["plural"] = json!("gadgets");
+    let name = format!("{CRDS}/gadgets.{{ns}}.example.com");
+    steps.extend([
+        post(CRDS, &other),
+        until(&name, 200, "already in use"),
+        get("/apis/{ns}.example.com/v1/namespaces/{ns}/gadgets"),
+        delete(&format!("{CRDS}/widgets.{{ns}}.example.com"), &json!({})),
+        until(&name, 200, "InitialNamesAccepted"),
+    ]);
+    steps
+}
+
+/// Objects that were made before their schema became stricter.
+fn tightened() -> Vec<Step> {
+    let x = format!("{WIDGETS}/x");
+    let it = format!("{CRDS}/widgets.{{ns}}.example.com");
+    let field = |pattern: &str| json!({"type": "string", "pattern": pattern});
+    let spec =
+        |pattern: &str| json!({"type": "object", "properties": {"a": field(pattern), "b": field(pattern)}});
+    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    let mut steps = defined(spec(".*"));
+    steps.extend([
+        post(WIDGETS, &widget("x", json!({"a": "1", "b": "2"}))),
+        json_patch(&it, &json!([{"op": "replace", "path": path, "value": spec("^[a-z]*$")}])),
+        until_refused(),
+        merge_patch(&x, &json!({"spec": {"b": "c"}})),
+        merge_patch(&x, &json!({"spec": {"b": "3"}})),
+        merge_patch(&x, &json!({"metadata": {"labels": {"l": "m"}}})),
+    ]);
+    steps
+}
+
+/// A new object that the stricter schema refuses; dry, so that it can be asked again until the schema is there.
+fn until_refused() -> Step {
+    let refused = widget("probe", json!({"a": "1"}));
+    crate::conformance::until_posted(&format!("{WIDGETS}?dryRun=All"), &refused, 422)
+}
+
+fn nulls() -> Vec<Step> {
+    let mut steps = defined(json!({"type": "object", "properties": {
+        "map": {"type": "object", "additionalProperties": {"type": "string"}},
+        "filled": {"type": "object", "additionalProperties": {"type": "string", "default": "d"}},
+        "nullable": {"type": "object", "additionalProperties": {"type": "string", "nullable": true}},
+        "plain": {"type": "string"},
+        "list": {"type": "array", "items": {"type": "string", "nullable": true}},
+        "default": {"type": "string", "default": "d"},
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+    }}));
+    let nulls = json!({"map": {"a": null, "b": "1"}, "filled": {"a": null}, "nullable": {"a": null}, "plain": null,
+                       "list": ["a", null], "default": null, "free": {"a": null}});
+    steps.extend([
+        post(WIDGETS, &widget("x", nulls)),
+        merge_patch(&format!("{WIDGETS}/x"), &json!({"spec": {"nullable": null}})),
+    ]);
+    steps
+}
+
+/// A status is applied by its own manager, to an object that is there.
+fn statuses() -> Vec<Step> {
+    let it = json!({"kind": "Widget", "apiVersion": "{ns}.example.com/v1", "metadata": {"name": "x"}});
+    let status = format!("{WIDGETS}/x/status?fieldManager=m");
+    let phase = |phase: &str| with(it.clone(), "/status", json!({"phase": phase}));
+    let mut steps = defined(json!({"type": "object", "properties": {"size": {"type": "integer"}}}));
+    steps.extend([
+        apply(&status, &phase("New")),
+        post(WIDGETS, &widget("x", json!({"size": 1}))),
+        apply(&status, &phase("New")),
+        apply(&status, &it),
+        apply(&status.replace("=m", "=n"), &with(phase("Old"), "/spec", json!({"size": 5}))),
+        apply(&status, &phase("New")),
+        put(
+            &format!("{WIDGETS}/x/status"),
+            &with(widget("x", json!({"size": 9})), "/status", json!({"phase": "Put"})),
+        ),
+        json_patch(&format!("{WIDGETS}/x/status"), &json!([{"op": "remove", "path": "/status/phase"}])),
+    ]);
+    steps
 }

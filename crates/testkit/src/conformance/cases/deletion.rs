@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CONFIG_MAPS, SECRETS, at, config_map, secret, with};
-use crate::conformance::{Case, delete, get, merge_patch, post, until, watch};
+use crate::conformance::{Case, Step, delete, get, merge_patch, post, until, watch};
 
 fn owned(name: &str, blocks: bool) -> Value {
     let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "{1:/metadata/uid}",
@@ -77,6 +77,17 @@ pub(super) fn cases() -> Vec<Case> {
                 get(SECRETS),
             ],
         },
+        Case { name: "deletion-across-namespaces", steps: across() },
+        Case { name: "deletion-of-the-last-owner", steps: owners() },
+        Case { name: "deletion-of-a-namespace-with-finalizers", steps: finalized() },
+        Case {
+            name: "deletion-of-what-stays",
+            steps: vec![
+                delete("/api/v1/namespaces/default", &json!({})),
+                delete("/api/v1/namespaces/kube-system", &json!({})),
+                delete("/api/v1/namespaces/absent-{ns}", &json!({})),
+            ],
+        },
         Case { name: "deletion-in-background", steps: background },
         Case { name: "deletion-in-foreground", steps: foreground },
         Case { name: "deletion-with-orphans", steps: orphan },
@@ -92,5 +103,53 @@ pub(super) fn cases() -> Vec<Case> {
                 get(&at(SECRETS, "a")),
             ],
         },
+    ]
+}
+
+/// An owner is looked for in the namespace of its dependent.
+fn across() -> Vec<Step> {
+    let other = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "{ns}-2"}});
+    let there = "/api/v1/namespaces/{ns}-2/secrets";
+    vec![
+        post(CONFIG_MAPS, &config_map("owner")),
+        post("/api/v1/namespaces", &other),
+        post(there, &owned("child", true)),
+        until(&at(there, "child"), 404, ""),
+        get(&at(CONFIG_MAPS, "owner")),
+        delete("/api/v1/namespaces/{ns}-2", &json!({})),
+    ]
+}
+
+fn owners() -> Vec<Step> {
+    let reference = |name: &str, uid: &str, controller: bool| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid, "controller": controller});
+    let (a, b) = ("{1:/metadata/uid}", "{2:/metadata/uid}");
+    let both = |first, second| json!([reference("a", a, first), reference("b", b, second)]);
+    let child = |name: &str, owners: Value| with(secret(name), "/metadata/ownerReferences", owners);
+    let renamed = with(reference("a", a, false), "/kind", json!("Secret"));
+    vec![
+        post(CONFIG_MAPS, &config_map("a")),
+        post(CONFIG_MAPS, &config_map("b")),
+        post(SECRETS, &child("two-controllers", both(true, true))),
+        post(SECRETS, &child("child", both(true, false))),
+        post(SECRETS, &child("of-another-kind", json!([renamed]))),
+        until(&at(SECRETS, "of-another-kind"), 404, ""),
+        delete(&at(CONFIG_MAPS, "a"), &json!({"propagationPolicy": "Foreground"})),
+        until(&at(CONFIG_MAPS, "a"), 404, ""),
+        until(&at(SECRETS, "child"), 200, "\"ownerReferences\":[{\"apiVersion\":\"v1\",\"controller\":false"),
+        delete(&at(CONFIG_MAPS, "b"), &json!({})),
+        until(&at(SECRETS, "child"), 404, ""),
+    ]
+}
+
+fn finalized() -> Vec<Step> {
+    let it = "/api/v1/namespaces/{ns}";
+    vec![
+        merge_patch(it, &json!({"metadata": {"finalizers": ["example.com/a"]}})),
+        post(SECRETS, &secret("a")),
+        delete(it, &json!({})),
+        until(it, 200, "\"spec\":{}"),
+        get(&at(SECRETS, "a")),
+        merge_patch(it, &json!({"metadata": {"finalizers": null}})),
+        until(it, 404, ""),
     ]
 }

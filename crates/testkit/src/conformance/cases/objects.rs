@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{CONFIG_MAPS, at, config_map, with};
-use crate::conformance::{Case, get, post, put};
+use super::{CONFIG_MAPS, SECRETS, at, config_map, secret, with};
+use crate::conformance::{Case, get, merge_patch, post, put};
 
 pub(super) fn cases() -> Vec<Case> {
     let x = at(CONFIG_MAPS, "x");
@@ -111,6 +111,34 @@ pub(super) fn cases() -> Vec<Case> {
                 ),
                 get("/api/v1/namespaces/{ns}/status"),
                 get(&at(&x, "status")),
+            ],
+        },
+        Case {
+            name: "objects-with-nulls",
+            steps: vec![
+                post(CONFIG_MAPS, &with(config_map("a"), "/data", json!({"a": null, "b": "1"}))),
+                post(SECRETS, &with(secret("a"), "/data", json!({"a": null, "b": "MQ=="}))),
+                post(CONFIG_MAPS, &with(config_map("b"), "/metadata/labels", json!({"a": null}))),
+                post(CONFIG_MAPS, &with(config_map("c"), "/metadata/finalizers", json!([null]))),
+                post(
+                    CONFIG_MAPS,
+                    &with(config_map("d"), "/metadata/annotations", json!({"a": null, "b": "c"})),
+                ),
+                merge_patch(&at(CONFIG_MAPS, "d"), &json!({"metadata": {"annotations": {"a": null}}})),
+            ],
+        },
+        Case {
+            name: "objects-of-many-kinds",
+            steps: vec![
+                post(
+                    "/api/v1/namespaces/{ns}/serviceaccounts",
+                    &json!({"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "x"}}),
+                ),
+                post(
+                    "/apis/coordination.k8s.io/v1/namespaces/{ns}/leases",
+                    &json!({"kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "metadata": {"name": "x"},
+                            "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15}}),
+                ),
             ],
         },
     ]

@@ -40,6 +40,26 @@ pub(super) fn cases() -> Vec<Case> {
                 get(&x),
             ],
         },
+        Case {
+            name: "patches-json-moves",
+            steps: vec![
+                post(CONFIG_MAPS, &config_map("x")),
+                json_patch(&x, &json!([{"op": "copy", "from": "/data/a", "path": "/data/b"}])),
+                json_patch(&x, &json!([{"op": "move", "from": "/data/a", "path": "/data/c"}])),
+                json_patch(&x, &json!([{"op": "move", "from": "/data/absent", "path": "/data/d"}])),
+                json_patch(&x, &json!([{"op": "copy", "from": "/absent", "path": "/data/d"}])),
+                json_patch(&x, &json!([{"op": "add", "path": "/absent/d", "value": "1"}])),
+                json_patch(&x, &json!([{"op": "replace", "path": "/data/absent", "value": "1"}])),
+                json_patch(
+                    &x,
+                    &json!([{"op": "test", "path": "/data/c", "value": "1"}, {"op": "add", "path": "/data/e", "value": "2"}]),
+                ),
+                json_patch(&x, &json!([{"op": "remove", "path": "/data"}])),
+                json_patch(&x, &json!([])),
+                get(&x),
+            ],
+        },
+        Case { name: "patches-applied-with-versions", steps: versioned() },
         Case { name: "patches-applied", steps: applied() },
         Case { name: "patches-strategic", steps: strategic() },
     ]
@@ -98,5 +118,29 @@ fn strategic() -> Vec<Step> {
         strategic_patch(&x, &json!({"metadata": {"labels": {"$patch": "replace", "c": "d"}}})),
         strategic_patch(&x, &json!({"metadata": {"labels": null}})),
         get(&x),
+    ]
+}
+
+fn versioned() -> Vec<Step> {
+    let x = at(CONFIG_MAPS, "x");
+    let by = |version: &str, data: Value| {
+        apply(
+            &format!("{x}?fieldManager=a"),
+            &json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "x", "resourceVersion": version}, "data": data}),
+        )
+    };
+    vec![
+        post(CONFIG_MAPS, &config_map("x")),
+        by("{1:/metadata/resourceVersion}", json!({"b": "1"})),
+        by("{1:/metadata/resourceVersion}", json!({"b": "2"})),
+        by("1", json!({"b": "1"})),
+        apply(
+            &format!("{}?fieldManager=a", at(CONFIG_MAPS, "absent")),
+            &json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "absent", "resourceVersion": "1"}}),
+        ),
+        apply(
+            &format!("{x}?fieldManager=a"),
+            &json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "x", "uid": "00000000-0000-0000-0000-000000000000"}}),
+        ),
     ]
 }

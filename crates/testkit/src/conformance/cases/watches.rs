@@ -47,5 +47,13 @@ pub(super) fn cases() -> Vec<Case> {
                 get("/api/v1/namespaces/{ns}/secrets/a?watch=false"),
             ],
         },
+        Case {
+            name: "watches-of-the-past",
+            steps: vec![
+                watch(&ask("resourceVersion=x"), 1),
+                watch(&ask("resourceVersion=1&sendInitialEvents=true&resourceVersionMatch=Exact"), 1),
+                watch(&format!("{SECRETS}?watch=true&labelSelector=a%20b"), 1),
+            ],
+        },
     ]
 }

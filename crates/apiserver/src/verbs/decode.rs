@@ -1,4 +1,4 @@
-//! What is true of every object that comes in: its type, its place, its shape, its metadata.
+//! From what a client sent to an object of its kind: its type, its place, its shape, its defaults.
 
 use serde_json::Value;
 
@@ -7,7 +7,6 @@ use crate::{
     error::{ApiError, FieldError, Result},
     http::FieldValidation,
     kinds, meta,
-    meta::NameRule,
     registry::object_meta,
 };
 
@@ -123,37 +122,26 @@ pub(super) fn place(call: &Call, object: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// Fills in defaults and checks the object as a whole.
-pub(super) fn validate(call: &Call, object: &mut Value, old: Option<&Value>) -> Result<()> {
-    let version = call.version();
+/// Fills in what the kind has without being told.
+pub(super) fn default(call: &Call, object: &mut Value) {
+    let schema = &call.version().schema;
     if !call.resource.habits.core {
-        version.schema.drop_nulls(object);
+        schema.drop_nulls(object);
     }
-    version.schema.fill(object);
+    schema.fill(object);
     kinds::complete(&call.resource, object);
-    let mut errors = meta::check(object, NameRule::of(&call.resource.id));
-    if !call.resource.habits.core {
-        errors.extend(version.schema.check(object));
-        match &version.rules {
-            Some(_) if errors.iter().any(FieldError::hides_rules) => errors.push(unchecked()),
-            Some(rules) => errors.extend(rules.check(object, old)),
-            None => {}
-        }
-    }
-    errors.extend(kinds::check(&call.resource, object, old));
-    refuse(call, object, &errors)
 }
 
-/// Rules are not asked about an object that has not the shape that they are written for.
-fn unchecked() -> FieldError {
-    let detail = "some validation rules were not checked because the object was invalid; correct the existing errors \
-                  to complete validation";
-    FieldError::invalid("<nil>", &Value::Null, detail)
-}
-
-pub(super) fn refuse(call: &Call, object: &Value, errors: &[FieldError]) -> Result<()> {
-    if errors.is_empty() {
+/// The name in a body has to be the one in the path.
+pub(super) fn check_name(call: &Call, object: &Value) -> Result<()> {
+    let sent = meta::text(object, "name");
+    if sent == call.name() {
         return Ok(());
     }
-    Err(ApiError::invalid(&call.resource, meta::text(object, "name"), errors))
+    let name = call.name();
+    Err(ApiError::bad_request(if sent.is_empty() {
+        format!("the name of the object ({name} based on URL) was undeterminable: name must be provided")
+    } else {
+        format!("the name of the object ({sent}) does not match the name on the URL ({name})")
+    }))
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::velero::BackupStorageLocation;
-use kurator_engine::server::{ANSWER_WITHIN, Leader, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
+use kurator_engine::server::{Leader, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
 use kurator_fleet::{Served, ServedMembers, Standing};
-use kurator_member::clock::SystemClock;
+use kurator_member::clock::Clock;
 use kurator_member::lease::{Claim, Succession};
 use kurator_store::{Purpose, Store};
 use tokio::sync::watch;
@@ -31,22 +31,24 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// What all engines share.
 #[derive(Clone)]
-pub(super) struct Engines {
+pub struct Engines {
     runs: Arc<Runs>,
     folder: PathBuf,
+    answer_within: Duration,
+    clock: Arc<dyn Clock>,
     led: Option<Led>,
     tasks: TaskTracker,
 }
 
 /// The leadership that the engines of this process depend on.
 #[derive(Clone)]
-pub(super) struct Led {
+pub struct Led {
     /// The claim to it.
-    pub(super) claim: watch::Receiver<Claim>,
+    pub claim: watch::Receiver<Claim>,
     /// Namespace and name of its Lease on the hub.
-    pub(super) lease: String,
+    pub lease: String,
     /// Who this process is there.
-    pub(super) identity: String,
+    pub identity: String,
 }
 
 impl Led {
@@ -65,19 +67,23 @@ struct Engine {
 }
 
 impl Engines {
-    pub(super) fn new(memory_mib: u32, folder: PathBuf) -> Self {
+    /// Engines that share `memory_mib`, keep temporary files in `folder`, and begin when another server of their cluster
+    /// has not answered within `answer_within`.
+    #[must_use]
+    pub fn new(memory_mib: u32, folder: PathBuf, answer_within: Duration, clock: Arc<dyn Clock>) -> Self {
         let places = usize::try_from(memory_mib / RUN_MIB).ok().and_then(NonZeroUsize::new);
         let runs = Runs::new(places.unwrap_or(NonZeroUsize::MIN));
-        Self { runs, folder, led: None, tasks: TaskTracker::new() }
+        Self { runs, folder, answer_within, clock, led: None, tasks: TaskTracker::new() }
     }
 
     /// They work only while this process leads, and follow those of a process that led before without waiting.
-    pub(super) fn led_by(self, led: Led) -> Self {
+    #[must_use]
+    pub fn led_by(self, led: Led) -> Self {
         Self { led: Some(led), ..self }
     }
 
     /// Serves what is to be served, until `shutdown`; all engines have ended then.
-    pub(super) async fn run(self, mut wanted: watch::Receiver<ServedMembers>, shutdown: CancellationToken) {
+    pub async fn run(self, mut wanted: watch::Receiver<ServedMembers>, shutdown: CancellationToken) {
         let mut running: HashMap<ClusterKey, Engine> = HashMap::new();
         loop {
             let now = wanted.borrow_and_update().clone();
@@ -133,6 +139,10 @@ async fn keep(
     }
     let mut pause = FIRST_RETRY;
     while !stop.is_cancelled() {
+        // Before its types are there, an engine can't even ask whether it is alone.
+        if stop.run_until_cancelled(until_known(&served)).await.is_none() {
+            return;
+        }
         let setup = Setup {
             member: Arc::clone(served.member()),
             wake: Arc::clone(served.wake()),
@@ -141,8 +151,8 @@ async fn keep(
             folder: engines.folder.clone(),
             led: engines.led.as_ref().map(|led| led.by(served.hub())),
             runs: Arc::clone(&engines.runs),
-            clock: Arc::new(SystemClock),
-            answer_within: ANSWER_WITHIN,
+            clock: Arc::clone(&engines.clock),
+            answer_within: engines.answer_within,
         };
         let told = Arc::clone(&served);
         let begun = move || told.say(Standing::Serves { version: SERVER_VERSION.to_owned() });
@@ -167,6 +177,13 @@ async fn keep(
     }
 }
 
+/// Waits until the cluster's velero.io types are watched, and so are there.
+async fn until_known(served: &Served) {
+    while served.member().status_requests().list().is_unknown() {
+        served.wake().notified().await;
+    }
+}
+
 /// Opens what the hub itself knows of, whatever a location in the member says.
 struct AsTheHubSays(Arc<Served>);
 
@@ -177,8 +194,7 @@ impl Stores for AsTheHubSays {
         location: &BackupStorageLocation,
         purpose: Purpose<'_>,
     ) -> Result<Arc<dyn Store>, String> {
-        let known = self.0.store(location, purpose).await?;
-        known.open(None).await.map_err(|error| chain(&error))
+        self.0.store(location, purpose).await
     }
 
     fn changes(&self) -> u64 {

@@ -1,0 +1,98 @@
+//! `kurator quickstart`: a hub, members and an object store in this process, and a walk through what can be done.
+//!
+//! The controllers and the engine are those of `kurator serve`; the clusters hold objects and run nothing.
+
+mod manifests;
+mod render;
+mod screen;
+mod stage;
+mod story;
+mod summary;
+mod world;
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::failure::Failure;
+use crate::process;
+use screen::Screen;
+use world::{Plan, World};
+
+/// Options of `quickstart`.
+#[derive(clap::Args)]
+pub(crate) struct QuickstartFlags {
+    /// Exit after the walk: 0 if every step went well
+    #[arg(long)]
+    once: bool,
+
+    /// Wait for Enter before each step
+    #[arg(long)]
+    step: bool,
+
+    /// Show the YAML of what is applied
+    #[arg(long)]
+    show_yaml: bool,
+
+    /// Member clusters
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=100))]
+    members: u16,
+
+    /// Port of the clusters' API on 127.0.0.1; any free one if it is left out
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "PORT")]
+    port: u16,
+
+    /// Folder for what is stored, which stays; if it is left out, a temporary one
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+}
+
+pub(crate) fn quickstart(flags: QuickstartFlags) -> Result<(), Failure> {
+    let folder = tempfile::Builder::new().prefix("kurator-").tempdir();
+    let folder = folder.map_err(|error| {
+        let why = anyhow::Error::new(error)
+            .context(format!("cannot make a folder in {}", std::env::temp_dir().display()));
+        Failure::with_hint(why, "name a folder that can be written with TMPDIR")
+    })?;
+    let log = folder.path().join("kurator.log");
+    process::log_into(&log)?;
+    let outcome = process::block_on(run(flags, folder.path()));
+    if outcome.is_err() {
+        screen::tail(&log);
+    }
+    folder.close()?;
+    outcome
+}
+
+async fn run(flags: QuickstartFlags, folder: &std::path::Path) -> Result<(), Failure> {
+    let shutdown = CancellationToken::new();
+    let signals = TaskTracker::new();
+    signals.spawn(process::end_on_signal(shutdown.clone())?);
+    let mut screen = Screen::new(flags.step, flags.show_yaml);
+    let plan = Plan { members: flags.members, port: flags.port, store: flags.store, folder };
+    let Some(world) = shutdown.run_until_cancelled(World::start(plan)).await else { return Ok(()) };
+    let (world, mut controllers) = world?;
+    screen.up(&world.facts());
+    let outcome = tokio::select! {
+        outcome = show(&world, &mut screen, flags.once) => outcome,
+        died = controllers.died() => {
+            // There is nothing left to end in order.
+            return Err(died);
+        }
+        () = shutdown.cancelled() => Ok(()),
+    };
+    world.end(controllers).await;
+    outcome
+}
+
+/// Walks, and shows what there is then; ends only if it is to be done once.
+async fn show(world: &World, screen: &mut Screen, once: bool) -> Result<(), Failure> {
+    story::walk(world, screen).await?;
+    let overview = world.overview().await?;
+    screen.summary(&summary::summary(world, &overview, once));
+    if !once {
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The life of a process: it may end between any two steps, and nothing of it is heard after that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+/// One life. All that the process sends, to clusters and stores, is counted here.
+#[derive(Clone, Debug)]
+pub struct Life {
+    writes: Arc<AtomicU64>,
+    /// The write at which it ends.
+    last: Option<u64>,
+    /// Whether that write still has its effect.
+    last_counts: bool,
+    over: CancellationToken,
+}
+
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// It is sent, and answered.
+    Goes,
+    /// It is sent, and nobody is there to hear the answer.
+    IsTheLast,
+    /// Nobody is there to send it.
+    Never,
+}
+
+impl Life {
+    /// A life that ends at the write of this number, counted from 1, if at all; that write has its effect or not.
+    #[must_use]
+    pub fn new(last: Option<u64>, last_counts: bool) -> Self {
+        Self { writes: Arc::default(), last, last_counts, over: CancellationToken::new() }
+    }
+
+    /// Asked before each write.
+    #[must_use]
+    pub fn write(&self) -> Write {
+        if self.over.is_cancelled() {
+            return Write::Never;
+        }
+        let number = self.writes.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.last.is_none_or(|last| number < last) {
+            return Write::Goes;
+        }
+        self.over.cancel();
+        if self.last_counts { Write::IsTheLast } else { Write::Never }
+    }
+
+    /// How many writes there were.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Ends it.
+    pub fn end(&self) {
+        self.over.cancel();
+    }
+
+    /// Cancelled when it is over.
+    #[must_use]
+    pub fn over(&self) -> &CancellationToken {
+        &self.over
+    }
+}

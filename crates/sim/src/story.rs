@@ -1,0 +1,270 @@
+//! What users do, and what must hold at the end whatever happened on the way.
+
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use kurator_store::Store as _;
+use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+
+use crate::hub::Hub;
+use crate::life::Life;
+use crate::manifests::{self, BUCKET, SHOP, WARES, on_hub};
+use crate::observer::Observer;
+use crate::user::User;
+use crate::world::{HUB, MEMBERS, World};
+
+/// Longest time of bad weather.
+const STORM: Duration = Duration::from_secs(600);
+/// Longest time that anything may take in fair weather.
+const CALM: Duration = Duration::from_secs(300);
+/// Most deaths of the hub's process.
+const DEATHS: u64 = 4;
+/// Last write at which a process may die; a quiet story takes some 100.
+const LAST_WRITE: u64 = 120;
+
+/// A promise that was not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken(pub String);
+
+/// What a story came to.
+pub struct Told {
+    /// `Err`: what was not kept.
+    pub outcome: Result<(), Broken>,
+    /// All that happened.
+    pub history: Vec<String>,
+}
+
+/// Tells the story of a seed.
+///
+/// # Errors
+/// The machine has no room for temporary files.
+pub async fn tell(seed: u64) -> std::io::Result<Told> {
+    let world = World::new(seed, STORM)?;
+    let story = Story::new(world.clone());
+    let hubs = TaskTracker::new().spawn(hubs(world.clone()));
+    let outcome = story.all().await;
+    hubs.abort();
+    Ok(Told { outcome, history: world.history.told() })
+}
+
+/// One hub after the other, as they die.
+async fn hubs(world: World) {
+    let chance = world.chance;
+    let deaths = chance.below(DEATHS + 1, "deaths");
+    for number in 0.. {
+        let last = (number < deaths).then(|| 1 + chance.below(LAST_WRITE, ("last write", number)));
+        let life = Life::new(last, chance.per_mille(500, ("counts", number)));
+        let mut hub = Hub::start(&world, life);
+        hub.until_dead().await;
+        world.history.note("the hub is dead");
+        hub.end().await;
+        tokio::time::sleep(Duration::from_secs(chance.below(40, ("pause", number)))).await;
+    }
+}
+
+struct Story {
+    world: World,
+    hub: User,
+    members: Vec<User>,
+}
+
+impl Story {
+    fn new(world: World) -> Self {
+        let user = |place: &str| User::new(place, world.user(place));
+        let (hub, members) = (user(HUB), MEMBERS.map(user).into());
+        Self { world, hub, members }
+    }
+
+    async fn all(&self) -> Result<(), Broken> {
+        self.prepare().await?;
+        let kinds = ["Backup", "Restore"];
+        let observers: Vec<_> = self
+            .members
+            .iter()
+            .zip(MEMBERS)
+            .flat_map(|(user, place)| kinds.map(|kind| Observer::start(user, place, kind)))
+            .collect();
+        for number in 0..2 {
+            self.backup_and_restore(number).await?;
+        }
+        self.migrate().await?;
+        self.clean_up().await?;
+        let wrong: Vec<_> = observers.into_iter().flat_map(Observer::end).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(Broken(wrong.join("; "))) }
+    }
+
+    async fn prepare(&self) -> Result<(), Broken> {
+        for crd in kurator_api::crds::all() {
+            let mut crd = serde_json::to_value(&crd).map_err(|error| Broken(error.to_string()))?;
+            crd["apiVersion"] = "apiextensions.k8s.io/v1".into();
+            crd["kind"] = "CustomResourceDefinition".into();
+            self.hub.create(crd).await?;
+        }
+        for (user, name) in self.members.iter().zip(MEMBERS) {
+            for object in manifests::app(SHOP) {
+                user.create(object).await?;
+            }
+            for object in manifests::member(name) {
+                self.hub.create(object).await?;
+            }
+        }
+        for object in manifests::app(WARES) {
+            self.members[0].create(object).await?;
+        }
+        for object in manifests::fleet(&MEMBERS) {
+            self.hub.create(object).await?;
+        }
+        Ok(())
+    }
+
+    /// Longest time until something has ended that began now.
+    fn patience(&self) -> Duration {
+        self.world.weather.ends().duration_since(tokio::time::Instant::now()) + CALM
+    }
+
+    fn is_calm(&self) -> bool {
+        self.world.weather.ends() <= tokio::time::Instant::now()
+    }
+
+    async fn ended(&self, like: &Value) -> Result<String, Broken> {
+        const ENDS: [&str; 4] = ["Completed", "PartiallyFailed", "Failed", "FailedValidation"];
+        let phase =
+            |object: &DynamicObject| object.data["status"]["phase"].as_str().unwrap_or_default().to_owned();
+        let is = |object: Option<&DynamicObject>| {
+            object.is_some_and(|object| ENDS.contains(&phase(object).as_str()))
+        };
+        let began_calm = self.is_calm();
+        let ended = self.hub.until(like, self.patience(), is).await?;
+        let ended = ended.ok_or_else(|| Broken(format!("{like} is gone")))?;
+        self.world.history.note(&format!("{} {} is {}", like["kind"], ended.name_any(), phase(&ended)));
+        if began_calm && phase(&ended) != "Completed" {
+            return Err(Broken(format!("in fair weather {} is {}", ended.name_any(), ended.data["status"])));
+        }
+        Ok(phase(&ended))
+    }
+
+    async fn backup_and_restore(&self, number: u32) -> Result<(), Broken> {
+        let backup = manifests::backup(&format!("backup{number}"));
+        self.hub.create(backup.clone()).await?;
+        let phase = self.ended(&backup).await?;
+        if phase != "Completed" {
+            return self.wait_for_calm().await;
+        }
+        for (user, place) in self.members.iter().zip(MEMBERS) {
+            self.is_stored(user, place).await?;
+        }
+        let before = self.members[0].contents(SHOP).await?;
+        let shop = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP}});
+        self.members[0].delete(&shop).await?;
+        self.members[0].until(&shop, CALM, |found| found.is_none()).await?;
+
+        let restore = manifests::restore(&format!("restore{number}"), &format!("backup{number}"));
+        self.hub.create(restore.clone()).await?;
+        if self.ended(&restore).await? == "Completed" {
+            same(&before, &self.members[0].contents(SHOP).await?, "what was restored")?;
+        } else if self.members[0].contents(SHOP).await? != before {
+            self.set_up_again().await?;
+        }
+        self.wait_for_calm().await
+    }
+
+    /// What a storm left of a restore is completed by hand.
+    async fn set_up_again(&self) -> Result<(), Broken> {
+        for object in manifests::app(SHOP) {
+            // What is there already stays.
+            let _there = self.members[0].create(object).await;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_calm(&self) -> Result<(), Broken> {
+        tokio::time::sleep_until(self.world.weather.ends()).await;
+        Ok(())
+    }
+
+    /// Every backup that is called complete lies in the store, sealed.
+    async fn is_stored(&self, user: &User, place: &str) -> Result<(), Broken> {
+        let like =
+            json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"namespace": "velero"}});
+        let bucket = self.world.buckets.bucket(BUCKET);
+        for backup in
+            user.all(&like).await?.iter().filter(|backup| backup.data["status"]["phase"] == "Completed")
+        {
+            let name = backup.name_any();
+            for file in ["velero-backup.json".to_owned(), format!("{name}.tar.gz")] {
+                let key = format!("clusters/default/attachedcluster/{place}/backups/{name}/{file}");
+                if !matches!(bucket.head(&key).await, Ok(Some(_))) {
+                    return Err(Broken(format!(
+                        "Backup {name} in {place} is Completed, but there is no {key}"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn migrate(&self) -> Result<(), Broken> {
+        let migrate = manifests::migrate("migrate", MEMBERS[0], MEMBERS[1]);
+        self.hub.create(migrate.clone()).await?;
+        self.ended(&migrate).await?;
+        same(
+            &self.members[0].contents(WARES).await?,
+            &self.members[1].contents(WARES).await?,
+            "what was migrated",
+        )
+    }
+
+    /// Deletes everything on the hub: nothing of ours stays in the members, and nothing else goes.
+    async fn clean_up(&self) -> Result<(), Broken> {
+        let before = [self.members[0].contents(SHOP).await?, self.members[1].contents(SHOP).await?];
+        for kind in ["Migrate", "Restore", "Backup", "Fleet", "AttachedCluster"] {
+            let objects = self.hub.all(&on_hub(kind, "")).await?;
+            let objects: Vec<_> = objects.iter().map(|object| on_hub(kind, &object.name_any())).collect();
+            for object in &objects {
+                self.hub.delete(object).await?;
+            }
+            for object in &objects {
+                self.hub.until(object, CALM, |found| found.is_none()).await?;
+            }
+        }
+        for (user, place) in self.members.iter().zip(MEMBERS) {
+            for kind in ["Backup", "Restore", "Schedule", "BackupStorageLocation"] {
+                let like =
+                    json!({"apiVersion": "velero.io/v1", "kind": kind, "metadata": {"namespace": "velero"}});
+                let left: Vec<_> = user.all(&like).await.unwrap_or_default();
+                if let Some(left) = left.first() {
+                    return Err(Broken(format!("{kind} {} is left in {place}", left.name_any())));
+                }
+            }
+        }
+        let after = [self.members[0].contents(SHOP).await?, self.members[1].contents(SHOP).await?];
+        for (before, after) in before.iter().zip(&after) {
+            same(before, after, "the members' own")?;
+        }
+        Ok(())
+    }
+}
+
+fn same(before: &[Value], after: &[Value], what: &str) -> Result<(), Broken> {
+    if before == after {
+        return Ok(());
+    }
+    Err(Broken(format!("{what} is not what it was: {} and now {}", json!(before), json!(after))))
+}
+
+impl User {
+    /// What is in a namespace, without what servers and restores add.
+    async fn contents(&self, namespace: &str) -> Result<Vec<Value>, Broken> {
+        let mut all = Vec::new();
+        for (version, kind) in [("v1", "ConfigMap"), ("v1", "Secret"), ("apps/v1", "Deployment")] {
+            let like = json!({"apiVersion": version, "kind": kind, "metadata": {"namespace": namespace}});
+            all.extend(self.all(&like).await?.into_iter().map(|object| {
+                json!({"kind": kind, "name": object.name_any(), "app": object.labels().get("app"),
+                       "data": object.data["data"], "spec": object.data["spec"]})
+            }));
+        }
+        Ok(all)
+    }
+}
