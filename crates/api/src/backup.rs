@@ -181,6 +181,9 @@ pub struct BackupDetails {
     /// fleets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stored: Option<StoredAt>,
+    /// Volume claims that are stored without the data of their volumes; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volumes_without_data: Option<u32>,
     /// What is known of a schedule in this cluster; absent for a one-time run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleDetails>,
@@ -260,6 +263,9 @@ pub struct GoodRun {
     #[serde(default, with = "encoding::seconds_option", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub expiration: Option<Timestamp>,
+    /// Volume claims in it without the data of their volumes; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volumes_without_data: Option<u32>,
 }
 
 /// A Backup in one word.

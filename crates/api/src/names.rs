@@ -51,6 +51,9 @@ pub const RUN_NOW_ANNOTATION: &str = "kurator.dev/run-now";
 /// Annotation on an object in a member: UID of the hub's kube-system namespace, so that a hub that was built again
 /// tells what it made before from what it made itself.
 pub const HUB_ANNOTATION: &str = "kurator.dev/hub";
+/// Annotation on a storage location: UID of the Fleet that asks whether the hub that wrote the location is gone. One that
+/// lives takes it off.
+pub const INHERITS_ANNOTATION: &str = "kurator.dev/inherits";
 /// Annotation on an object in a member: its owner was deleted in order, so a new one of that name owes it nothing.
 pub const RELEASED_ANNOTATION: &str = "kurator.dev/released";
 /// Prefix of the names of read-only storage locations through which a cluster restores what another one stored.

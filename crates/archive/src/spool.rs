@@ -54,7 +54,9 @@ impl Spool {
                 Spooled { count: 0, chain: wanted(resource).then(|| chains.start()) }
             });
             spooled.count += 1;
-            if let Some(namespace) = item.path.namespace() {
+            // A namespace counts by its own object, too: the restore keeps something of each.
+            let own = || (item.path.resource().as_str() == "namespaces").then(|| item.path.name());
+            if let Some(namespace) = item.path.namespace().or_else(own) {
                 namespaces.insert(namespace);
             }
             if let Some(chain) = &mut spooled.chain {
@@ -323,6 +325,21 @@ mod tests {
         let refused = spool(Limits { namespaces: 2, ..Limits::default() }).unwrap_err();
         assert!(
             refused.to_string().starts_with("the archive has more than 2 namespaces at `resources/secrets/")
+        );
+    }
+
+    #[test]
+    fn namespaces_in_which_nothing_lies_count_as_namespaces() {
+        let archive = archive(&["a", "b", "c"].map(|name| ("namespaces", None, name, "{}")));
+        let filled = |namespaces| {
+            let reader = Reader::new(&archive[..], Limits { namespaces, ..Limits::default() });
+            Spool::fill(reader, &std::env::temp_dir(), |_| true)
+        };
+        assert!(filled(3).is_ok());
+        let refused = filled(2).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("the archive has more than 2 namespaces at `resources/namespaces/"),
+            "{refused}"
         );
     }
 

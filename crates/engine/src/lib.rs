@@ -10,6 +10,7 @@ pub mod call;
 pub mod discover;
 mod exec;
 mod files;
+mod fresh;
 pub mod glob;
 mod hooks;
 pub mod labels;

@@ -13,10 +13,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::velero::BackupStorageLocation;
-use kurator_engine::server::{Purpose, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
+use kurator_engine::server::{Leader, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
 use kurator_fleet::{Served, ServedMembers, Standing};
 use kurator_member::clock::Clock;
-use kurator_store::Store;
+use kurator_member::lease::{Claim, Succession};
+use kurator_store::{Purpose, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +36,27 @@ pub struct Engines {
     folder: PathBuf,
     answer_within: Duration,
     clock: Arc<dyn Clock>,
+    led: Option<Led>,
     tasks: TaskTracker,
+}
+
+/// The leadership that the engines of this process depend on.
+#[derive(Clone)]
+pub struct Led {
+    /// The claim to it.
+    pub claim: watch::Receiver<Claim>,
+    /// Namespace and name of its Lease on the hub.
+    pub lease: String,
+    /// Who this process is there.
+    pub identity: String,
+}
+
+impl Led {
+    /// For the engines of the hub with this UID.
+    fn by(&self, hub: &str) -> Leader {
+        let line = format!("{hub}/{}", self.lease);
+        Leader { claim: self.claim.clone(), succession: Succession::new(line, &self.identity) }
+    }
 }
 
 /// One engine.
@@ -52,7 +73,13 @@ impl Engines {
     pub fn new(memory_mib: u32, folder: PathBuf, answer_within: Duration, clock: Arc<dyn Clock>) -> Self {
         let places = usize::try_from(memory_mib / RUN_MIB).ok().and_then(NonZeroUsize::new);
         let runs = Runs::new(places.unwrap_or(NonZeroUsize::MIN));
-        Self { runs, folder, answer_within, clock, tasks: TaskTracker::new() }
+        Self { runs, folder, answer_within, clock, led: None, tasks: TaskTracker::new() }
+    }
+
+    /// They work only while this process leads, and follow those of a process that led before without waiting.
+    #[must_use]
+    pub fn led_by(self, led: Led) -> Self {
+        Self { led: Some(led), ..self }
     }
 
     /// Serves what is to be served, until `shutdown`; all engines have ended then.
@@ -122,6 +149,7 @@ async fn keep(
             namespace: served.namespace().to_owned(),
             stores: Arc::new(AsTheHubSays(Arc::clone(&served))),
             folder: engines.folder.clone(),
+            led: engines.led.as_ref().map(|led| led.by(served.hub())),
             runs: Arc::clone(&engines.runs),
             clock: Arc::clone(&engines.clock),
             answer_within: engines.answer_within,
@@ -166,11 +194,18 @@ impl Stores for AsTheHubSays {
         location: &BackupStorageLocation,
         purpose: Purpose<'_>,
     ) -> Result<Arc<dyn Store>, String> {
-        let purpose = match purpose {
-            Purpose::Look => kurator_fleet::Purpose::Look,
-            Purpose::Store => kurator_fleet::Purpose::Store,
-            Purpose::Restore(backup) => kurator_fleet::Purpose::Restore(backup),
-        };
         self.0.store(location, purpose).await
+    }
+
+    fn changes(&self) -> u64 {
+        self.0.keys_changed()
+    }
+
+    fn awaits(&self, backup: &str) {
+        self.0.awaits(backup);
+    }
+
+    fn believes(&self, backup: &str) {
+        self.0.believes(backup);
     }
 }

@@ -116,6 +116,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
         pace: crate::pace::Pace::default(),
         backoff: crate::ctx::Backoff::default(),
         refusals: crate::run::deletion::Refusals::default(),
+        questions: crate::fleet::heir::Questions::default(),
         clock,
         events: Recorder::new(client.clone(), Reporter::from("kurator")),
         work: work.clone(),

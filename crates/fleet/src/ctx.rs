@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::error::Error;
 use crate::events;
+use crate::fleet::heir::Questions;
 use crate::fleet::probe::Probes;
 use crate::hub::{Hub, HubKind};
 use crate::members::Members;
@@ -50,6 +51,7 @@ pub(crate) struct Ctx {
     pub(crate) pace: Pace,
     pub(crate) backoff: Backoff,
     pub(crate) refusals: Refusals,
+    pub(crate) questions: Questions,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Recorder,
     /// Whatever no pass waits for.

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use kube::ResourceExt;
 use kurator_api::cluster::ClusterKey;
+use kurator_api::names;
 use kurator_api::velero::BackupStorageLocation;
 use tokio::time::Instant;
 
@@ -145,6 +146,7 @@ fn digest(location: &BackupStorageLocation) -> u64 {
     let status = location.status.as_ref();
     location.metadata.uid.hash(&mut hasher);
     location.metadata.labels.hash(&mut hasher);
+    location.annotations().get(names::INHERITS_ANNOTATION).hash(&mut hasher);
     serde_json::to_string(&location.spec).unwrap_or_default().hash(&mut hasher);
     status.and_then(|s| s.phase.as_ref()).map(ToString::to_string).hash(&mut hasher);
     status.and_then(|s| s.message.as_ref()).hash(&mut hasher);

@@ -39,4 +39,4 @@ mod writes;
 pub use controllers::{Setup, StartError, run};
 pub use ctx::Options;
 pub use metrics::Metrics;
-pub use served::{Purpose, Served, ServedMembers, Standing};
+pub use served::{Served, ServedMembers, Standing};

@@ -70,6 +70,7 @@ impl Router {
 
     /// A Fleet changed: whoever refers to it may have more, fewer or other clusters.
     pub(crate) fn fleet_changed(&self, namespace: &str, name: &str) {
+        self.engines.fleet_changed(namespace, false);
         self.wakes.fleets.wake(reference(namespace, name));
         self.unfinished_backups(namespace, |backup| backup.spec.destination.fleet == name);
         self.readers(namespace);
@@ -122,6 +123,7 @@ impl Router {
             if fleet.0.as_ref().is_ok_and(names_it) {
                 self.wakes.fleets.wake(reference(namespace, &fleet.name_any()));
                 self.readers(namespace);
+                self.engines.fleet_changed(namespace, true);
             }
         }
     }
@@ -131,7 +133,10 @@ impl Router {
         self.engines.wake(key);
         match change {
             Change::Liveness => self.cluster_changed(key),
-            Change::Resynced(_) => self.members_of_fleets_changed(key),
+            Change::Resynced(_) => {
+                self.engines.location_changed(key);
+                self.members_of_fleets_changed(key);
+            }
             Change::Backup(backup) => {
                 self.wake_owner(backup.as_ref());
                 self.readers(&key.namespace);
@@ -143,6 +148,7 @@ impl Router {
             }
             Change::DeleteRequest(request) => self.wake_owner(request.as_ref()),
             Change::Location(location) => {
+                self.engines.location_changed(key);
                 if self.heartbeats.location_says_something_new(key, location) {
                     self.members_of_fleets_changed(key);
                 }
@@ -163,7 +169,7 @@ impl Router {
     }
 
     /// Wakes the hub object that a Velero object was made for.
-    fn wake_owner<K: ResourceExt>(&self, child: &K) {
+    pub(crate) fn wake_owner<K: ResourceExt>(&self, child: &K) {
         let Some((kind, namespace, name)) =
             child.annotations().get(names::OWNER_ANNOTATION).and_then(|o| parse_owner(o))
         else {

@@ -3,6 +3,7 @@
 //! The set is a level, not a stream of events: what it holds is to be served, everything else is not.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -10,23 +11,20 @@ use kube::ResourceExt as _;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Engine, Fleet};
 use kurator_api::names;
-use kurator_api::velero::BackupStorageLocation;
+use kurator_api::velero::{self, BackupStorageLocation};
 use kurator_member::causes::chain;
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
-use kurator_store::Store;
+use kurator_store::{Purpose, Store};
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::ctx::Ctx;
-pub use crate::fleet::places::Purpose;
 use crate::fleet::places::{self, Refusal};
 use crate::hub::{Guarded, in_namespace};
 
 /// How long a location may differ from what its Fleet gives, as when the Fleet takes it over from Velero or moves it.
 const MENDED_WITHIN: Duration = Duration::from_secs(15);
-/// Pause between two looks at one that differs.
-const MENDED_AGAIN: Duration = Duration::from_millis(500);
 
 /// All members that are to be served now.
 pub type ServedMembers = BTreeMap<ClusterKey, Arc<Served>>;
@@ -52,6 +50,14 @@ pub struct Served {
     member: Arc<Member>,
     wake: Arc<Notify>,
     standing: Mutex<Standing>,
+    /// Told of what may change which store a location means: a location of the member, a Fleet, the key of a store.
+    news: watch::Sender<()>,
+    /// How often such a key has changed.
+    keys: AtomicU64,
+    /// UIDs of Velero Backups whose end nobody but the engine tells.
+    awaited: Mutex<HashSet<String>>,
+    /// UID of the hub's namespace kube-system.
+    hub: String,
     ctx: Weak<Ctx>,
 }
 
@@ -66,6 +72,12 @@ impl Served {
     #[must_use]
     pub fn wake(&self) -> &Arc<Notify> {
         &self.wake
+    }
+
+    /// Which hub serves it: the UID of its namespace kube-system.
+    #[must_use]
+    pub fn hub(&self) -> &str {
+        &self.hub
     }
 
     /// Velero's namespace in the member.
@@ -89,23 +101,61 @@ impl Served {
     ) -> Result<Arc<dyn Store>, String> {
         let given_up = Instant::now() + MENDED_WITHIN;
         let mut location = location.clone();
+        let mut news = self.news.subscribe();
         loop {
+            news.mark_unchanged();
             let ctx = self.ctx.upgrade().ok_or("the hub is ending")?;
             match places::store(&ctx, self.member.id(), &location, purpose).await {
                 Ok(store) => return ctx.stores.open(&store).await.map_err(|error| chain(&error)),
-                Err(Refusal::Differs(_)) if Instant::now() < given_up => {}
-                Err(Refusal::Differs(why) | Refusal::Foreign(why)) => return Err(why),
+                Err(Refusal::Foreign(why)) => return Err(why),
+                Err(Refusal::Differs(why)) => {
+                    drop(ctx);
+                    // The sender is here; its end would be that of the wait too.
+                    if !matches!(timeout_at(given_up, news.changed()).await, Ok(Ok(()))) {
+                        return Err(why);
+                    }
+                }
             }
-            drop(ctx);
-            tokio::time::sleep(MENDED_AGAIN).await;
             if let Knowledge::Present(now) = self.member.locations().get(&location.name_any()) {
                 location = BackupStorageLocation::clone(&now);
             }
         }
     }
 
+    /// How often the key of a store has changed that a location of the member may mean.
+    #[must_use]
+    pub fn keys_changed(&self) -> u64 {
+        self.keys.load(Relaxed)
+    }
+
+    /// The engine has the Velero Backup with this UID before it: whoever else says that it has ended is not believed.
+    pub fn awaits(&self, backup: &str) {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert(backup.to_owned());
+    }
+
+    /// What its status says is true from now on.
+    pub fn believes(&self, backup: &str) {
+        if !self.awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(backup) {
+            return;
+        }
+        let Some(ctx) = self.ctx.upgrade() else { return };
+        let was_not_believed = |found: &velero::Backup| {
+            let phase = found.status.as_ref().and_then(|status| status.phase.as_ref());
+            found.metadata.uid.as_deref() == Some(backup)
+                && phase.is_some_and(velero::BackupPhase::is_terminal)
+        };
+        for found in self.member.backups().select(was_not_believed).present().into_iter().flatten() {
+            ctx.router.wake_owner(found.as_ref());
+        }
+    }
+
     /// Tells the Fleet how far the engine is.
     pub fn say(&self, standing: Standing) {
+        if !matches!(standing, Standing::Serves { .. }) {
+            // The next one says anew what it has before it.
+            let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            awaited.iter().for_each(|backup| self.believes(backup));
+        }
         let news = {
             let mut said = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
             let news = *said != standing;
@@ -131,6 +181,11 @@ pub(crate) fn is_served(ctx: &Ctx, cluster: &ClusterKey) -> bool {
     };
     ctx.router.engines.standing(cluster).is_some()
         || in_namespace(&ctx.hub.fleets, &cluster.namespace).iter().any(says_so)
+}
+
+/// Whether the end of a Velero Backup is not proven: somebody wrote it, and the engine of the hub has not run it.
+pub(crate) fn is_unproven(ctx: &Ctx, cluster: &ClusterKey, uid: Option<&str>) -> bool {
+    uid.is_some_and(|uid| ctx.router.engines.awaits(cluster, uid))
 }
 
 /// What the Fleets want to be served.
@@ -178,6 +233,10 @@ impl Engines {
                 member,
                 wake: Arc::new(Notify::new()),
                 standing: Mutex::new(Standing::Starting),
+                news: watch::Sender::new(()),
+                keys: AtomicU64::new(0),
+                awaited: Mutex::default(),
+                hub: ctx.hub.uid.clone(),
                 ctx: Arc::downgrade(ctx),
             });
             wanted.insert(key.clone(), Wanted { fleet: fleet.to_owned(), served });
@@ -207,6 +266,35 @@ impl Engines {
         if let Some(held) = wanted.get(key) {
             held.served.wake.notify_one();
         }
+    }
+
+    /// What a location of a member means may have changed.
+    pub(crate) fn location_changed(&self, key: &ClusterKey) {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = wanted.get(key) {
+            held.served.news.send_replace(());
+        }
+    }
+
+    /// Likewise of all members in a namespace, since a Fleet has changed; or the `key` of its store, and each location
+    /// is to be looked at again.
+    pub(crate) fn fleet_changed(&self, namespace: &str, key: bool) {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, held) in wanted.iter().filter(|(cluster, _)| cluster.namespace == namespace) {
+            if key {
+                held.served.keys.fetch_add(1, Relaxed);
+                held.served.wake.notify_one();
+            }
+            held.served.news.send_replace(());
+        }
+    }
+
+    /// Whether the engine of a member has this Velero Backup before it.
+    fn awaits(&self, key: &ClusterKey, backup: &str) -> bool {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.get(key).is_some_and(|held| {
+            held.served.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(backup)
+        })
     }
 
     /// How far the engine of a member is; nothing where none is wanted.

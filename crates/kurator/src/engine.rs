@@ -34,6 +34,7 @@ async fn run(flags: EngineFlags) -> Result<(), Failure> {
     process::reach("cluster", &client, &server).await?;
 
     let folder = process::spool(flags.spool)?;
+    let allowed_local = flags.allow_local_store.map(process::local_stores).transpose()?;
     let wake = Arc::new(Notify::new());
     let told = Arc::clone(&wake);
     let options =
@@ -44,17 +45,14 @@ async fn run(flags: EngineFlags) -> Result<(), Failure> {
         name: "engine".to_owned(),
     };
     let member = Member::spawn(key, client.clone(), options, Arc::new(move |_| told.notify_one()));
-    let stores = AsTheClusterSays {
-        client,
-        namespace: flags.namespace.clone(),
-        allowed_local: flags.allow_local_store,
-    };
+    let stores = AsTheClusterSays { client, namespace: flags.namespace.clone(), allowed_local };
     let setup = Setup {
         member,
         wake,
         namespace: flags.namespace,
         stores: Arc::new(stores),
         folder,
+        led: None,
         runs: Runs::new(AT_ONCE),
         clock: Arc::new(SystemClock),
         answer_within: ANSWER_WITHIN,

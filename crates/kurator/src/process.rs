@@ -104,11 +104,24 @@ pub(crate) async fn reach(what: &str, client: &Client, server: &str) -> Result<(
 
 /// The folder for temporary files.
 pub(crate) fn spool(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let folder = given.unwrap_or_else(std::env::temp_dir);
-    if folder.is_dir() {
-        return Ok(folder);
+    Ok(folder("--spool", given.unwrap_or_else(std::env::temp_dir))?)
+}
+
+/// The folder below which local stores may lie.
+pub(crate) fn local_stores(given: PathBuf) -> anyhow::Result<PathBuf> {
+    let folder = folder("--allow-local-store", given)?;
+    if std::fs::canonicalize(&folder)?.parent().is_none() {
+        let why = "--allow-local-store: `/` would let whoever writes a location write anywhere; name a folder below it";
+        anyhow::bail!(why);
     }
-    Err(anyhow::anyhow!("--spool: `{}` is no folder; make it or name another", folder.display()).into())
+    Ok(folder)
+}
+
+fn folder(flag: &str, given: PathBuf) -> anyhow::Result<PathBuf> {
+    if given.is_dir() {
+        return Ok(given);
+    }
+    anyhow::bail!("{flag}: `{}` is no folder; make it or name another", given.display())
 }
 
 /// The first SIGTERM or Ctrl-C ends in order, the second at once.
@@ -131,4 +144,25 @@ pub(crate) fn end_on_signal(
         }
         std::process::exit(130);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(given: &str) -> Option<String> {
+        local_stores(given.into()).err().map(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_folder_for_local_stores_must_be_there_and_not_be_everything() {
+        let missing = "--allow-local-store: `/no/such/folder` is no folder; make it or name another";
+        assert_eq!(refused("/no/such/folder").as_deref(), Some(missing));
+        let file = std::env::current_exe().unwrap();
+        assert!(refused(&file.display().to_string()).is_some());
+        for everything in ["/", "/.."] {
+            assert!(refused(everything).unwrap().contains("write anywhere"), "{everything}");
+        }
+        assert_eq!(refused(&std::env::temp_dir().display().to_string()), None);
+    }
 }

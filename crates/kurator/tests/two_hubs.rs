@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::fleet::Fleet;
+use kurator_api::names;
 use kurator_api::velero::{AccessMode, BackupStorageLocation};
 use kurator_testkit::fixtures::{Tenant, condition, minio, ready, sow, velero};
 use kurator_testkit::{Cluster, Lab, LabError, LabSpec, Serving};
@@ -137,4 +138,36 @@ fn k07_what_the_second_hub_deletes_stays_with_the_first() -> Outcome {
         assert!(untouched(stage).await?);
         Ok(())
     })
+}
+
+#[test]
+fn of_two_living_hubs_with_one_member_in_fleets_of_one_name_the_second_takes_nothing() -> Outcome {
+    on_stage(async |stage| {
+        let (name, member) = ("contested", stage.lab.member(1));
+        let mut owners = Vec::new();
+        for hub in [stage.lab.hub(), second_hub(stage.lab)] {
+            let tenant = Tenant::at(stage.lab, hub, name).await?;
+            tenant.attach_as(CLUSTER, &member.kubeconfig()).await?;
+            tenant.fleet(&[CLUSTER], Some(minio(name))).await?;
+            if owners.is_empty() {
+                tenant.all::<Fleet>().until_phase(name, "Ready").await?;
+            } else {
+                tenant.all::<Fleet>().until(name, "the first hub is seen to live", is_outlived).await?;
+            }
+            owners.push(tenant.all::<Fleet>().get(name).await?.uid());
+            let label = format!("{}={name}", names::FLEET_NAME_LABEL);
+            for location in velero::<BackupStorageLocation>(member)?.list(&label).await? {
+                assert_eq!(location.labels().get(names::OWNER_UID_LABEL), owners[0].as_ref());
+                assert!(!location.annotations().contains_key(names::INHERITS_ANNOTATION), "{location:?}");
+            }
+        }
+        Ok(())
+    })
+}
+
+fn is_outlived(fleet: &Fleet) -> bool {
+    let row = fleet.status.as_ref().and_then(|status| status.clusters.first()?.backup.as_ref());
+    let is_said =
+        |message: &String| message.contains("which is alive; give one of the two Fleets another name");
+    row.is_some_and(|plugin| plugin.message.as_ref().is_some_and(is_said) && !plugin.ready)
 }

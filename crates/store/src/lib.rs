@@ -22,7 +22,7 @@ mod words;
 
 pub use config::{Key, PROVIDERS, Provider, Support};
 pub use error::{Fault, StoreError};
-pub use location::{Location, Network, Open, Patience};
+pub use location::{Location, Network, Open, Patience, Purpose};
 pub use memory::Memory;
 pub use object::{Content, Object, whole};
 

@@ -31,6 +31,17 @@ impl Default for Patience {
     }
 }
 
+/// What a location is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose<'a> {
+    /// To see whether it can be used.
+    Look,
+    /// To store a backup there.
+    Store,
+    /// To restore the Velero Backup of this name from it.
+    Restore(&'a str),
+}
+
 /// Where a store is, and the credential for it.
 #[derive(Clone, Default)]
 pub struct Location {

@@ -118,6 +118,14 @@ pub enum MetadataError {
         /// The limit.
         most: u64,
     },
+    /// More entries than anybody's cluster gives.
+    #[error("`{file}` has more than {most} entries, the most that is read; use another backup")]
+    TooMany {
+        /// Its key.
+        file: String,
+        /// The limit.
+        most: u64,
+    },
     /// The sink's own error.
     #[error("cannot write a file of the backup")]
     Sink(#[source] io::Error),

@@ -1,3 +1,4 @@
+use super::attempt::ATTEMPTS;
 use super::*;
 use crate::testing::{ok, server, status};
 

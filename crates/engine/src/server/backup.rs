@@ -6,22 +6,24 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt as _};
-use kurator_api::velero::{Backup, BackupPhase, BackupStorageLocation};
-use serde_json::{Value, json};
+use kurator_api::velero::{Backup, BackupStorageLocation};
+use kurator_store::Purpose;
 use tokio::sync::watch;
 
+use super::Server;
+use super::ended::{failed, tell, whole};
 use super::progress::follow;
 use super::queue::Work as _;
 use super::turn::Ran;
-use super::write::{End, fresh, merge, path, tell_end};
-use super::{Purpose, Server};
+use super::write::merge;
 use crate::backup::prepare::{
     ClusterVersion, Defaults, Facts, Prepared, SnapshotLocation, policy_name, prepare,
 };
-use crate::backup::run::{Tools, run};
+use crate::backup::run::{RunError, Tools, run};
 use crate::backup::select::{EXCLUDE_LABEL, NamespaceFact};
 use crate::call::CallError;
 use crate::discover::discover;
+use crate::fresh::{fresh, path};
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
 use crate::progress::Progress;
@@ -41,70 +43,63 @@ pub(super) async fn back_up(server: &Server, known: &Backup, place: Place) -> Ra
     let (Some(locations), Some(cluster)) = (server.locations(), server.cluster()) else { return Ran::NotNow };
     let path = path::<Backup>(&server.namespace, &backup.name_any());
     let ended = match attempt(server, &backup, &path, (&cluster, &locations), &place).await {
-        Ok(ended) => ended,
+        Ok(Some(ended)) => ended,
+        Ok(None) => {
+            tracing::warn!(backup = backup.name_any(), "deleted while it was made; nothing of it is kept");
+            return Ran::Ended;
+        }
         Err(why) => failed(server, backup, why),
     };
     // What is left needs next to no memory and may take long.
     drop(place);
-    tell(server, &path, &ended).await;
+    server.awaited.ended(server, &ended.uid().unwrap_or_default());
+    tell(server, &ended).await;
     Ran::Ended
 }
 
-/// Ends a Backup that cannot be run.
-pub(super) async fn give_up(server: &Server, known: &Backup, why: String) {
-    let path = path::<Backup>(&server.namespace, &known.name_any());
-    tell(server, &path, &failed(server, known.clone(), why)).await;
-}
-
-fn failed(server: &Server, mut backup: Backup, why: String) -> Backup {
-    tracing::warn!(backup = backup.name_any(), why, "the backup has failed");
-    let status = backup.status.get_or_insert_default();
-    status.phase = Some(BackupPhase::Failed);
-    status.failure_reason = Some(why);
-    status.completion_timestamp = Some(server.clock.now());
-    backup
-}
-
-async fn tell(server: &Server, path: &str, ended: &Backup) {
-    let status = ended.status.as_ref();
-    let phase = status.and_then(|status| status.phase.as_ref()).map(ToString::to_string);
-    let end = End {
-        whole: whole(ended),
-        phase: phase.as_deref(),
-        reason: status.and_then(|status| status.failure_reason.as_deref()),
-        at: status.and_then(|status| status.completion_timestamp),
-    };
-    tell_end(&server.caller, path, &end).await;
-    tracing::info!(backup = ended.name_any(), phase, "the backup has ended");
-}
-
-/// The Backup with its last status, or why it failed.
+/// The Backup with its last status, or why it failed; none if somebody has deleted it.
 async fn attempt(
     server: &Server,
     backup: &Backup,
     path: &str,
     (cluster, locations): (&str, &[BackupStorageLocation]),
     place: &Place,
-) -> Result<Backup, String> {
-    let caller = &server.caller;
+) -> Result<Option<Backup>, String> {
     let namespaces = namespaces(server).await.map_err(|error| format!("cannot list namespaces: {error}"))?;
     let prepared = match prepared(server, backup, locations, &namespaces).await? {
         Ok(prepared) => prepared,
-        Err(refused) => return Ok(refused),
+        Err(refused) => return Ok(Some(refused)),
     };
-    merge(caller, path, &whole(&prepared.backup)).await.map_err(|error| format!("cannot begin: {error}"))?;
+    let begun = merge(&server.caller, path, &whole(&prepared.backup)).await;
+    begun.map_err(|error| format!("cannot begin: {error}"))?;
 
     let name = prepared.backup.spec.storage_location.clone().unwrap_or_default();
     let location = locations.iter().find(|location| location.name_any() == name);
     let location = location.ok_or_else(|| format!("there is no location `{name}` any more"))?;
-    let catalog = async { discover(caller).await.map_err(|error| chain(&error)) };
+    let ran = in_location(server, prepared, location, (cluster, &namespaces), place).await;
+    if ran.is_err() {
+        server.doubt(location);
+    }
+    ran
+}
+
+/// Runs what was prepared.
+async fn in_location(
+    server: &Server,
+    prepared: Prepared,
+    location: &BackupStorageLocation,
+    (cluster, namespaces): (&str, &[NamespaceFact]),
+    place: &Place,
+) -> Result<Option<Backup>, String> {
+    let path = path::<Backup>(&server.namespace, &prepared.backup.name_any());
+    let catalog = async { discover(&server.caller).await.map_err(|error| chain(&error)) };
     let (store, catalog) = futures::try_join!(server.stores.open(location, Purpose::Store), catalog)?;
     let (progress, told) = watch::channel(Progress::default());
     let tools = Tools {
-        caller,
+        caller: &server.caller,
         cluster,
         catalog: &catalog,
-        namespaces: &namespaces,
+        namespaces,
         store,
         folder: &server.folder,
         threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -112,10 +107,15 @@ async fn attempt(
         progress: &progress,
         place,
     };
-    let running = run(prepared, &tools);
+    // Large, and moved about until it runs.
+    let running = Box::pin(run(prepared, &tools));
     tokio::select! {
-        ended = running => ended.map_err(|error| chain(&error)),
-        never = follow(server, path, "itemsBackedUp", told) => never,
+        ended = running => match ended {
+            Ok(ended) => Ok(Some(ended)),
+            Err(RunError::Deleted) => Ok(None),
+            Err(error) => Err(chain(&error)),
+        },
+        never = follow(server, &path, "itemsBackedUp", told) => never,
     }
 }
 
@@ -225,13 +225,4 @@ async fn snapshot_locations(server: &Server) -> Result<Vec<SnapshotLocation>, Ca
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Everything of a Backup that a run writes.
-fn whole(backup: &Backup) -> Value {
-    let metadata = json!({
-        "labels": backup.metadata.labels,
-        "annotations": backup.metadata.annotations,
-    });
-    json!({"metadata": metadata, "spec": backup.spec, "status": backup.status})
 }

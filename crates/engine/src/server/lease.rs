@@ -5,17 +5,28 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use futures::future::select_all;
 use kube::Client;
 use kurator_api::names::ENGINE_LEASE;
-use kurator_member::lease::{Claim, LeaseConfig, elect};
+use kurator_member::lease::{Claim, LeaseConfig, Succession, elect};
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
+
+/// The process that an engine works for, where it may only while it leads.
+#[derive(Clone)]
+pub struct Leader {
+    /// Its claim to lead.
+    pub claim: watch::Receiver<Claim>,
+    /// Whom it follows: an engine of a process before it has stopped, and is not waited for.
+    pub succession: Succession,
+}
 
 /// This engine's part in the Lease of its cluster and namespace.
 pub(super) struct Tenure {
     client: Client,
     config: LeaseConfig,
+    leader: Option<watch::Receiver<Claim>>,
     bid: Option<Bid>,
 }
 
@@ -34,16 +45,30 @@ impl Drop for Bid {
     }
 }
 
-/// The right to work, for as long as the claim behind it is held.
+/// The right to work, for as long as the claims behind it are held.
+///
+/// Where the engine works for a process that leads, its claim is one of them: whoever leads next takes the Lease at once
+/// and does not wait for this one to run out.
 #[derive(Clone)]
-pub(super) struct Held(pub(super) watch::Receiver<Claim>);
+pub(super) struct Held {
+    lease: watch::Receiver<Claim>,
+    leader: Option<watch::Receiver<Claim>>,
+}
 
 impl Tenure {
-    /// No part yet. The client needs no Lease to write.
-    pub(super) fn new(client: Client, namespace: &str) -> Self {
-        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kurator".to_owned());
-        let identity = format!("{host}_{:016x}", rand::random::<u64>());
-        Self { client, config: LeaseConfig::new(namespace, ENGINE_LEASE, identity), bid: None }
+    /// No part yet. The client needs no Lease to write, but the leadership of the process that this is `led` by.
+    pub(super) fn new(client: Client, namespace: &str, led: Option<Leader>) -> Self {
+        let random = format!("{:016x}", rand::random::<u64>());
+        let (leader, succession) = led.map(|led| (led.claim, led.succession)).unzip();
+        let identity = match &succession {
+            Some(succession) => succession.identity(&random),
+            None => {
+                let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kurator".to_owned());
+                format!("{host}_{random}")
+            }
+        };
+        let config = LeaseConfig { succession, ..LeaseConfig::new(namespace, ENGINE_LEASE, identity) };
+        Self { client, config, leader, bid: None }
     }
 
     /// Contends for the Lease while it is `wanted` and hands it back when it no longer is; the right to work once it
@@ -70,7 +95,7 @@ impl Tenure {
             );
             bid.rival = Some(holder.clone());
         }
-        let held = Held(bid.claim.clone());
+        let held = Held { lease: bid.claim.clone(), leader: self.leader.clone() };
         (!bid.stop.is_cancelled() && held.is_held()).then_some(held)
     }
 
@@ -150,8 +175,18 @@ impl Drop for Entry {
 }
 
 impl Held {
+    /// By who needs nobody else to lead.
+    #[cfg(test)]
+    pub(super) fn by(lease: watch::Receiver<Claim>) -> Self {
+        Self { lease, leader: None }
+    }
+
+    fn claims(&self) -> impl Iterator<Item = &watch::Receiver<Claim>> {
+        [Some(&self.lease), self.leader.as_ref()].into_iter().flatten()
+    }
+
     fn is_held(&self) -> bool {
-        self.0.borrow().is_held()
+        self.claims().all(|claim| claim.borrow().is_held())
     }
 
     /// Carries `work` out for as long as the Lease is held, and looks before each step of it: a process that was
@@ -168,20 +203,25 @@ impl Held {
         .await
     }
 
-    /// Waits until the claim is not held any more.
-    async fn lost(mut self) {
-        loop {
-            let until = match &*self.0.borrow_and_update() {
-                claim @ Claim::Held { until } if claim.is_held() => *until,
-                _ => return,
-            };
-            tokio::select! {
-                () = sleep_until(until) => {}
-                changed = self.0.changed() => if changed.is_err() {
-                    // Nobody renews it any more.
-                    sleep_until(until).await;
-                },
-            }
+    /// Waits until one of the claims is not held any more.
+    async fn lost(self) {
+        select_all(self.claims().map(|claim| Box::pin(run_out(claim.clone())))).await;
+    }
+}
+
+/// Waits until the claim is not held any more.
+async fn run_out(mut claim: watch::Receiver<Claim>) {
+    loop {
+        let until = match &*claim.borrow_and_update() {
+            claim @ Claim::Held { until } if claim.is_held() => *until,
+            _ => return,
+        };
+        tokio::select! {
+            () = sleep_until(until) => {}
+            changed = claim.changed() => if changed.is_err() {
+                // Nobody renews it any more.
+                sleep_until(until).await;
+            },
         }
     }
 }
@@ -209,7 +249,7 @@ mod tests {
                 claim.send_replace(held_for(10));
             }
         };
-        let work = Held(watched).carry_out(async {
+        let work = Held::by(watched).carry_out(async {
             sleep(Duration::from_secs(30)).await;
             "done"
         });
@@ -230,7 +270,7 @@ mod tests {
                 std::future::pending::<()>().await;
             };
             let ended = tokio::select! {
-                ended = Held(watched).carry_out(std::future::pending::<()>()) => ended,
+                ended = Held::by(watched).carry_out(std::future::pending::<()>()) => ended,
                 () = takes_it => None,
             };
             assert_eq!(ended, None);
@@ -240,10 +280,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn work_for_a_process_ends_with_its_leadership_however_long_the_lease_is_held() {
+        let table = [
+            // A stalled or partitioned process: its leadership runs out and nobody says so.
+            (held_for(4), None, 4),
+            (held_for(40), Some(Claim::Lost), 3),
+        ];
+        for (leads, then, seconds) in table {
+            let (_lease, watched) = watch::channel(held_for(60));
+            let (leadership, leader) = watch::channel(leads);
+            let began = Instant::now();
+            let work = Held { lease: watched, leader: Some(leader) }.carry_out(std::future::pending::<()>());
+            let loses_it = async {
+                sleep(Duration::from_secs(3)).await;
+                if let Some(then) = then.clone() {
+                    leadership.send_replace(then);
+                }
+                std::future::pending::<()>().await;
+            };
+            let ended = tokio::select! {
+                ended = work => ended,
+                () = loses_it => None,
+            };
+            assert_eq!((ended, began.elapsed()), (None, Duration::from_secs(seconds)), "{then:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_process_that_slept_longer_than_its_lease_takes_no_further_step() {
         let (_claim, watched) = watch::channel(held_for(10));
         let steps = Cell::new(0);
-        let work = Held(watched).carry_out(async {
+        let work = Held::by(watched).carry_out(async {
             steps.set(1);
             yield_now().await;
             steps.set(2);

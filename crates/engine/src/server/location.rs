@@ -8,10 +8,12 @@ use kube::ResourceExt as _;
 use kurator_api::duration::GoDuration;
 use kurator_api::velero::{BackupStorageLocation, BackupStorageLocationPhase};
 use kurator_archive::layout::TOP_LEVEL;
+use kurator_store::Purpose;
 use serde_json::json;
 
-use super::write::{AGAIN, merge, path};
-use super::{Purpose, Server};
+use super::Server;
+use super::write::{AGAIN, merge};
+use crate::fresh::path;
 use kurator_member::causes::chain;
 
 /// Time between two looks at a location that names none, as Velero 1.18's `--store-validation-frequency`.

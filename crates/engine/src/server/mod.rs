@@ -4,7 +4,9 @@
 //! from its beginning; what it had finished is found in the store. Of several engines of one cluster the one that
 //! holds its Lease works; the Lease is held only while there is something to run.
 
+mod awaited;
 mod backup;
+mod ended;
 mod faults;
 mod lease;
 mod location;
@@ -20,11 +22,12 @@ mod tests;
 mod turn;
 mod write;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kube::Resource;
+use kube::{Resource, ResourceExt as _};
 use kurator_api::velero::{Backup, BackupStorageLocation, ServerStatusRequest};
 use kurator_member::cache::Cache;
 use kurator_member::clock::Clock;
@@ -34,12 +37,14 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::awaited::Awaited;
 use self::lease::Tenure;
 use self::rounds::Rounds;
-use self::write::path;
 use crate::call::{CallError, Caller};
+use crate::fresh::path;
 
-pub use self::stores::{AsTheClusterSays, Purpose, Stores};
+pub use self::lease::Leader;
+pub use self::stores::{AsTheClusterSays, Stores};
 pub use crate::runs::Runs;
 
 /// The release of Velero whose behaviour this is, as `ServerStatusRequest`s are told; behind the plus, who says so.
@@ -78,6 +83,8 @@ pub struct Setup {
     pub stores: Arc<dyn Stores>,
     /// Folder for temporary files.
     pub folder: PathBuf,
+    /// The process that this engine works for, if that works only while it leads: then its client writes only meanwhile.
+    pub led: Option<Leader>,
     /// How many runs may go at once, shared by all engines of a process.
     pub runs: Arc<Runs>,
     /// For the times that are shown.
@@ -95,6 +102,9 @@ pub(crate) struct Server {
     pub(crate) folder: PathBuf,
     runs: Arc<Runs>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Locations whose last run failed, to be looked at.
+    doubted: Mutex<HashSet<String>>,
+    awaited: Awaited,
 }
 
 impl Server {
@@ -104,6 +114,23 @@ impl Server {
             Liveness::Alive { uid, .. } => Some(uid),
             Liveness::Connecting { .. } | Liveness::Unreachable { .. } => None,
         }
+    }
+
+    /// A run with this location has failed: it may be the location's fault.
+    fn doubt(&self, location: &BackupStorageLocation) {
+        self.doubts().insert(location.name_any());
+    }
+
+    fn doubt_no_more(&self, location: &str) {
+        self.doubts().remove(location);
+    }
+
+    fn is_doubted(&self, location: &str) -> bool {
+        self.doubts().contains(location)
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The locations; `None` while the cluster has a bad moment, which is no cluster without locations.
@@ -143,15 +170,17 @@ pub async fn serve(
     shutdown: CancellationToken,
     begun: impl FnOnce(),
 ) -> Result<(), ServeError> {
-    let Setup { member, wake, namespace, stores, folder, runs, clock, answer_within } = setup;
+    let Setup { member, wake, namespace, stores, folder, led, runs, clock, answer_within } = setup;
     let caller = Caller::new(member.client().clone());
-    let server = Arc::new(Server { caller, member, namespace, stores, folder, runs, clock });
+    let (doubted, awaited) = (Mutex::default(), Awaited::default());
+    let server =
+        Arc::new(Server { caller, member, namespace, stores, folder, runs, clock, doubted, awaited });
     if let Some(asked) = shutdown.run_until_cancelled(alone(&server, &wake, answer_within)).await {
         asked?;
         tracing::info!("serving");
         begun();
         let mut rounds = Rounds::new();
-        let mut tenure = Tenure::new(server.caller.client().clone(), &server.namespace);
+        let mut tenure = Tenure::new(server.caller.client().clone(), &server.namespace, led);
         shutdown.run_until_cancelled(rounds.go(&server, &wake, &mut tenure)).await;
         rounds.end().await;
         tenure.end().await;

@@ -7,8 +7,9 @@ use kube::ResourceExt as _;
 use kurator_api::velero::{RequestPhase, ServerStatusRequest};
 use serde_json::json;
 
-use super::write::{AGAIN, merge, path};
+use super::write::{AGAIN, merge};
 use super::{SERVER_VERSION, Server};
+use crate::fresh::path;
 
 /// How long an answer can be read, as in Velero 1.18.
 const KEPT: Duration = Duration::from_secs(60);

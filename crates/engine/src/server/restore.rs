@@ -7,25 +7,29 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use kurator_api::velero::{Backup, BackupStorageLocation, Restore, RestorePhase};
+use kurator_store::Purpose;
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::Server;
+use super::ended::{failed, tell};
 use super::progress::follow;
 use super::queue::{Stage, Work as _};
 use super::turn::Ran;
-use super::write::{End, fresh, merge, path, tell_end};
-use super::{Purpose, Server};
+use super::write::merge;
 use crate::call::CallError;
 use crate::discover::discover;
+use crate::fresh::{fresh, path};
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
 use crate::progress::Progress;
 use crate::restore::run::{Tools, run};
 use crate::restore::{
-    ACTION, Config, Facts, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, STORAGE_CLASS_LABEL, StorageClasses,
-    modifiers_named, policy_named, prepare,
+    ACTION, Config, Facts, IMAGE_LABEL, Images, PLUGIN_CONFIG_LABEL, Prepared, STORAGE_CLASS_LABEL,
+    StorageClasses, modifiers_named, policy_named, prepare,
 };
 use crate::runs::Place;
+use crate::types::Catalog;
 use kurator_member::causes::chain;
 
 pub(super) async fn restore(server: &Server, known: &Restore, place: Place) -> Ran {
@@ -46,38 +50,8 @@ pub(super) async fn restore(server: &Server, known: &Restore, place: Place) -> R
     };
     // What is left needs next to no memory and may take long.
     drop((backups, locations, place));
-    tell(server, &path, &ended).await;
+    tell(server, &ended).await;
     Ran::Ended
-}
-
-/// Ends a Restore that cannot be run.
-pub(super) async fn give_up(server: &Server, known: &Restore, why: String) {
-    let path = path::<Restore>(&server.namespace, &known.name_any());
-    tell(server, &path, &failed(server, known.clone(), why)).await;
-}
-
-fn failed(server: &Server, mut restore: Restore, why: String) -> Restore {
-    tracing::warn!(restore = restore.name_any(), why, "the restore has failed");
-    let status = restore.status.get_or_insert_default();
-    status.phase = Some(RestorePhase::Failed);
-    status.failure_reason = Some(why);
-    status.completion_timestamp = Some(server.clock.now());
-    restore
-}
-
-async fn tell(server: &Server, path: &str, ended: &Restore) {
-    let status = ended.status.as_ref();
-    let phase = status.and_then(|status| status.phase.as_ref()).map(ToString::to_string);
-    let end = End {
-        whole: json!({
-            "metadata": {"annotations": ended.metadata.annotations}, "spec": ended.spec, "status": ended.status,
-        }),
-        phase: phase.as_deref(),
-        reason: status.and_then(|status| status.failure_reason.as_deref()),
-        at: status.and_then(|status| status.completion_timestamp),
-    };
-    tell_end(&server.caller, path, &end).await;
-    tracing::info!(restore = ended.name_any(), phase, "the restore has ended");
 }
 
 async fn attempt(
@@ -115,6 +89,23 @@ async fn attempt(
     let begun = json!({"spec": prepared.restore.spec, "status": prepared.restore.status});
     merge(&server.caller, path, &begun).await.map_err(|error| format!("cannot begin: {error}"))?;
 
+    let location = prepared.location.clone();
+    let ran = in_location(server, prepared, catalog, restore.stage() == Some(Stage::Begun), place).await;
+    if ran.is_err() {
+        server.doubt(&location);
+    }
+    ran
+}
+
+/// Runs what was prepared; `resumed` if a run before it was broken off.
+async fn in_location(
+    server: &Server,
+    prepared: Prepared,
+    catalog: Catalog,
+    resumed: bool,
+    place: &Place,
+) -> Result<Restore, String> {
+    let path = path::<Restore>(&server.namespace, &prepared.restore.name_any());
     let restored = prepared.backup.name_any();
     let (store, of_classes, of_images, classes) = futures::try_join!(
         server.stores.open(&prepared.location, Purpose::Restore(&restored)),
@@ -129,7 +120,7 @@ async fn attempt(
         caller: &server.caller,
         catalog,
         store,
-        resumed: restore.stage() == Some(Stage::Begun),
+        resumed,
         folder: &server.folder,
         storage_classes,
         images,
@@ -138,8 +129,8 @@ async fn attempt(
         place,
     };
     tokio::select! {
-        ended = run(prepared, tools) => ended.map_err(|error| chain(&error)),
-        never = follow(server, path, "itemsRestored", told) => never,
+        ended = Box::pin(run(prepared, tools)) => ended.map_err(|error| chain(&error)),
+        never = follow(server, &path, "itemsRestored", told) => never,
     }
 }
 

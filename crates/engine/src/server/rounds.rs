@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Resource, ResourceExt as _};
-use kurator_api::velero::{Backup, BackupStorageLocationSpec, Restore, Schedule};
+use kurator_api::velero::{Backup, BackupStorageLocation, BackupStorageLocationSpec, Restore, Schedule};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument as _;
 
+use super::awaited::Look;
 use super::faults::Faults;
 use super::lease::{Contest, Held, Tenure};
 use super::queue::{self, Work};
 use super::turn::{in_turn, while_held, with_lease};
-use super::{Server, backup, known, location, request, restore, schedule};
+use super::{Server, awaited, backup, ended, known, location, request, restore, schedule};
 use crate::runs::Kind;
 use kurator_member::knowledge::Knowledge;
 
@@ -28,6 +29,8 @@ const SIDE_BY_SIDE: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Job {
     Backup(String),
+    /// Of a Backup that somebody else has ended.
+    Proof(String),
     Restore(String),
     Location(String),
     Schedule(String),
@@ -51,7 +54,17 @@ pub(super) struct Rounds {
     ended: HashSet<String>,
     faults: Faults,
     /// Locations as they were when they were last looked at.
-    checked: HashMap<String, BackupStorageLocationSpec>,
+    checked: HashMap<String, Looked>,
+}
+
+/// On what the usability of a location depends, as far as that can be seen without asking the store.
+#[derive(PartialEq)]
+struct Looked {
+    spec: BackupStorageLocationSpec,
+    /// Version of the Secret that it names.
+    credential: Option<String>,
+    /// [`Stores::changes`](super::Stores::changes).
+    changes: u64,
 }
 
 impl Rounds {
@@ -114,9 +127,10 @@ impl Rounds {
         if !server.member.liveness().is_alive() {
             return LOOK;
         }
-        let mut pause = self.requests(server).min(self.locations(server));
+        let pause = self.requests(server).min(self.locations(server));
         let (backups, restores) = (known(server.member.backups()), known(server.member.restores()));
         self.forget(server, &backups, &restores);
+        let mut pause = pause.min(self.prove(server, &backups));
         let now = server.clock.now();
         let mut schedules = Vec::new();
         for found in known(server.member.schedules()) {
@@ -136,6 +150,26 @@ impl Rounds {
         self.contest.tell(held);
         let rests = [self.back_up(server, &backups), self.restore(server, &restores)];
         rests.into_iter().flatten().fold(pause, Duration::min)
+    }
+
+    /// Looks for Backups that have ended and that nobody here has run.
+    fn prove(&mut self, server: &Arc<Server>, all: &[Arc<Backup>]) -> Duration {
+        let mut pause = LOOK;
+        for backup in all {
+            let uid = backup.uid().unwrap_or_default();
+            let ours = self.ended.contains(&uid) || self.is_running(&Job::Backup(uid.clone()));
+            match server.awaited.look(server, backup, ours) {
+                Look::Prove if self.running_of(|job| matches!(job, Job::Proof(_))) < SIDE_BY_SIDE => {
+                    let (server, backup) = (Arc::clone(server), Arc::clone(backup));
+                    let rest =
+                        self.start(Job::Proof(uid), async move { awaited::prove(&server, &backup).await });
+                    pause = pause.min(rest.unwrap_or(LOOK));
+                }
+                // The end of one is followed by a round.
+                Look::Prove | Look::Rest => {}
+            }
+        }
+        pause
     }
 
     fn requests(&mut self, server: &Arc<Server>) -> Duration {
@@ -167,7 +201,12 @@ impl Rounds {
         let mut pause = LOOK;
         for found in known(server.member.locations()) {
             let name = found.name_any();
-            let is_news = self.checked.get(&name) != Some(&found.spec);
+            let looked = Looked {
+                spec: found.spec.clone(),
+                credential: credential_version(server, &found),
+                changes: server.stores.changes(),
+            };
+            let is_news = self.checked.get(&name) != Some(&looked) || server.is_doubted(&name);
             let due = if is_news { Some(Duration::ZERO) } else { location::due(&found, now) };
             match due {
                 Some(Duration::ZERO) => {
@@ -178,13 +217,14 @@ impl Rounds {
                     if self.running_of(|job| matches!(job, Job::Location(_))) >= SIDE_BY_SIDE {
                         return LOOK;
                     }
-                    let (server, spec) = (Arc::clone(server), found.spec.clone());
+                    let checking = Arc::clone(server);
                     let rest = self.start(job, async move {
-                        location::check(&server, found).await;
+                        location::check(&checking, found).await;
                         End::Done
                     });
                     if rest.is_none() {
-                        self.checked.insert(name, spec);
+                        server.doubt_no_more(&name);
+                        self.checked.insert(name, looked);
                     }
                     pause = pause.min(rest.unwrap_or(LOOK));
                 }
@@ -206,7 +246,7 @@ impl Rounds {
         let (server, contest) = (Arc::clone(server), Arc::clone(&self.contest));
         match self.faults.given_up(&job) {
             Some(why) => self
-                .start(job, async move { with_lease(&contest, backup::give_up(&server, &found, why)).await }),
+                .start(job, async move { with_lease(&contest, ended::give_up(&server, &*found, why)).await }),
             None => self.start(job, async move {
                 let run = |place| backup::back_up(&server, &found, place);
                 in_turn(&server.runs, &contest, Kind::Backup, run).await
@@ -218,12 +258,8 @@ impl Rounds {
         let (job, found) = self.next(all, Job::Restore)?;
         let (server, contest) = (Arc::clone(server), Arc::clone(&self.contest));
         match self.faults.given_up(&job) {
-            Some(why) => {
-                self.start(
-                    job,
-                    async move { with_lease(&contest, restore::give_up(&server, &found, why)).await },
-                )
-            }
+            Some(why) => self
+                .start(job, async move { with_lease(&contest, ended::give_up(&server, &*found, why)).await }),
             None => self.start(job, async move {
                 let run = |place| restore::restore(&server, &found, place);
                 in_turn(&server.runs, &contest, Kind::Restore, run).await
@@ -255,10 +291,12 @@ impl Rounds {
         {
             return;
         }
+        let there: HashSet<_> = backups.iter().filter_map(|backup| backup.meta().uid.as_deref()).collect();
+        server.awaited.keep_only(server, |uid| there.contains(uid));
         let (backups, restores) = (uids(backups), uids(restores));
         self.ended.retain(|uid| backups.contains(uid.as_str()) || restores.contains(uid.as_str()));
         self.faults.retain(|job| match job {
-            Job::Backup(uid) => backups.contains(uid.as_str()),
+            Job::Backup(uid) | Job::Proof(uid) => backups.contains(uid.as_str()),
             Job::Restore(uid) => restores.contains(uid.as_str()),
             Job::Location(name) => is_there(&server.member.locations().get(name)),
             Job::Schedule(name) => is_there(&server.member.schedules().get(name)),
@@ -284,6 +322,12 @@ impl Rounds {
         }
         rest
     }
+}
+
+/// Version of the Secret that a location names; nothing where there is none, or the member does not say.
+fn credential_version(server: &Server, location: &BackupStorageLocation) -> Option<String> {
+    let name = location.spec.credential.as_ref()?.name.as_ref()?;
+    server.member.secrets().get(name).present()?.metadata.resource_version.clone()
 }
 
 /// Whether something is there, or may be.

@@ -12,7 +12,8 @@ use kurator_schedule::{Cron, Dialect, NextRun, base, next_run};
 use serde_json::{Value, json};
 
 use super::Server;
-use super::write::{AGAIN, fresh, merge, path};
+use super::write::{AGAIN, merge};
+use crate::fresh::{fresh, path};
 
 /// Velero looks at its schedules this often; one that is always due runs no more often.
 const EVERY: Duration = Duration::from_secs(60);

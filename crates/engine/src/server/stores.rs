@@ -7,21 +7,10 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _};
 use kurator_api::velero::BackupStorageLocation;
-use kurator_store::{Location, Patience, Store};
+use kurator_store::{Location, Patience, Purpose, Store};
 
 use crate::call::Caller;
 use kurator_member::causes::chain;
-
-/// What a location is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose<'a> {
-    /// To see whether it can be used.
-    Look,
-    /// To store a backup there.
-    Store,
-    /// To restore the Velero Backup of this name from it.
-    Restore(&'a str),
-}
 
 /// Opens the stores of a cluster's locations.
 ///
@@ -37,6 +26,19 @@ pub trait Stores: Send + Sync {
         location: &BackupStorageLocation,
         purpose: Purpose<'_>,
     ) -> Result<Arc<dyn Store>, String>;
+
+    /// How often something has changed that decides on this and is not in the cluster: a key, for example. All locations
+    /// are looked at again then.
+    fn changes(&self) -> u64 {
+        0
+    }
+
+    /// The Backup with this UID waits for this engine: what its status says of its end is not to be believed before
+    /// [`believes`](Self::believes).
+    fn awaits(&self, _backup: &str) {}
+
+    /// What the status of the Backup says is true, or will be.
+    fn believes(&self, _backup: &str) {}
 }
 
 /// Follows what the cluster itself says: the location and the Secret that it names. For an engine that serves this one

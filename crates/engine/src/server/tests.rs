@@ -1,6 +1,7 @@
 //! Engines of several members in one process: what one of them meets with does not hold the others up.
 
 mod cluster;
+mod stores;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::velero::BackupStorageLocation;
 use kurator_member::clock::SystemClock;
 use kurator_member::member::{Member, MemberOptions};
-use kurator_store::{Memory, Store};
+use kurator_store::{Memory, Purpose, Store};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -84,8 +85,20 @@ async fn while_served<T>(
     defects: usize,
     test: impl Future<Output = T>,
 ) -> T {
-    let wake = Arc::new(Notify::new());
-    let told = Arc::clone(&wake);
+    let shelf = Arc::new(Shelf { store: Arc::default(), defects: AtomicUsize::new(defects) });
+    // Tests lie within tests: on the heap, since they are large and moved about.
+    while_serving(cluster, runs, shelf, &Arc::default(), Box::pin(test)).await
+}
+
+/// Likewise with these stores, and looks around whenever `wake` is told.
+async fn while_serving<T>(
+    cluster: &Cluster,
+    runs: &Arc<Runs>,
+    stores: Arc<dyn Stores>,
+    wake: &Arc<Notify>,
+    test: impl Future<Output = T>,
+) -> T {
+    let told = Arc::clone(wake);
     let options = MemberOptions { everything: true, ..MemberOptions::default() };
     let key =
         ClusterKey { kind: ClusterKind::AttachedCluster, namespace: String::new(), name: "m".to_owned() };
@@ -93,10 +106,11 @@ async fn while_served<T>(
     let member = Member::spawn(key, client, options, Arc::new(move |_| told.notify_one()));
     let setup = Setup {
         member: Arc::clone(&member),
-        wake,
+        wake: Arc::clone(wake),
         namespace: "velero".to_owned(),
-        stores: Arc::new(Shelf { store: Arc::default(), defects: AtomicUsize::new(defects) }),
+        stores,
         folder: std::env::temp_dir(),
+        led: None,
         runs: Arc::clone(runs),
         clock: Arc::new(SystemClock),
         answer_within: Duration::ZERO,

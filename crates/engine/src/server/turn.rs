@@ -92,7 +92,7 @@ mod tests {
 
     fn held() -> (watch::Sender<Claim>, Held) {
         let (claim, held) = watch::channel(Claim::Held { until: Instant::now() + Duration::from_secs(3600) });
-        (claim, Held(held))
+        (claim, Held::by(held))
     }
 
     fn is_free(runs: &Arc<Runs>) -> bool {

@@ -4,40 +4,15 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::call::{CallError, Caller, Content};
 
 /// Pause before a write that has to be made is tried again.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
-/// Longest time to ask for an object as it is now.
-const FRESH_WITHIN: Duration = Duration::from_secs(20);
 /// Refusals of what is written, and not of the moment.
 const FOR_GOOD: [StatusCode; 3] =
     [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY, StatusCode::PAYLOAD_TOO_LARGE];
-
-/// Path of a velero.io object.
-pub(super) fn path<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> String {
-    format!("/apis/velero.io/v1/namespaces/{namespace}/{}/{name}", K::plural(&()))
-}
-
-/// The object as it is now, which is not what a watch last showed; none if it is gone and another has its name.
-///
-/// # Errors
-/// The member does not say so in [`FRESH_WITHIN`].
-pub(super) async fn fresh<K>(caller: &Caller, namespace: &str, known: &K) -> Result<Option<K>, CallError>
-where
-    K: Resource<DynamicType = ()> + DeserializeOwned,
-{
-    let path = path::<K>(namespace, &known.name_any());
-    let read = tokio::time::timeout(FRESH_WITHIN, caller.get(&path));
-    let late = |_| CallError::Unreachable(format!("nothing within {} s", FRESH_WITHIN.as_secs()));
-    let Some(json) = read.await.map_err(late)?? else { return Ok(None) };
-    let found = serde_json::from_slice::<K>(&json).map_err(|error| CallError::Unusable(error.to_string()))?;
-    Ok(Some(found).filter(|found| found.uid() == known.uid()))
-}
 
 /// Merges `patch` into what is at `path`.
 pub(super) async fn merge(caller: &Caller, path: &str, patch: &Value) -> Result<(), CallError> {
@@ -141,17 +116,5 @@ mod tests {
         let (caller, log) = server(|_, _| status(422, "Invalid", "no"));
         tell_end(&caller, "/x", &end()).await;
         assert_eq!(log.paths().len(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_the_member_does_not_say_is_not_waited_for_without_end() {
-        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
-            std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
-        });
-        let caller = Caller::new(kube::Client::new(silent, "default"));
-        let began = tokio::time::Instant::now();
-        let backup = kurator_api::velero::Backup::new("b", Default::default());
-        assert!(fresh(&caller, "velero", &backup).await.is_err());
-        assert_eq!(began.elapsed(), FRESH_WITHIN);
     }
 }

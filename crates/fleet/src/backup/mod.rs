@@ -3,7 +3,6 @@
 //! The set of clusters of a one-time Backup is written down before anything is created; from then on the status is the
 //! plan. A finished Backup is never run again, whatever becomes of its Velero objects.
 
-mod notes;
 mod observe;
 mod release;
 pub(crate) mod schedule;
@@ -16,7 +15,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kurator_api::backup::Backup;
+use kurator_api::backup::{Backup, BackupSpec};
 use kurator_api::names;
 use serde_json::json;
 
@@ -24,6 +23,7 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::hub::Guarded;
 use crate::run::kinds::{Run, RunPhase};
+use crate::run::retention::{Asked, say_retention};
 use crate::run::volumes::{Teller, say_volumes};
 use crate::run::{self, apply, plan, report};
 
@@ -67,9 +67,15 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Backup>>, ctx: Arc<Ctx>) -> Re
     let clusters = plan.rows.0.iter().map(|row| row.cluster.clone());
     let say = |conditions: &mut Vec<_>| {
         say_volumes(&ctx, Teller::Backup, runs, conditions);
-        notes::say_retention(&ctx, &backup.spec, clusters, conditions);
+        say_retention(&ctx, retention(&backup.spec), clusters, conditions);
     };
     let delayed = report::report(&ctx, backup, &plan, say).await?;
     apply::apply(&ctx, &valid.run.owner, &plan, &ctx.router.wakes.backups);
     Ok(run::look_again([plan.look_again, delayed]))
+}
+
+/// What a Backup says of how long its runs stay.
+fn retention(spec: &BackupSpec) -> Asked<'_> {
+    let ttl = spec.policy.as_ref().and_then(|policy| policy.ttl.as_deref());
+    Asked { ttl: ("spec.policy.ttl", ttl), policy: ("spec.deletionPolicy", spec.deletion_policy) }
 }

@@ -6,6 +6,7 @@ use kurator_api::filter::ResourceFilter;
 use kurator_api::velero;
 
 use super::validate::{ValidBackup, owner};
+use crate::run::volumes;
 
 /// Everything of the policy that Velero is told, on every member alike.
 ///
@@ -71,7 +72,9 @@ pub(crate) fn copy_of(
     if !status.phase.as_ref().is_some_and(velero::BackupPhase::is_terminal) {
         return None;
     }
-    let metadata = owner(backup, hub).metadata(name, cluster);
+    let mut metadata = owner(backup, hub).metadata(name, cluster);
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.extend(volumes::annotation(row.volumes_without_data));
     Some(velero::Backup { metadata, spec: spec(backup.spec.policy.as_ref()), status: Some(status) })
 }
 
@@ -117,5 +120,24 @@ mod tests {
                 "includedNamespaceScopedResources": ["pods"], "excludedClusterScopedResources": ["nodes"],
             })
         );
+    }
+
+    #[test]
+    fn a_run_that_is_brought_back_says_how_many_claims_lack_their_data() {
+        let backup: Backup = serde_json::from_value(json!({
+            "metadata": {"name": "b", "namespace": "default", "uid": "u"}, "spec": {"destination": {"fleet": "f"}},
+        }))
+        .unwrap();
+        let cluster = ClusterKey { namespace: "default".into(), kind: Default::default(), name: "m1".into() };
+        let brought = |claims: Option<u32>| {
+            let row = BackupDetails {
+                backup_name_in_cluster: Some("b".into()),
+                backup_status_in_cluster: serde_json::from_value(json!({"phase": "Completed"})).unwrap(),
+                volumes_without_data: claims,
+                ..BackupDetails::default()
+            };
+            volumes::without_data(&copy_of(&backup, "hub", &row, &cluster).unwrap())
+        };
+        assert_eq!([brought(Some(2)), brought(None)], [Some(2), None]);
     }
 }

@@ -12,6 +12,7 @@ use kurator_api::fleet::Fleet;
 use kurator_api::names;
 use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest, ServerStatusRequestSpec};
 use kurator_member::member::Member;
+use serde_json::json;
 
 use super::foundation;
 use super::plan::{Action, Plan};
@@ -23,6 +24,7 @@ pub(super) const SECRET: &str = "secret";
 pub(super) const LOCATION: &str = "location";
 pub(super) const RETIREMENT: &str = "retirement";
 pub(super) const SERVER: &str = "server";
+pub(super) const QUESTION: &str = "question";
 pub(super) const FOUNDATION: &str = "foundation";
 pub(super) const FOUNDATION_REMOVAL: &str = "foundation removal";
 pub(super) const SECRET_REMOVAL: &str = "secret removal";
@@ -48,7 +50,8 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, member: &Arc<Member>, a
             ctx.writes.start(key(SECRET), async move { write(client, *secret, replace).await }, wake);
         }
         Action::Location(location) => {
-            let location = location.clone();
+            let mut location = location.clone();
+            location.annotations_mut().insert(names::HUB_ANNOTATION.to_owned(), ctx.hub.uid.clone());
             ctx.writes.forget(&key(LOCATION_REMOVAL));
             ctx.writes.start(key(LOCATION), async move { write(client, *location, true).await }, wake);
         }
@@ -59,6 +62,13 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, member: &Arc<Member>, a
         Action::AskServer => {
             ctx.router.heartbeats.ask(cluster);
             ctx.writes.start(key(SERVER), async move { ask_server(client).await }, wake);
+        }
+        Action::Question { location, by } => {
+            if by.is_some() {
+                ctx.questions.ask(&fleet.uid().unwrap_or_default(), cluster);
+            }
+            let (location, by) = (location.clone(), by.clone());
+            ctx.writes.start(key(QUESTION), async move { question(client, &location, by).await }, wake);
         }
         Action::ChangeEngine => {
             for what in [SECRET, LOCATION, RETIREMENT, SERVER, SECRET_REMOVAL] {
@@ -114,6 +124,14 @@ where
     let api = Api::<K>::namespaced(client, names::VELERO_NAMESPACE);
     let params = PatchParams { force: replace, ..PatchParams::apply(MANAGER) };
     api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
+    Ok(())
+}
+
+/// Asks the hub that wrote a location, or takes such a question off.
+async fn question(client: Client, location: &str, by: Option<String>) -> Result<(), Failure> {
+    let api = Api::<BackupStorageLocation>::namespaced(client, names::VELERO_NAMESPACE);
+    let asked = json!({"metadata": {"annotations": {names::INHERITS_ANNOTATION: by}}});
+    api.patch(location, &PatchParams::default(), &Patch::Merge(&asked)).await?;
     Ok(())
 }
 

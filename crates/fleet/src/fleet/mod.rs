@@ -6,6 +6,7 @@
 mod apply;
 mod claim;
 mod foundation;
+pub(crate) mod heir;
 mod layout;
 mod observe;
 pub(crate) mod places;

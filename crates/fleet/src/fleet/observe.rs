@@ -16,6 +16,7 @@ use kurator_member::member::Member;
 use tokio::time::Instant;
 
 use super::claim::rival;
+use super::heir::Heir;
 use super::layout::{self, RootFinding};
 use super::probe::Probe;
 use super::validate::{Plugin, Problem, ValidFleet, ValidPlugin};
@@ -137,6 +138,9 @@ pub(super) struct SeenAlive {
     pub(super) secret_removal: Write,
     pub(super) foundation: Write,
     pub(super) foundation_removal: Write,
+    pub(super) question: Write,
+    /// Whether what another hub has left here may be taken over.
+    pub(super) heir: Heir,
     /// How far the hub's engine for it is, if there is to be one.
     pub(super) engine: Option<Standing>,
     /// When Velero last showed a sign of life, and when it was last asked for one.
@@ -153,6 +157,8 @@ pub(super) struct SeenVelero {
 }
 
 pub(super) struct Seen {
+    /// UID of this hub's namespace kube-system.
+    pub(super) hub: String,
     pub(super) root: Probe<RootFinding>,
     pub(super) members: Vec<SeenMember>,
 }
@@ -205,7 +211,7 @@ pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen
             contact: contact(ctx, fleet, valid, plugin.map(|plugin| (plugin, &root)), key, recorded),
         })
         .collect();
-    Seen { root, members }
+    Seen { hub: ctx.hub.uid.clone(), root, members }
 }
 
 fn contact(
@@ -242,11 +248,21 @@ fn contact(
         secret_removal: write(super::apply::SECRET_REMOVAL),
         foundation: write(super::apply::FOUNDATION),
         foundation_removal: write(super::apply::FOUNDATION_REMOVAL),
+        question: write(super::apply::QUESTION),
+        heir: ctx.questions.answer(&valid.uid, key, asks(&member, &valid.uid)),
         engine: ctx.router.engines.standing(key),
         sign_of_life: ctx.router.heartbeats.sign_of_life(key),
         asked: ctx.router.heartbeats.asked(key),
         uid,
     }))
+}
+
+/// Whether this Fleet's question stands in a member.
+fn asks(member: &Member, fleet_uid: &str) -> bool {
+    let is_ours = |location: &BackupStorageLocation| {
+        location.annotations().get(names::INHERITS_ANNOTATION).is_some_and(|uid| uid == fleet_uid)
+    };
+    member.locations().select(is_ours).present().is_some_and(|found| !found.is_empty())
 }
 
 fn velero(member: &Member) -> Result<SeenVelero, String> {

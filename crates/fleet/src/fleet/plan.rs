@@ -29,6 +29,11 @@ pub(super) enum Action {
     /// An earlier place, to be read alone.
     Retire(Box<BackupStorageLocation>),
     AskServer,
+    /// Asks, by the UID of this Fleet, whether the hub that wrote a location before is gone; or takes such a question off.
+    Question {
+        location: String,
+        by: Option<String>,
+    },
     /// What was written for the engine before is no longer to be believed.
     ChangeEngine,
     /// The namespace and types that the built-in engine works on.
@@ -90,8 +95,16 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
     let holders = holders(&seen.members);
     for member in seen.members {
         let twin = twin(&member, &holders);
-        let mut turn =
-            Turn { valid, goal, twin, root: &seen.root, actions: Vec::new(), hitch: None, look_again: None };
+        let mut turn = Turn {
+            valid,
+            hub: &seen.hub,
+            goal,
+            twin,
+            root: &seen.root,
+            actions: Vec::new(),
+            hitch: None,
+            look_again: None,
+        };
         let row = turn.row(&member);
         match turn.hitch {
             Some(Hitch::Stuck) => stuck.push(member.key.clone()),

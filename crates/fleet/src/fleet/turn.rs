@@ -2,6 +2,7 @@
 
 mod builtin;
 mod clean_up;
+mod inherit;
 mod location;
 
 use kurator_api::cluster::ClusterKey;
@@ -36,6 +37,8 @@ pub(super) enum Goal<'a> {
 /// The decision for one member.
 pub(super) struct Turn<'a> {
     pub(super) valid: &'a ValidFleet,
+    /// UID of this hub's namespace kube-system.
+    pub(super) hub: &'a str,
     pub(super) goal: Goal<'a>,
     pub(super) root: &'a Probe<RootFinding>,
     /// An earlier member that is the same cluster.
@@ -109,6 +112,9 @@ impl Turn<'_> {
                 format!("this is the same cluster as {twin}; take one of the two off spec.clusters");
             return Err((Reason::SameCluster, message));
         }
+        if let Ok(velero) = &alive.velero {
+            self.answer(alive, velero)?;
+        }
         let plugin = match self.goal {
             Goal::Serve(plugin) => plugin,
             Goal::Faulty(problems) => {
@@ -146,6 +152,7 @@ impl Turn<'_> {
         let name = match plugin.engine {
             Engine::Velero => {
                 let name = self.location_name(plugin, key, velero, &prefix)?;
+                self.inherit(key, alive, velero, &name)?;
                 self.write(plugin, key, alive, velero, Wanted { name, prefix: &prefix, mode })?
             }
             Engine::Builtin => {
@@ -153,6 +160,7 @@ impl Turn<'_> {
                 self.check_engine(status, alive)?;
                 let before = status.clone();
                 let name = self.kept_name(plugin, key, status, velero, &prefix)?;
+                self.inherit(key, alive, velero, &name)?;
                 record_place(status, &name, &plugin.bucket, &prefix, layout);
                 if let Some(mode) = &mode {
                     status.read_only = *mode == AccessMode::ReadOnly;

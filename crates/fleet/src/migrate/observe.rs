@@ -24,6 +24,7 @@ use crate::members::Access;
 use crate::mount::{self, Copy, Prepared, Records, Source, Wish};
 use crate::run::child::{NotYet, Precondition, Seen, observe};
 use crate::run::rows::Row;
+use crate::run::volumes;
 
 /// The Fleets that a Migrate names.
 pub(super) struct NamedFleets {
@@ -205,7 +206,8 @@ impl Road<'_> {
     fn copy(&self, cluster: &ClusterKey) -> Option<Copy> {
         let row = &self.source.row;
         let name = row.child.as_deref()?;
-        let metadata = mount::metadata(&self.valid.targets.owner, name, cluster);
+        let mut metadata = mount::metadata(&self.valid.targets.owner, name, cluster);
+        metadata.annotations.get_or_insert_default().extend(volumes::annotation(row.without_data));
         let backup =
             velero::Backup { metadata, spec: self.valid.backup.clone(), status: Some(row.status.clone()?) };
         Some(Copy { backup, at_home: None, records: self.records() })

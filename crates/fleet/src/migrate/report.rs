@@ -13,6 +13,7 @@ use super::stage::Whole;
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::run::Unfit;
+use crate::run::retention::{Asked, say_retention};
 use crate::run::rows::{Details, only_progress};
 use crate::run::volumes::{Teller, say_volumes};
 use crate::standing::Verdict;
@@ -29,6 +30,12 @@ pub(super) async fn report(ctx: &Ctx, migrate: &Migrate, plan: &Plan) -> Result<
     let source = &plan.source_row;
     let backup = source.child.iter().map(|name| (source.cluster.clone(), name.clone()));
     say_volumes(ctx, Teller::Restore, backup, &mut conditions);
+    let policy = migrate.spec.policy.as_ref();
+    let asked = Asked {
+        ttl: ("spec.policy.ttl", policy.and_then(|policy| policy.ttl.as_deref())),
+        policy: ("spec.policy.deletionPolicy", policy.and_then(|policy| policy.deletion_policy)),
+    };
+    say_retention(ctx, asked, std::iter::once(source.cluster.clone()), &mut conditions);
     let finished = phase.is_terminal();
     let mut status = MigrateStatus {
         phase: Some(*phase),

@@ -21,7 +21,7 @@ mod waiting;
 
 pub(crate) use apply::apply;
 pub(crate) use copy::{Copy, Records, note_lost_volumes};
-pub(crate) use place::{Source, endpoint_of};
+pub(crate) use place::{Source, endpoint_of, same_place};
 pub(crate) use prepare::{Prepared, Wish, note_ways, prepare, usable};
 pub(crate) use release::{Mounted, release, tidy};
 pub(crate) use render::{metadata, name};

@@ -1,5 +1,6 @@
 //! The next step on the way to a Backup that a cluster can restore. Pure, but for the knowledge that it is handed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -18,6 +19,7 @@ use super::copy::{Copy, Records};
 use super::place::{Source, Way, same_place, way};
 use super::render;
 use crate::ctx::Ctx;
+use crate::fleet::places;
 use crate::fleet::render::{CONTENT_HASH, says};
 use crate::fleet::store::Store;
 use crate::location::available;
@@ -66,6 +68,15 @@ pub(crate) struct Prepared {
     pub(crate) look_again: Option<Instant>,
 }
 
+impl Prepared {
+    /// The Backup is there already, in a mount that somebody else has asked for: first the status says that this one
+    /// needs it too.
+    pub(crate) fn found_in(mount: String) -> Self {
+        let ready = Err(wait(Reason::LocationPending, "the way to the backup is being shared with another"));
+        Self { location: Some(mount), actions: Vec::new(), ready, look_again: None }
+    }
+}
+
 /// Writes into each row the name of the mount that its cluster is getting; what is written stays.
 pub(crate) fn note_ways<S>(rows: &mut Rows<S>, prepared: &[(ClusterKey, Prepared)]) {
     for (cluster, way) in prepared {
@@ -77,8 +88,9 @@ pub(crate) fn note_ways<S>(rows: &mut Rows<S>, prepared: &[(ClusterKey, Prepared
 
 /// What is known of the cluster.
 struct Seen {
-    /// The hub executes what is there, and needs no Secret in the cluster.
-    by_hub: bool,
+    /// Where the hub executes what is there, and needs no Secret in the cluster: the names of the locations that a Fleet
+    /// gave the cluster. It follows no others.
+    by_hub: Option<BTreeSet<String>>,
     locations: Knowledge<Vec<Arc<BackupStorageLocation>>>,
     secrets: Knowledge<Vec<Arc<PartialObjectMeta<Secret>>>>,
     backup: Knowledge<Arc<Backup>>,
@@ -93,9 +105,17 @@ pub(crate) fn prepare(ctx: &Ctx, member: &Member, wish: &Wish<'_>) -> Prepared {
         ctx.writes.state(&WriteKey { owner, cluster, what })
     };
     let none = Knowledge::Absent;
+    let locations = listed(member.locations().list());
+    let given = || match &locations {
+        Knowledge::Present(all) => {
+            let names = all.iter().map(|location| location.name_any());
+            names.filter(|name| places::is_given(&ctx.hub, wish.cluster, name)).collect()
+        }
+        Knowledge::Absent | Knowledge::Unknown { .. } => BTreeSet::new(),
+    };
     let seen = Seen {
-        by_hub: is_served(ctx, wish.cluster),
-        locations: listed(member.locations().list()),
+        by_hub: is_served(ctx, wish.cluster).then(given),
+        locations,
         secrets: listed(member.secrets().list()),
         backup: wish.copy.as_ref().map_or(none, |copy| member.backups().get(&copy.backup.name_any())),
         secret_write: write(SECRET),
@@ -129,7 +149,11 @@ impl Step {
         let Seen { by_hub, locations, secrets, backup, secret_write, location_write, copy_write } = seen;
         let locations = known(locations)?;
         let mut copy = wish.copy.clone();
-        let (name, location) = match way(&wish.source, &locations, wish.recorded) {
+        let is_followed = |location: &&Arc<BackupStorageLocation>| {
+            by_hub.as_ref().is_none_or(|given| given.contains(&location.name_any()))
+        };
+        let own: Vec<_> = locations.iter().filter(is_followed).cloned().collect();
+        let (name, location) = match way(&wish.source, &own, wish.recorded) {
             Way::None(why) => return Err(NotYet::Wait(Reason::SourceUnreadable, why)),
             Way::Own(own) => {
                 if let Some(copy) = &mut copy
@@ -148,6 +172,7 @@ impl Step {
                     ));
                 }
                 let found = locations.iter().find(|location| location.name_any() == name);
+                let by_hub = by_hub.is_some();
                 let there = Found { by_hub, location: found.map(AsRef::as_ref), secrets: known(secrets)? };
                 let location = self.mounted(wish, &name, &there, &secret_write, &location_write)?;
                 (name, location)

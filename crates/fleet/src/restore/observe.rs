@@ -26,6 +26,7 @@ use crate::location;
 use crate::mount::{self, Copy, Prepared, Records, Source, Wish};
 use crate::run::child::{NotYet, Place, Precondition, Seen, observe};
 use crate::run::rows::Row;
+use crate::run::volumes;
 use crate::served::is_served;
 
 pub(super) fn source(ctx: &Ctx, restore: &Restore) -> Option<Arc<Guarded<Backup>>> {
@@ -140,10 +141,14 @@ fn ready(
         Knowledge::Present(backup) => Some(backup),
         Knowledge::Absent => None,
     };
-    if let (Some(backup), None) = (&here, mount) {
-        return Ready::Said(usable(&run.name, backup, now));
-    }
     let record = run.record.as_ref();
+    if let (Some(backup), None) = (&here, mount) {
+        let stored = record.and_then(|row| row.stored.as_ref());
+        return match brought_by_another(member, backup, stored) {
+            Some(mount) => Ready::OnTheWay(Prepared::found_in(mount)),
+            None => Ready::Said(usable(&run.name, backup, now)),
+        };
+    }
     let content = valid
         .source
         .as_ref()
@@ -163,9 +168,12 @@ fn ready(
         Err(why) => return Ready::Said(Err(why)),
     };
     let owner = &valid.run.owner;
+    let mut metadata = mount::metadata(owner, &run.name, cluster);
+    let without_data = record.and_then(|row| row.volumes_without_data);
+    metadata.annotations.get_or_insert_default().extend(volumes::annotation(without_data));
     let copy = Copy {
         at_home: Some(content.metadata.clone()),
-        backup: velero::Backup { metadata: mount::metadata(owner, &run.name, cluster), ..content },
+        backup: velero::Backup { metadata, ..content },
         records: Records::In { client: member.client().clone(), else_lost: true },
     };
     let runs = recorded.is_some_and(Row::started);
@@ -182,6 +190,18 @@ fn ready(
         copy: (!runs).then_some(copy),
     };
     Ready::OnTheWay(mount::prepare(ctx, member, &wish))
+}
+
+/// The mount that a Backup in the member lies in, if somebody else has brought it from where it is `stored`. He takes it
+/// away again when nobody says that he reads it too.
+fn brought_by_another(member: &Member, backup: &velero::Backup, stored: Option<&StoredAt>) -> Option<String> {
+    let lies_in = backup.spec.storage_location.as_deref()?;
+    let location = member.locations().get(lies_in).present()?;
+    is_shared(&location, stored).then(|| lies_in.to_owned())
+}
+
+fn is_shared(location: &velero::BackupStorageLocation, stored: Option<&StoredAt>) -> bool {
+    location::is_mount(location) && stored.is_none_or(|stored| mount::same_place(location, stored, None))
 }
 
 /// What is said of a Velero Backup that neither the member nor the hub knows. Velero may still find it in the store, so
@@ -240,5 +260,28 @@ fn usable(name: &str, backup: &velero::Backup, now: Timestamp) -> Precondition<S
             Err(NotYet::Never(Reason::BackupExpired, message))
         }
         None => mount::usable(name, backup),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_backup_in_a_mount_of_another_on_its_own_place_is_read_from_there_and_no_other() {
+        let stored = StoredAt { bucket: "velero".into(), prefix: "a/b".into(), ..StoredAt::default() };
+        let table = [
+            ("kurator-ro-0123abcd", "a/b", Some(&stored), true),
+            ("kurator-ro-0123abcd", "a/b", None, true),
+            ("kurator-ro-0123abcd", "a/c", Some(&stored), false),
+            ("default", "a/b", Some(&stored), false),
+        ];
+        for (name, prefix, stored, shared) in table {
+            let location = serde_json::from_value(json!({
+                "metadata": {"name": name}, "spec": {"objectStorage": {"bucket": "velero", "prefix": prefix}},
+            }));
+            assert_eq!(is_shared(&location.unwrap(), stored), shared, "{name} {prefix} {stored:?}");
+        }
     }
 }

@@ -77,6 +77,7 @@ fn record_of(row: &BackupDetails, name: &str) -> Option<BackupDetails> {
     Some(BackupDetails {
         backup_name_in_cluster: Some(good.backup_name_in_cluster),
         backup_status_in_cluster: Some(status),
+        volumes_without_data: good.volumes_without_data,
         ..row.clone()
     })
 }

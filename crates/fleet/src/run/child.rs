@@ -20,6 +20,7 @@ use super::rows::Row;
 use super::{Claim, Owner, Started};
 use crate::ctx::Ctx;
 use crate::members::Access;
+use crate::served::is_unproven;
 use crate::writes::{Failure, Write};
 
 /// A Velero object with an end.
@@ -36,6 +37,8 @@ pub(crate) struct Outcome<S> {
     pub(crate) status: S,
     pub(crate) phase: RowPhase,
     pub(crate) message: Option<String>,
+    /// Volume claims that are stored without the data of their volumes.
+    pub(crate) without_data: Option<u32>,
 }
 
 /// Which name the child has or shall have in a member.
@@ -172,6 +175,8 @@ pub(crate) struct Seen<'a, K: VeleroRun> {
     pub(crate) place: Place<K>,
     /// Our object was made by somebody else and does not say yet that it is ours.
     pub(crate) adopted: bool,
+    /// Whoever says that our object has ended did not run it.
+    pub(crate) unproven: bool,
     pub(crate) write: Write,
     pub(crate) precondition: Precondition<K::Needs>,
 }
@@ -208,15 +213,16 @@ pub(crate) fn observe<'a, K: VeleroRun>(
         return Seen::nothing(cluster, recorded, Contact::NotYet(settled));
     }
     let key = creation(&run.owner, cluster);
-    let adopted = match &place {
+    let (adopted, unproven) = match &place {
         Place::Ours(child) => {
             ctx.writes.forget(&key);
-            child.labels().get(names::OWNER_UID_LABEL) != Some(&run.owner.uid)
+            let adopted = child.labels().get(names::OWNER_UID_LABEL) != Some(&run.owner.uid);
+            (adopted, is_unproven(ctx, cluster, child.uid().as_deref()))
         }
-        _ => false,
+        _ => (false, false),
     };
     let (write, precondition) = (ctx.writes.state(&key), needs(&member));
-    Seen { cluster, recorded, contact: Contact::Live { uid }, place, adopted, write, precondition }
+    Seen { cluster, recorded, contact: Contact::Live { uid }, place, adopted, unproven, write, precondition }
 }
 
 impl<'a, K: VeleroRun> Seen<'a, K> {
@@ -225,7 +231,8 @@ impl<'a, K: VeleroRun> Seen<'a, K> {
         let why = "the member can't be asked";
         let place = Place::Unknown { why: why.to_owned() };
         let precondition = Err(NotYet::Wait(Reason::Unreachable, why.to_owned()));
-        Seen { cluster, recorded, contact, place, adopted: false, write: Write::None, precondition }
+        let (adopted, unproven, write) = (false, false, Write::None);
+        Seen { cluster, recorded, contact, place, adopted, unproven, write, precondition }
     }
 }
 
@@ -242,7 +249,7 @@ pub(crate) struct Step<S, N> {
 }
 
 pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs> {
-    let Seen { cluster, recorded, contact, place, adopted, write, precondition } = seen;
+    let Seen { cluster, recorded, contact, place, adopted, unproven, write, precondition } = seen;
     let row = recorded.unwrap_or_else(|| Row::new(cluster.clone()));
     if row.phase.is_terminal() {
         return said(row);
@@ -255,7 +262,7 @@ pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs>
     match place {
         Place::Ours(child) => Step {
             adopt: adopted.then(|| child.name_any()),
-            ..said(observed(Row { seen_in: Some(uid), ..row }, &*child))
+            ..said(proven(observed(Row { seen_in: Some(uid), ..row }, &*child), unproven))
         },
         Place::Unknown { why } => said(row.because(Reason::VeleroMissing, why)),
         Place::Free { .. } | Place::Leaving { .. } | Place::Namesake { .. } | Place::Taken { .. }
@@ -325,16 +332,25 @@ fn not_there_yet<S, N>(row: Row<S>, name: String, write: Write, precondition: Pr
 }
 
 fn observed<K: VeleroRun>(row: Row<K::Status>, child: &K) -> Row<K::Status> {
-    let Outcome { status, phase, message } = child.outcome();
+    let Outcome { status, phase, message, without_data } = child.outcome();
     let reason = match phase {
         RowPhase::Completed => Reason::Completed,
         RowPhase::PartiallyFailed => Reason::PartiallyFailed,
         RowPhase::Failed | RowPhase::FailedValidation => Reason::Failed,
         RowPhase::Pending | RowPhase::InProgress => Reason::InProgress,
     };
-    Row { child: Some(child.name_any()), status: Some(status), ..row }
+    Row { child: Some(child.name_any()), status: Some(status), without_data, ..row }
         .in_phase(phase)
         .because(reason, message.unwrap_or_default())
+}
+
+/// A good end is not told before it is proven.
+fn proven<S>(row: Row<S>, unproven: bool) -> Row<S> {
+    if !unproven || !matches!(row.phase, RowPhase::Completed | RowPhase::PartiallyFailed) {
+        return row;
+    }
+    let why = "its status says that it has ended, but it was not run; the object store is being asked";
+    row.in_phase(RowPhase::InProgress).because(Reason::InProgress, why)
 }
 
 fn child_is_gone<S>(row: Row<S>) -> Row<S> {

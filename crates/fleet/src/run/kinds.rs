@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::child::{Outcome, VeleroRun};
 use super::rows::{Details, Row};
+use super::volumes;
 use crate::hub::HubKind;
 
 /// Phases of a run on the hub.
@@ -204,6 +205,7 @@ impl Details for BackupDetails {
             stored: self.stored.clone(),
             source: None,
             source_location: None,
+            without_data: self.volumes_without_data,
             status: self.backup_status_in_cluster.clone(),
             phase: self.phase.unwrap_or_else(|| {
                 kurators_phase(self.backup_name_in_cluster.as_ref(), self.backup_status_in_cluster.as_ref())
@@ -221,6 +223,7 @@ impl Details for BackupDetails {
             backup_name_in_cluster: row.child.clone(),
             backup_status_in_cluster: row.status.clone(),
             stored: row.stored.clone(),
+            volumes_without_data: row.without_data,
             schedule: None,
             phase: Some(row.phase),
             reason: row.reason.map(|reason| reason.as_str().to_owned()),
@@ -259,6 +262,7 @@ impl Details for RestoreDetails {
             stored: None,
             source: self.backup_name_in_cluster.clone(),
             source_location: self.source_location.clone(),
+            without_data: None,
             status: self.restore_status_in_cluster.clone(),
             phase: self.phase.unwrap_or_else(|| {
                 kurators_phase(self.restore_name_in_cluster.as_ref(), self.restore_status_in_cluster.as_ref())
@@ -342,7 +346,7 @@ macro_rules! velero_run {
                 let is_empty = || status.progress.as_ref().is_some_and(|p| p.total_items.unwrap_or(0) == 0);
                 let nothing = || (phase == RowPhase::Completed && is_empty()).then(|| NOTHING.to_owned());
                 let message = message.or_else(nothing);
-                Outcome { status, phase, message }
+                Outcome { status, phase, message, without_data: volumes::without_data(self) }
             }
         }
     };

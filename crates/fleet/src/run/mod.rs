@@ -9,6 +9,7 @@ pub(crate) mod deletion;
 pub(crate) mod kinds;
 pub(crate) mod plan;
 pub(crate) mod report;
+pub(crate) mod retention;
 pub(crate) mod rows;
 pub(crate) mod volumes;
 

@@ -25,6 +25,8 @@ pub(crate) struct Row<S> {
     pub(crate) source: Option<String>,
     /// Name of the storage location that was made for a restore to read from.
     pub(crate) source_location: Option<String>,
+    /// Volume claims that a backup has without the data of their volumes.
+    pub(crate) without_data: Option<u32>,
     /// Last seen status of the Velero object.
     pub(crate) status: Option<S>,
     pub(crate) phase: RowPhase,
@@ -42,6 +44,7 @@ impl<S> Row<S> {
             stored: None,
             source: None,
             source_location: None,
+            without_data: None,
             status: None,
             phase,
             reason: None,

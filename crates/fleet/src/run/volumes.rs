@@ -5,7 +5,6 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::{self, Condition};
 use kurator_api::names;
 use kurator_api::reason::Reason;
-use kurator_api::velero;
 use kurator_member::knowledge::Knowledge;
 
 use crate::ctx::Ctx;
@@ -36,7 +35,7 @@ pub(crate) fn say_volumes(
     for (cluster, name) in runs {
         match ctx.members.get(&cluster).map(|member| member.backups().get(&name)) {
             Some(Knowledge::Present(backup)) => {
-                lacking.extend(without_data(&backup).map(|count| (cluster.name, count)));
+                lacking.extend(without_data(&*backup).map(|count| (cluster.name, count)));
             }
             _ => all_seen = false,
         }
@@ -53,11 +52,17 @@ pub(crate) fn say_volumes(
     }
 }
 
-fn without_data(backup: &velero::Backup) -> Option<u64> {
+/// How many volume claims a Velero Backup says that it has without their data.
+pub(crate) fn without_data(backup: &impl ResourceExt) -> Option<u32> {
     backup.annotations().get(names::WITHOUT_DATA_ANNOTATION)?.parse().ok().filter(|count| *count > 0)
 }
 
-fn message(teller: Teller, lacking: &[(String, u64)]) -> Option<String> {
+/// The annotation by which a copy of that Velero Backup says so.
+pub(crate) fn annotation(without_data: Option<u32>) -> Option<(String, String)> {
+    Some((names::WITHOUT_DATA_ANNOTATION.to_owned(), without_data?.to_string()))
+}
+
+fn message(teller: Teller, lacking: &[(String, u32)]) -> Option<String> {
     let named: Vec<_> = lacking.iter().map(|(cluster, count)| format!("{count} of {cluster}")).collect();
     let what_to_do = match teller {
         Teller::Backup => "the built-in engine stores objects alone, use engine Velero for the data",
@@ -72,6 +77,7 @@ fn message(teller: Teller, lacking: &[(String, u64)]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kurator_api::velero;
     use serde_json::json;
 
     #[test]
@@ -95,7 +101,7 @@ mod tests {
         let of = |text: Option<&str>| {
             let annotations = text.map(|text| json!({names::WITHOUT_DATA_ANNOTATION: text}));
             let backup = json!({"metadata": {"name": "b", "annotations": annotations}, "spec": {}});
-            without_data(&serde_json::from_value(backup).unwrap())
+            without_data(&serde_json::from_value::<velero::Backup>(backup).unwrap())
         };
         assert_eq!([of(Some("2")), of(Some("0")), of(Some("many")), of(None)], [Some(2), None, None, None]);
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kube::Client;
 use kurator_engine::server::ANSWER_WITHIN;
-use kurator_engines::Engines;
+use kurator_engines::{Engines, Led};
 use kurator_fleet::{Metrics, Options, ServedMembers, Setup};
 use kurator_member::clock::SystemClock;
 use kurator_member::connect::hub_client;
@@ -111,8 +111,10 @@ impl Hub {
     pub(crate) async fn run(self, shutdown: &CancellationToken) -> Result<(), Failure> {
         let release = CancellationToken::new();
         let lease = LeaseConfig::new(self.lease_namespace.clone(), LEASE, identity());
+        let (place, identity) = (format!("{}/{LEASE}", lease.namespace), lease.identity.clone());
         let claim = elect(self.elector.clone(), lease, release.clone());
-        let outcome = self.lead(claim.clone(), shutdown).await;
+        let engines = self.engines.led_by(Led { claim: claim.clone(), lease: place, identity });
+        let outcome = Self { engines, ..self }.lead(claim.clone(), shutdown).await;
         release.cancel();
         released(claim).await;
         outcome

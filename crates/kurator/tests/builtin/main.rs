@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use anyhow::anyhow;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ListParams};
@@ -13,6 +14,7 @@ use kube::{Api, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
+use kurator_api::names::ENGINE_LEASE;
 use kurator_api::restore::Restore;
 use kurator_api::velero;
 use kurator_testkit::fixtures::{
@@ -114,6 +116,7 @@ fn a_fleet_without_anything_in_its_members_backs_up_restores_and_migrates() -> O
         assert_eq!(served["engine"], "Builtin");
         assert!(served["serverVersion"].as_str().is_some_and(|version| version.contains("+kurator-")));
 
+        a_process_of_the_hub_has_died_in_the_middle_of_a_run(stage.lab, one).await?;
         let shop = json!({"resourceFilter": {"includedNamespaces": ["bare-shop"]}, "ttl": "24h"});
         let backup = json!({"destination": only("bare", &clusters[0]), "policy": shop});
         tenant.create::<Backup>("shop", backup).await?;
@@ -130,10 +133,12 @@ fn a_fleet_without_anything_in_its_members_backs_up_restores_and_migrates() -> O
 
         let migrate = json!({
             "sourceCluster": only("bare", &clusters[0]), "targetCluster": only("bare", &clusters[1]),
-            "policy": {"resourceFilter": {"includedNamespaces": ["bare-shop"]}},
+            "policy": {"resourceFilter": {"includedNamespaces": ["bare-shop"]}, "ttl": "24h"},
         });
         tenant.create::<Migrate>("shop", migrate).await?;
         tenant.all::<Migrate>().until_phase("shop", "Completed").await?;
+        let said = tenant.all::<Migrate>().until_condition("shop", "Retention", "NotSupported").await?;
+        assert!(said.starts_with("spec.policy.ttl: the built-in engine deletes nothing"), "{said}");
         assert_eq!(prices(two, "bare-shop").await?, json!({"tea": "3"}));
         assert!(in_member::<Secret>(two)?.list("").await?.is_empty(), "a credential lies in the target");
         places::no_other_backup_of_another_cluster_is_handed_out(one, two).await?;
@@ -152,6 +157,17 @@ fn a_fleet_without_anything_in_its_members_backs_up_restores_and_migrates() -> O
         places::what_was_stored_before_the_fleet_moved_is_restored(&tenant, one).await?;
         the_member_is_left_as_found(&tenant, one, two).await
     })
+}
+
+/// An engine of the hub before this one has the Lease for an hour: it is not waited for, since this one leads now.
+async fn a_process_of_the_hub_has_died_in_the_middle_of_a_run(lab: &Lab, member: &Cluster) -> Outcome {
+    let hub = Api::<Namespace>::all(lab.hub().client()?).get("kube-system").await?.uid().unwrap_or_default();
+    let lease = object::<Lease>(
+        ENGINE_LEASE,
+        json!({"holderIdentity": format!("{hub}/default/kurator/dead/engine"), "leaseDurationSeconds": 3600}),
+    )?;
+    in_member(member)?.create(&lease).await?;
+    Ok(())
 }
 
 async fn the_member_is_left_as_found(tenant: &Tenant<'_>, one: &Cluster, two: &Cluster) -> Outcome {

@@ -16,10 +16,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::runtime::{conditions, wait::await_condition};
-use kurator_api::velero::{Backup, Restore};
+use kurator_api::velero::{Backup, BackupStorageLocation, Restore};
 use kurator_testkit::{
     Cluster, Manner,
-    fixtures::{object, velero as in_member},
+    fixtures::{json_of, object, velero as in_member},
 };
 use serde_json::{Value, json};
 
@@ -242,6 +242,34 @@ fn a_type_that_the_target_lacks_is_a_warning_that_counts_its_objects() -> Outcom
         let lacks = "1 objects of coffees.example.com are not restored: the cluster has no such type";
         assert!(warnings.contains(lacks), "{status}");
         assert_eq!(contents(member, "coffee-copy").await?, contents(member, "coffee").await?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_backup_that_somebody_calls_complete_while_it_waits_is_told_to_have_failed() -> Outcome {
+    on_stage(async |stage| {
+        let member = stage.member();
+        fill(member, "called", 1, 10).await?;
+        let first = stage.store.hold(|request| request.method == Method::PUT);
+        let backups = in_member::<Backup>(member)?;
+        backups.create(&object("called-before", of("called"))?).await?;
+        first.arrived().await?;
+        // There is one at a time, so this one waits.
+        backups.create(&object("called-complete", of("called"))?).await?;
+        // By the time that the engine has looked at what was made later it knows of it.
+        let locations = in_member::<BackupStorageLocation>(member)?;
+        locations
+            .create(&object("later", json!({"provider": "none", "objectStorage": {"bucket": "b"}}))?)
+            .await?;
+        locations.until_phase("later", "Unavailable").await?;
+        locations.delete("later").await?;
+        backups.merge("called-complete", json!({"status": {"phase": "Completed"}})).await?;
+        let told = json_of(&backups.until_phase("called-complete", "Failed").await?);
+        let why = told["status"]["failureReason"].as_str().unwrap_or_default();
+        assert!(why.starts_with("its status was set to Completed by somebody else"), "{why}");
+        first.release();
+        backups.until_phase("called-before", "Completed").await?;
         Ok(())
     })
 }

@@ -119,6 +119,7 @@ pub(crate) async fn engine(kubeconfig: &str, gate: &WriteGate, shutdown: Cancell
         namespace,
         stores,
         folder: std::env::temp_dir(),
+        led: None,
         runs: Runs::new(NonZeroUsize::MIN),
         clock: Arc::new(SystemClock),
         // Nobody else is there.

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Claim, LeaseAction, LeaseState, Observed};
+use super::{Claim, LeaseAction, LeaseState, Observed, Succession};
 use crate::clock::{Clock, SystemClock};
 
 /// Longest time that a process which ends spends on handing the Lease back.
@@ -31,6 +31,9 @@ pub struct LeaseConfig {
     pub name: String,
     /// Who this process is. Must differ with every start: pod name and a random part.
     pub identity: String,
+    /// Whom this process follows without waiting. It must lead there whenever it writes here: a gate in front of its
+    /// client sees to that.
+    pub succession: Option<Succession>,
     /// How long rivals believe a lease that does not move.
     pub lease_duration: Duration,
     /// How long this process believes its own last renewal. The difference to `lease_duration` is the time that
@@ -50,6 +53,7 @@ impl LeaseConfig {
             namespace: namespace.into(),
             name: name.into(),
             identity: identity.into(),
+            succession: None,
             lease_duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry: Duration::from_secs(2),
@@ -66,7 +70,7 @@ impl LeaseConfig {
 #[must_use]
 pub fn elect(client: Client, config: LeaseConfig, stop: CancellationToken) -> watch::Receiver<Claim> {
     let (claim, receiver) = watch::channel(Claim::Waiting { holder: None });
-    let state = LeaseState::new(config.identity.clone(), config.lease_duration);
+    let state = LeaseState::new(config.identity.clone(), config.lease_duration, config.succession.clone());
     let api = Api::namespaced(client, &config.namespace);
     TaskTracker::new().spawn(Elector { api, config, state, claim }.run(stop));
     receiver

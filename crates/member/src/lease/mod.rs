@@ -3,7 +3,8 @@
 //! [`LeaseState::step`](state::LeaseState::step) decides and is pure; [`elect`] looks, asks it, and writes.
 //! Clocks are never compared: a lease has run out when *this* process has watched it stay unchanged for its whole
 //! duration, however wrong the times in it are. Writes carry the resource version that was looked at, so
-//! of two rivals that take a lease at once the server lets one through.
+//! of two rivals that take a lease at once the server lets one through. Only of processes that follow each other
+//! because they lead elsewhere, a [`Succession`], the next one need not wait.
 
 mod elect;
 mod state;
@@ -13,7 +14,7 @@ mod tests;
 use tokio::time::Instant;
 
 pub use elect::{LeaseConfig, elect};
-pub use state::{LeaseAction, LeaseState, Observed};
+pub use state::{LeaseAction, LeaseState, Observed, Succession};
 
 /// What this process may say of its leadership.
 #[derive(Clone, Debug, PartialEq, Eq)]

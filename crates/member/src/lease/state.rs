@@ -40,10 +40,41 @@ pub enum LeaseAction {
     StepDown,
 }
 
+/// Processes of which one follows the other, because each has to lead elsewhere before it contends for this Lease.
+///
+/// Whoever of them leads there knows that the earlier ones do not any more. It need not wait until what they hold here
+/// has run out, provided that they stop with the end of their leadership, however long they hold this Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Succession {
+    line: String,
+    process: String,
+}
+
+impl Succession {
+    /// `line` is where they lead, which nobody else may call so; `process` is this one among them.
+    #[must_use]
+    pub fn new(line: impl AsRef<str>, process: impl AsRef<str>) -> Self {
+        let line = format!("{}/", line.as_ref());
+        Self { process: format!("{line}{}/", process.as_ref()), line }
+    }
+
+    /// Who somebody of this process is, as holder of a Lease.
+    #[must_use]
+    pub fn identity(&self, of_process: &str) -> String {
+        format!("{}{of_process}", self.process)
+    }
+
+    /// Whether this is one of the line, and not this process.
+    fn precedes(&self, holder: &str) -> bool {
+        holder.starts_with(&self.line) && !holder.starts_with(&self.process)
+    }
+}
+
 /// What one process remembers between two looks at the Lease.
 #[derive(Clone, Debug)]
 pub struct LeaseState {
     identity: String,
+    succession: Option<Succession>,
     fallback_duration: Duration,
     /// The version of a rival's lease that was seen last, and when it was seen first.
     rival: Option<(Version, Instant)>,
@@ -58,10 +89,10 @@ struct Version {
 
 impl LeaseState {
     /// A process that has not looked yet. `identity` must be new with every start of a process;
-    /// `fallback_duration` stands in for a lease that states none.
+    /// `fallback_duration` stands in for a lease that states none. Who precedes it in a `succession` is not waited for.
     #[must_use]
-    pub fn new(identity: String, fallback_duration: Duration) -> Self {
-        Self { identity, fallback_duration, rival: None, held: false }
+    pub fn new(identity: String, fallback_duration: Duration, succession: Option<Succession>) -> Self {
+        Self { identity, succession, fallback_duration, rival: None, held: false }
     }
 
     /// Decides what to do about what was `observed` at `now`.
@@ -74,6 +105,9 @@ impl LeaseState {
             Some(holder) if holder == self.identity => LeaseAction::Renew,
             _ if self.held => LeaseAction::StepDown,
             None => LeaseAction::Take,
+            Some(holder) if self.succession.as_ref().is_some_and(|line| line.precedes(holder)) => {
+                LeaseAction::Take
+            }
             Some(holder) => {
                 let version =
                     Version { holder: holder.to_owned(), resource_version: resource_version.to_owned() };
@@ -123,7 +157,7 @@ mod tests {
     /// Looks of process `me` at the lease, each so many seconds after the start, with the expected action.
     fn play(looks: &[(u64, Observed<'_>, &str)]) {
         let start = Instant::now();
-        let mut state = LeaseState::new("me".to_owned(), TERM);
+        let mut state = LeaseState::new("me".to_owned(), TERM, None);
         for (at, observed, expected) in looks {
             let action = state.step(start + seconds(*at), *observed);
             if matches!(action, LeaseAction::Create | LeaseAction::Take | LeaseAction::Renew) {
@@ -195,9 +229,38 @@ mod tests {
     }
 
     #[test]
+    fn who_precedes_this_process_in_its_line_is_followed_at_once_and_nobody_else() {
+        let line = Succession::new("hub-1/default/kurator", "second");
+        for (holder, takes) in [
+            ("hub-1/default/kurator/first/a", true),
+            // Another engine of this process lives.
+            ("hub-1/default/kurator/second/a", false),
+            ("hub-1/other/kurator/first/a", false),
+            ("hub-2/default/kurator/first/a", false),
+            ("hub-1/default/kurator-2/first/a", false),
+            ("hub-1/default/kurator", false),
+            ("first", false),
+        ] {
+            let mut state = LeaseState::new(line.identity("me"), TERM, Some(line.clone()));
+            let action = state.step(Instant::now(), by(holder, "1"));
+            assert_eq!(action == LeaseAction::Take, takes, "{holder}");
+        }
+        let mut state = LeaseState::new(line.identity("me"), TERM, Some(line.clone()));
+        assert_eq!(state.step(Instant::now(), by(&line.identity("me"), "1")), LeaseAction::Renew);
+    }
+
+    #[test]
+    fn a_process_of_the_line_that_lost_the_lease_to_the_next_one_does_not_take_it_back() {
+        let line = Succession::new("hub", "first");
+        let mut state = LeaseState::new(line.identity("me"), TERM, Some(line));
+        state.written();
+        assert_eq!(state.step(Instant::now(), by("hub/second/x", "2")), LeaseAction::StepDown);
+    }
+
+    #[test]
     fn a_take_that_the_server_refused_is_no_leadership() {
         let start = Instant::now();
-        let mut state = LeaseState::new("me".to_owned(), TERM);
+        let mut state = LeaseState::new("me".to_owned(), TERM, None);
         assert_eq!(state.step(start, Observed::Absent), LeaseAction::Create);
         assert!(!state.is_held());
         assert!(matches!(state.step(start, by("faster", "1")), LeaseAction::Wait { .. }));

@@ -32,6 +32,7 @@ use crate::backup::prepare::Prepared;
 use crate::backup::select::{NamespaceFact, Selection};
 use crate::call::Caller;
 use crate::files;
+use crate::fresh::fresh;
 use crate::progress::Progress;
 use crate::report::{About, Report, Reported};
 use crate::runs::Place;
@@ -67,6 +68,9 @@ pub struct Tools<'a> {
 /// Why a run came to nothing. What could not be had of the cluster is no reason: that is in the results.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// Its object is gone: nobody would know of what is stored.
+    #[error("the Backup was deleted while it was made; nothing of it is kept")]
+    Deleted,
     /// The name cannot be that of a folder in the store.
     #[error(transparent)]
     Name(#[from] LayoutError),
@@ -171,9 +175,31 @@ async fn marked(prepared: Prepared, at: &BackupFiles, tools: &Tools<'_>) -> Resu
     if let Some(ended) = ended_before(&*tools.store, at, &backup).await? {
         return Ok(ended);
     }
+    still_wanted(tools.caller, &backup).await?;
     store::keep(&*tools.store, at, files, tools.folder).await?;
+    if let Err(deleted) = still_wanted(tools.caller, &backup).await {
+        store::discard(&*tools.store, at).await;
+        return Err(deleted);
+    }
     store::seal(&*tools.store, at, &backup).await?;
     Ok(backup)
+}
+
+/// Makes sure that the object of the backup is there. One that the cluster does not answer for is.
+async fn still_wanted(caller: &Caller, backup: &Backup) -> Result<(), RunError> {
+    let namespace = backup.namespace().unwrap_or_default();
+    if backup.uid().is_none() {
+        // It was never in a cluster.
+        return Ok(());
+    }
+    match fresh(caller, &namespace, backup).await {
+        Ok(Some(found)) if found.metadata.deletion_timestamp.is_none() => Ok(()),
+        Ok(_) => Err(RunError::Deleted),
+        Err(error) => {
+            tracing::warn!(backup = backup.name_any(), error = %error, "cannot ask whether it is still there; it is stored");
+            Ok(())
+        }
+    }
 }
 
 /// The backup that is in the store already, if it is this one: the process ended before it could say so.

@@ -77,6 +77,24 @@ pub(super) async fn keep(
     Ok(())
 }
 
+/// Takes away what [`keep`] has stored. What stays is no backup, and is written over by the next one of its name.
+pub(super) async fn discard(store: &dyn Store, at: &BackupFiles) {
+    let keys = [
+        at.contents(),
+        at.log(),
+        at.resource_list(),
+        at.results(),
+        at.volume_info(),
+        at.pod_volume_backups(),
+        at.volume_snapshots(),
+        at.item_operations(),
+    ];
+    let gone = futures::future::try_join_all(keys.iter().map(|key| store.delete(key))).await;
+    if let Err(error) = gone {
+        tracing::warn!(folder = at.folder(), error = %error, "files of a deleted backup stay in the store");
+    }
+}
+
 /// Makes the backup exist: stores the object with its last status. Never over another.
 pub(super) async fn seal(store: &dyn Store, at: &BackupFiles, backup: &Backup) -> Result<(), KeepError> {
     let json = Bytes::from(serde_json::to_vec_pretty(backup)?);

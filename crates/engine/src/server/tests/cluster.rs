@@ -57,6 +57,15 @@ impl Cluster {
         self.0.objects.lock().unwrap().get(path).cloned().unwrap_or_default()
     }
 
+    /// Puts something else at `path`, or takes away what is there.
+    pub(super) fn replace(&self, path: &str, by: Option<Value>) {
+        let mut objects = self.0.objects.lock().unwrap();
+        match by {
+            Some(by) => drop(objects.insert(path.to_owned(), by)),
+            None => drop(objects.remove(path)),
+        }
+    }
+
     /// Waits until what is at `path` is as wanted.
     pub(super) async fn until(&self, path: &str, holds: impl Fn(&Value) -> bool) {
         let mut written = self.0.written.subscribe();

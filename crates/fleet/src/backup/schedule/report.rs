@@ -7,10 +7,11 @@ use kurator_api::condition::{self, Condition};
 use kurator_api::reason::Reason;
 use tokio::time::Instant;
 
-use super::super::notes;
+use super::super::retention;
 use super::plan::Plan;
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::run::retention::say_retention;
 use crate::run::rows::only_progress;
 use crate::run::volumes::{Teller, say_volumes};
 use crate::standing::Verdict;
@@ -75,7 +76,7 @@ fn status(
     };
     let runs = plan.rows.iter().filter_map(|row| Some((key(row), row.backup_name_in_cluster.clone()?)));
     say_volumes(ctx, Teller::Backup, runs, &mut conditions);
-    notes::say_retention(ctx, &backup.spec, plan.rows.iter().map(key), &mut conditions);
+    say_retention(ctx, retention(&backup.spec), plan.rows.iter().map(key), &mut conditions);
     BackupStatus {
         phase: plan.phase.or(before.phase),
         conditions,

@@ -39,13 +39,15 @@ pub(super) fn tell(row: BackupDetails, history: &History, paused: bool) -> Backu
     let Some(newest) = &history.newest else {
         row.backup_name_in_cluster = None;
         row.backup_status_in_cluster = Some(BackupStatus::default());
+        row.volumes_without_data = None;
         row.phase = Some(RowPhase::Pending);
         return before_the_first(row, paused);
     };
-    let Outcome { status, phase, message } = newest.outcome();
+    let Outcome { status, phase, message, without_data } = newest.outcome();
     row.backup_name_in_cluster = newest.metadata.name.clone();
     row.backup_status_in_cluster = Some(status);
     row.phase = Some(phase);
+    row.volumes_without_data = without_data;
     because(row, reason_of(phase), message.unwrap_or_default())
 }
 
@@ -104,6 +106,7 @@ pub(crate) fn good_run(row: &BackupDetails) -> Option<GoodRun> {
             start_timestamp: status.start_timestamp,
             completion_timestamp: status.completion_timestamp,
             expiration: None,
+            volumes_without_data: row.volumes_without_data,
         })
     };
     schedule.last_success.clone().or_else(newest)

@@ -10,6 +10,7 @@ use kurator_api::names;
 use kurator_api::velero::{Backup, BackupPhase, Schedule};
 
 use crate::run::Owner;
+use crate::run::volumes::without_data;
 
 /// All runs of one Schedule, without those that are being deleted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -96,6 +97,7 @@ pub(super) fn as_good_run(run: &Backup) -> GoodRun {
         start_timestamp: status.start_timestamp,
         completion_timestamp: status.completion_timestamp,
         expiration: status.expiration,
+        volumes_without_data: without_data(run),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 mod builtin;
 mod clean_up;
+mod inherit;
 
 use super::*;
 use kube::ResourceExt;
@@ -14,6 +15,7 @@ use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest};
 use kurator_store::Location;
 use serde_json::json;
 
+use super::super::heir::Heir;
 use super::super::observe::{Seen, SeenSecret};
 use super::super::plan::{Plan, plan};
 use super::super::render;
@@ -22,6 +24,7 @@ use crate::served::Standing;
 use crate::writes::Failure;
 
 const FLEET: &str = "fleet-uid";
+const HUB: &str = "hub-uid";
 const CLOUD: &str = "[default]\naws_access_key_id=a\naws_secret_access_key=s\n";
 
 fn plugin() -> ValidPlugin {
@@ -116,6 +119,8 @@ fn alive(velero: Result<SeenVelero, String>) -> SeenAlive {
         secret_removal: Write::None,
         foundation: Write::None,
         foundation_removal: Write::None,
+        question: Write::None,
+        heir: Heir::Ask,
         engine: None,
         sign_of_life: Some(Instant::now()),
         asked: None,
@@ -145,7 +150,7 @@ fn root(shared: bool, per_cluster: bool) -> Probe<RootFinding> {
 fn decide(plugin: Plugin, members: Vec<SeenMember>) -> Plan {
     let names: Vec<_> = members.iter().filter(|m| m.listed).map(|m| m.key.name.clone()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    plan(&fleet(&names, plugin), Seen { root: root(false, true), members })
+    plan(&fleet(&names, plugin), Seen { hub: HUB.into(), root: root(false, true), members })
 }
 
 fn one(contact: SeenAlive) -> Plan {
@@ -168,6 +173,7 @@ fn written(plan: &Plan) -> Vec<String> {
         Action::LayFoundation => format!("{} lay foundation", key.name),
         Action::ClearFoundation => format!("{} clear foundation", key.name),
         Action::AskServer => format!("{} ask", key.name),
+        Action::Question { location, by } => format!("{} question {location} {by:?}", key.name),
         Action::DeleteLocations(names) => format!("{} delete locations {}", key.name, names.join(" ")),
         Action::DeleteSecrets(names) => format!("{} delete secrets {}", key.name, names.join(" ")),
     };
@@ -199,30 +205,6 @@ fn k30_another_credential_is_written_again() {
     let mut velero = all_written();
     velero.secrets[0].content = Some("an older one".into());
     assert_eq!(written(&one(alive(Ok(velero)))), ["m1 secret quickstart-velero-s3"]);
-}
-
-/// A hub that was built again has Fleets of the same names with other UIDs.
-#[test]
-fn what_an_earlier_fleet_of_this_name_wrote_for_this_member_is_taken_over() {
-    let mut left = all_written();
-    let annotations = BTreeMap::from([
-        (names::OWNER_ANNOTATION.to_owned(), "Fleet default/quickstart".to_owned()),
-        (names::CLUSTER_ANNOTATION.to_owned(), "AttachedCluster default/m1".to_owned()),
-    ]);
-    let location = Arc::make_mut(&mut left.locations[0]);
-    location.metadata.annotations = Some(annotations);
-    location.metadata.labels = Some([(names::OWNER_UID_LABEL.to_owned(), "earlier".to_owned())].into());
-    left.secrets[0].owner = Some("earlier".into());
-    left.secrets[0].made_by = Some("Fleet default/quickstart".into());
-    left.secrets[0].made_for = Some("AttachedCluster default/m1".into());
-    let plan = one(alive(Ok(left)));
-    let [(_, Action::Secret { secret, replace: true }), (_, Action::Location(location))] = &plan.actions[..]
-    else {
-        panic!("{} actions", plan.actions.len())
-    };
-    assert_eq!(secret.metadata.name.as_deref(), Some("quickstart-velero-s3"));
-    assert_eq!(location.metadata.name.as_deref(), Some("default"));
-    assert_eq!(location.metadata.labels.as_ref().unwrap()[names::OWNER_UID_LABEL], FLEET);
 }
 
 #[test]
@@ -320,7 +302,10 @@ fn a_changed_prefix_is_a_second_location_and_the_first_one_stays_read_only() {
 fn a_place_in_use_keeps_its_layout_whatever_appears_at_the_root() {
     let mut seen = member("m1", SeenContact::Alive(Box::new(alive(Ok(all_written())))));
     seen.recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
-    let plan = plan(&fleet(&["m1"], serving()), Seen { root: root(true, false), members: vec![seen] });
+    let plan = plan(
+        &fleet(&["m1"], serving()),
+        Seen { hub: HUB.into(), root: root(true, false), members: vec![seen] },
+    );
     assert_eq!(plan.rows[0].backup.as_ref().and_then(|backup| backup.layout), Some(Layout::PerCluster));
     assert!(plan.actions.is_empty());
 }
@@ -332,7 +317,8 @@ fn a_store_that_the_hub_cannot_reach_holds_nothing_up_and_is_told() {
     let mut alive = alive(Ok(secret_written()));
     alive.owner = Probe::Failed { why: "refused".into(), retry_at };
     let seen = member("m1", SeenContact::Alive(Box::new(alive)));
-    let plan = plan(&fleet(&["m1"], serving()), Seen { root: failed(), members: vec![seen] });
+    let plan =
+        plan(&fleet(&["m1"], serving()), Seen { hub: HUB.into(), root: failed(), members: vec![seen] });
     assert_eq!(written(&plan), ["m1 location default ReadWrite"]);
     assert_eq!(plan.notes[0].reason, Reason::OwnerUnverified);
 }

@@ -17,7 +17,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let seen = Seen {
-            by_hub: false,
+            by_hub: None,
             locations: Knowledge::Present(Vec::new()),
             secrets: Knowledge::Present(Vec::new()),
             backup: Knowledge::Absent,
@@ -139,6 +139,30 @@ fn k20_a_location_that_velero_cannot_use_is_waited_for_with_its_words() {
     let Err(NotYet::Wait(reason, message)) = scene.next().ready else { panic!("ready") };
     assert_eq!(reason, Reason::LocationUnavailable);
     assert!(message.ends_with("is Unavailable: no"), "{message}");
+}
+
+#[test]
+fn where_the_hub_serves_only_what_a_fleet_gave_the_cluster_leads_to_the_backup() {
+    let by_hub = |given: &[&str]| {
+        let mut location = serde_json::to_value(render::location(
+            &store(),
+            &owner(),
+            &cluster("m2"),
+            &place(),
+            "theirs",
+            None,
+        ))
+        .unwrap();
+        location["status"] = json!({"phase": "Available"});
+        let mut scene = Scene { recorded: None, ..Scene::new() };
+        scene.seen.locations = Knowledge::Present(vec![Arc::new(serde_json::from_value(location).unwrap())]);
+        scene.seen.by_hub = Some(given.iter().map(|name| (*name).to_owned()).collect());
+        scene.next()
+    };
+    let foreign = by_hub(&[]);
+    assert_eq!(foreign.location, Some(name(&store(), &place())), "it waits for what the hub never follows");
+    let given = by_hub(&["theirs"]);
+    assert_eq!((given.location.clone(), summary(&given).0), (None, vec!["copy"]));
 }
 
 #[test]

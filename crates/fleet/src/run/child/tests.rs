@@ -48,6 +48,7 @@ fn decide(change: impl FnOnce(&mut Seen<'_, velero::Backup>)) -> Backups {
         contact: Contact::Live { uid: "cluster-uid".into() },
         place: Place::Free { name: "m1-backup-default-nightly".into() },
         adopted: false,
+        unproven: false,
         write: Write::None,
         precondition: Ok("default".into()),
     };
@@ -311,4 +312,21 @@ fn an_object_that_is_being_deleted_is_waited_for_and_not_given_up_on() {
 fn a_row_remembers_which_cluster_its_object_was_seen_in() {
     let row = decide(|seen| seen.place = Place::Ours(ours(None))).row;
     assert_eq!(row.seen_in.as_deref(), Some("cluster-uid"));
+}
+
+#[test]
+fn a_good_end_that_nobody_has_run_is_not_told_before_it_is_proven() {
+    let step = |phase, unproven| {
+        decide(|seen| {
+            seen.recorded = recorded(RowPhase::InProgress);
+            seen.place = Place::Ours(ours(Some(phase)));
+            seen.unproven = unproven;
+        })
+    };
+    let in_progress = (RowPhase::InProgress, Some(Reason::InProgress), false);
+    for phase in ["Completed", "PartiallyFailed"] {
+        assert_eq!(says(&step(phase, true)), in_progress, "{phase}");
+    }
+    assert_eq!(says(&step("Completed", false)).0, RowPhase::Completed);
+    assert_eq!(says(&step("Failed", true)).0, RowPhase::Failed);
 }

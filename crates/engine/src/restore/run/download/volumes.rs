@@ -14,6 +14,8 @@ use crate::restore::BackupMethod;
 
 /// The most content that is read, in bytes: a million volumes with long labels.
 const MOST: u64 = 1 << 30;
+/// The most volumes that are known of, each with 9 bytes of memory.
+const MOST_VOLUMES: u64 = 1 << 20;
 /// How much is decompressed at once, in bytes.
 const AHEAD: usize = 32 << 10;
 
@@ -30,14 +32,20 @@ struct Info {
 /// Reads the volume info from `source`; `file` is its key, for messages. An empty file and `null` have no entries.
 ///
 /// # Errors
-/// [`MetadataError::Unreadable`], [`MetadataError::TooLarge`]
+/// [`MetadataError::Unreadable`], [`MetadataError::TooLarge`], [`MetadataError::TooMany`]
 pub(super) fn read(file: &str, source: impl Read) -> Result<Methods, MetadataError> {
-    read_at_most(file, source, MOST)
+    read_at_most(file, source, MOST, MOST_VOLUMES)
 }
 
-fn read_at_most(file: &str, source: impl Read, most: u64) -> Result<Methods, MetadataError> {
+fn read_at_most(
+    file: &str,
+    source: impl Read,
+    most: u64,
+    most_volumes: u64,
+) -> Result<Methods, MetadataError> {
     let unreadable = |source| MetadataError::Unreadable { file: file.to_owned(), source };
     let mut methods = Methods::new();
+    let mut volumes = 0_u64;
     let mut source = BufReader::new(source);
     if source.fill_buf().map_err(unreadable)?.is_empty() {
         return Ok(methods);
@@ -53,9 +61,10 @@ fn read_at_most(file: &str, source: impl Read, most: u64) -> Result<Methods, Met
         cutter.feed(piece, |item| {
             let info: Info = serde_json::from_slice(&item).map_err(Fault::Json)?;
             if !info.pv_name.is_empty() {
-                methods.entry(method(info.backup_method.as_ref())).or_default().insert(&info.pv_name);
+                let of_method = methods.entry(method(info.backup_method.as_ref())).or_default();
+                volumes += u64::from(of_method.insert(&info.pv_name));
             }
-            Ok::<_, Fault>(())
+            if volumes > most_volumes { Err(Fault::TooMany) } else { Ok(()) }
         })
     };
     let mut cut = feed(br#"{"items":"#);
@@ -72,8 +81,12 @@ fn read_at_most(file: &str, source: impl Read, most: u64) -> Result<Methods, Met
     if content.get_ref().limit() == 0 {
         return Err(MetadataError::TooLarge { file: file.to_owned(), most });
     }
-    cut.and_then(|()| cutter.finish().map_err(Fault::Cut)).map_err(|fault| unreadable(fault.into()))?;
-    Ok(methods)
+    match cut.and_then(|()| cutter.finish().map_err(Fault::Cut)) {
+        Ok(_) => Ok(methods),
+        Err(Fault::TooMany) => Err(MetadataError::TooMany { file: file.to_owned(), most: most_volumes }),
+        Err(Fault::Cut(error)) => Err(unreadable(io::Error::other(error))),
+        Err(Fault::Json(error)) => Err(unreadable(error.into())),
+    }
 }
 
 /// Whatever else a later release calls it, the data is in the store.
@@ -89,20 +102,12 @@ fn method(method: Option<&Method>) -> BackupMethod {
 enum Fault {
     Cut(CutError),
     Json(serde_json::Error),
+    TooMany,
 }
 
 impl From<CutError> for Fault {
     fn from(error: CutError) -> Self {
         Self::Cut(error)
-    }
-}
-
-impl From<Fault> for io::Error {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Cut(error) => Self::other(error),
-            Fault::Json(error) => error.into(),
-        }
     }
 }
 
@@ -157,8 +162,20 @@ mod tests {
     #[test]
     fn more_than_a_million_volumes_have_is_refused() {
         let file = gzip(&format!("[{}]", vec!["{}"; 100].join(",")));
-        assert!(read_at_most("f", &file[..], 301).is_ok());
-        let refused = read_at_most("f", &file[..], 300).unwrap_err();
+        assert!(read_at_most("f", &file[..], 301, 0).is_ok());
+        let refused = read_at_most("f", &file[..], 300, 0).unwrap_err();
         assert!(matches!(refused, MetadataError::TooLarge { most: 300, .. }), "{refused}");
+    }
+
+    #[test]
+    fn more_volumes_than_a_cluster_has_are_refused() {
+        let file =
+            gzip(r#"[{"pvName": "a"}, {"pvName": "b", "backupMethod": "CSISnapshot"}, {"pvName": "a"}]"#);
+        assert!(read_at_most("f", &file[..], MOST, 2).is_ok());
+        let refused = read_at_most("f", &file[..], MOST, 1).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "`f` has more than 1 entries, the most that is read; use another backup"
+        );
     }
 }

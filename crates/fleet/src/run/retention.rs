@@ -1,6 +1,6 @@
-//! What a Backup says of things that the built-in engine does not do yet.
+//! What is said of a Backup or Migrate that asks the built-in engine to delete what it has stored: it does not yet.
 
-use kurator_api::backup::{BackupSpec, DeletionPolicy};
+use kurator_api::backup::DeletionPolicy;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::{self, Condition};
 use kurator_api::reason::Reason;
@@ -12,16 +12,23 @@ use crate::text;
 /// How many clusters a message names.
 const NAMES_SHOWN: usize = 5;
 
-/// Says in a condition what of the spec asks the built-in engine to delete what it has stored.
-pub(super) fn say_retention(
+/// What a spec says of how long its backups stay, each with where it says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) ttl: (&'static str, Option<&'a str>),
+    pub(crate) policy: (&'static str, Option<DeletionPolicy>),
+}
+
+/// Says in a condition what of that is not done in these clusters.
+pub(crate) fn say_retention(
     ctx: &Ctx,
-    spec: &BackupSpec,
+    asked: Asked<'_>,
     clusters: impl Iterator<Item = ClusterKey>,
     conditions: &mut Vec<Condition>,
 ) {
     let by_hub: Vec<_> =
         clusters.filter(|cluster| is_served(ctx, cluster)).map(|cluster| cluster.name).collect();
-    match retention(spec, &by_hub) {
+    match retention(asked, &by_hub) {
         Some(message) => {
             let now = ctx.clock.now();
             let said = Condition::new(condition::RETENTION, false, Reason::NotSupported, message, now);
@@ -31,11 +38,9 @@ pub(super) fn say_retention(
     }
 }
 
-fn retention(spec: &BackupSpec, by_hub: &[String]) -> Option<String> {
-    let asked = [
-        ("spec.policy.ttl", spec.policy.as_ref().is_some_and(|policy| policy.ttl.is_some())),
-        ("spec.deletionPolicy", spec.deletion_policy == Some(DeletionPolicy::Delete)),
-    ];
+fn retention(asked: Asked<'_>, by_hub: &[String]) -> Option<String> {
+    let Asked { ttl, policy } = asked;
+    let asked = [(ttl.0, ttl.1.is_some()), (policy.0, policy.1 == Some(DeletionPolicy::Delete))];
     let fields: Vec<_> = asked.iter().filter(|(_, asked)| *asked).map(|(field, _)| *field).collect();
     (!fields.is_empty() && !by_hub.is_empty()).then(|| {
         format!(
@@ -49,21 +54,21 @@ fn retention(spec: &BackupSpec, by_hub: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn whoever_asks_the_hub_to_delete_what_is_stored_is_told_that_it_does_not() {
-        let said = |spec: &serde_json::Value, by_hub: &[&str]| {
+        let said = |ttl, policy, by_hub: &[&str]| {
             let by_hub: Vec<_> = by_hub.iter().map(|name| (*name).to_owned()).collect();
-            retention(&serde_json::from_value(spec.clone()).unwrap(), &by_hub)
+            retention(
+                Asked { ttl: ("spec.policy.ttl", ttl), policy: ("spec.deletionPolicy", policy) },
+                &by_hub,
+            )
         };
-        let plain = json!({"destination": {"fleet": "f"}});
-        let asks =
-            json!({"destination": {"fleet": "f"}, "policy": {"ttl": "1h"}, "deletionPolicy": "Delete"});
-        assert_eq!(said(&plain, &["m1"]), None);
-        assert_eq!(said(&asks, &[]), None);
+        assert_eq!(said(None, None, &["m1"]), None);
+        assert_eq!(said(None, Some(DeletionPolicy::Retain), &["m1"]), None);
+        assert_eq!(said(Some("1h"), Some(DeletionPolicy::Delete), &[]), None);
         let expected = "spec.policy.ttl, spec.deletionPolicy: the built-in engine deletes nothing that it has stored yet, so \
                         backups of m1 stay until you remove them";
-        assert_eq!(said(&asks, &["m1"]).as_deref(), Some(expected));
+        assert_eq!(said(Some("1h"), Some(DeletionPolicy::Delete), &["m1"]).as_deref(), Some(expected));
     }
 }

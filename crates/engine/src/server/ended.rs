@@ -1,0 +1,88 @@
+//! The end of a Backup or Restore: what its object is told of it.
+
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt as _};
+use kurator_api::velero::{Backup, BackupPhase, Restore, RestorePhase};
+use serde_json::{Value, json};
+
+use super::Server;
+use super::queue::Work;
+use super::write::{End, tell_end};
+use crate::fresh::path;
+
+/// Something that has run, or can't be run.
+pub(super) trait Ended: Work + Resource<DynamicType = ()> + Clone {
+    /// Makes it one that has failed.
+    fn fail(&mut self, why: String, at: Timestamp);
+
+    /// What its object is told.
+    fn end(&self) -> End<'_>;
+}
+
+impl Ended for Backup {
+    fn fail(&mut self, why: String, at: Timestamp) {
+        let status = self.status.get_or_insert_default();
+        status.phase = Some(BackupPhase::Failed);
+        status.failure_reason = Some(why);
+        status.completion_timestamp = Some(at);
+    }
+
+    fn end(&self) -> End<'_> {
+        let status = self.status.as_ref();
+        End {
+            whole: whole(self),
+            phase: status.and_then(|status| status.phase.as_ref()).map(BackupPhase::as_str),
+            reason: status.and_then(|status| status.failure_reason.as_deref()),
+            at: status.and_then(|status| status.completion_timestamp),
+        }
+    }
+}
+
+impl Ended for Restore {
+    fn fail(&mut self, why: String, at: Timestamp) {
+        let status = self.status.get_or_insert_default();
+        status.phase = Some(RestorePhase::Failed);
+        status.failure_reason = Some(why);
+        status.completion_timestamp = Some(at);
+    }
+
+    fn end(&self) -> End<'_> {
+        let status = self.status.as_ref();
+        End {
+            whole: json!({
+                "metadata": {"annotations": self.metadata.annotations}, "spec": self.spec, "status": self.status,
+            }),
+            phase: status.and_then(|status| status.phase.as_ref()).map(RestorePhase::as_str),
+            reason: status.and_then(|status| status.failure_reason.as_deref()),
+            at: status.and_then(|status| status.completion_timestamp),
+        }
+    }
+}
+
+/// Everything of a Backup that a run writes.
+pub(super) fn whole(backup: &Backup) -> Value {
+    let metadata = json!({
+        "labels": backup.metadata.labels,
+        "annotations": backup.metadata.annotations,
+    });
+    json!({"metadata": metadata, "spec": backup.spec, "status": backup.status})
+}
+
+/// One that has failed.
+pub(super) fn failed<K: Ended>(server: &Server, mut object: K, why: String) -> K {
+    tracing::warn!(kind = &*K::kind(&()), name = object.name_any(), why, "the run has failed");
+    object.fail(why, server.clock.now());
+    object
+}
+
+/// Tells the object how its run has ended.
+pub(super) async fn tell<K: Ended>(server: &Server, ended: &K) {
+    let (end, path) = (ended.end(), path::<K>(&server.namespace, &ended.name_any()));
+    tell_end(&server.caller, &path, &end).await;
+    tracing::info!(kind = &*K::kind(&()), name = ended.name_any(), phase = end.phase, "the run has ended");
+}
+
+/// Ends what cannot be run.
+pub(super) async fn give_up<K: Ended>(server: &Server, known: &K, why: String) {
+    tell(server, &failed(server, known.clone(), why)).await;
+}
