@@ -179,3 +179,29 @@ pub(super) fn failed(error: io::Error) -> S3Error {
 fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_name_leads_out_of_its_folder() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        std::fs::create_dir_all(root.path().join("bucket"))?;
+        std::fs::create_dir_all(root.path().join(ASIDE))?;
+        let folder = Folder::new(&root.path().join("bucket"));
+        assert!(folder.bucket("..").await.is_err());
+        let folder = Folder::new(root.path());
+        for bucket in ["", ".", "..", ASIDE, "bucket/..", "none"] {
+            assert!(folder.bucket(bucket).await.is_err(), "{bucket}");
+        }
+        for key in ["", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../../b", "a/./b", "a\0b"] {
+            assert!(folder.object("bucket", key).await.is_err(), "{key}");
+        }
+        for id in ["", "..", "../bucket", "0"] {
+            assert!(folder.upload(id).await.is_err(), "{id}");
+        }
+        assert!(folder.object("bucket", "a/..b/c").await.is_ok());
+        Ok(())
+    }
+}
