@@ -94,6 +94,18 @@ impl Folder {
         Ok(Aside { path, file })
     }
 
+    /// Deletes an object; one that is not there is deleted already.
+    pub(super) async fn delete(&self, bucket: &str, key: &str) -> S3Result<()> {
+        let path = self.object(bucket, key).await?;
+        if found(&path).await?.is_none() {
+            return Ok(());
+        }
+        match fs::remove_file(&path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Puts a complete file in its place if the conditions hold; its tag.
     pub(super) async fn place(&self, aside: Aside, to: &Path, on: &Conditions) -> S3Result<ETag> {
         let _one_at_a_time = self.placing.lock().await;
