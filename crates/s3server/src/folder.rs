@@ -94,6 +94,18 @@ impl Folder {
         Ok(Aside { path, file })
     }
 
+    /// Deletes an object; one that is not there is deleted already.
+    pub(super) async fn delete(&self, bucket: &str, key: &str) -> S3Result<()> {
+        let path = self.object(bucket, key).await?;
+        if found(&path).await?.is_none() {
+            return Ok(());
+        }
+        match fs::remove_file(&path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Puts a complete file in its place if the conditions hold; its tag.
     pub(super) async fn place(&self, aside: Aside, to: &Path, on: &Conditions) -> S3Result<ETag> {
         let _one_at_a_time = self.placing.lock().await;
@@ -178,4 +190,30 @@ pub(super) fn failed(error: io::Error) -> S3Error {
 
 fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_name_leads_out_of_its_folder() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        std::fs::create_dir_all(root.path().join("bucket"))?;
+        std::fs::create_dir_all(root.path().join(ASIDE))?;
+        let folder = Folder::new(&root.path().join("bucket"));
+        assert!(folder.bucket("..").await.is_err());
+        let folder = Folder::new(root.path());
+        for bucket in ["", ".", "..", ASIDE, "bucket/..", "none"] {
+            assert!(folder.bucket(bucket).await.is_err(), "{bucket}");
+        }
+        for key in ["", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../../b", "a/./b", "a\0b"] {
+            assert!(folder.object("bucket", key).await.is_err(), "{key}");
+        }
+        for id in ["", "..", "../bucket", "0"] {
+            assert!(folder.upload(id).await.is_err(), "{id}");
+        }
+        assert!(folder.object("bucket", "a/..b/c").await.is_ok());
+        Ok(())
+    }
 }

@@ -7,8 +7,12 @@ use futures::TryStreamExt as _;
 use kurator_s3server::{S3Error, S3Server};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
-use object_store::{Error, MultipartUpload as _, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
+use object_store::{
+    Error, MultipartUpload as _, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions, PutResult,
+    UpdateVersion,
+};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -29,11 +33,16 @@ fn client(endpoint: &str, access_key: &str, secret_key: &str) -> Outcome<AmazonS
         .build()?)
 }
 
-/// A client with the right key; the server goes on in the background.
+/// Answers until the test ends.
+fn go_on(server: S3Server) {
+    let _until_the_end = TaskTracker::new().spawn(server.serve(CancellationToken::new()));
+}
+
+/// A client with the right key.
 async fn served(root: &Path) -> Outcome<AmazonS3> {
     let server = server(root).await?;
     let client = client(&server.endpoint(), server.access_key(), server.secret_key())?;
-    tokio::spawn(server.serve(CancellationToken::new()));
+    go_on(server);
     Ok(client)
 }
 
@@ -44,7 +53,7 @@ async fn what_was_put_is_listed_and_read_and_outlives_the_server() -> Outcome {
     served(root.path()).await?.put(&key, Bytes::from_static(b"{}").into()).await?;
     let again = served(root.path()).await?;
     let listed: Vec<_> = again.list(None).map_ok(|object| object.location).try_collect().await?;
-    assert_eq!(listed, [key.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&key));
     assert_eq!(again.get(&key).await?.bytes().await?, "{}");
     Ok(())
 }
@@ -59,6 +68,95 @@ async fn an_object_that_is_there_is_not_created_again() -> Outcome {
     let second = client.put_opts(&key, Bytes::from_static(b"2").into(), create()).await;
     assert!(matches!(second, Err(Error::AlreadyExists { .. })), "{second:?}");
     assert_eq!(client.get(&key).await?.bytes().await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_is_replaced_only_by_who_knows_it() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let client = served(root.path()).await?;
+    let key = Key::from("owners/a.json");
+    let update = async |known: &PutResult, content: &'static str| {
+        let version = UpdateVersion { e_tag: known.e_tag.clone(), version: None };
+        let options = PutOptions { mode: PutMode::Update(version), ..PutOptions::default() };
+        client.put_opts(&key, Bytes::from_static(content.as_bytes()).into(), options).await
+    };
+    let first = client.put(&key, Bytes::from_static(b"1").into()).await?;
+    update(&first, "2").await?;
+    let late = update(&first, "3").await;
+    assert!(matches!(late, Err(Error::Precondition { .. })), "{late:?}");
+    assert_eq!(client.get(&key).await?.bytes().await?, "2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_part_of_an_object_is_read() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let client = served(root.path()).await?;
+    let key = Key::from("a");
+    client.put(&key, Bytes::from_static(b"0123456789").into()).await?;
+    assert_eq!(client.get_range(&key, 2..5).await?, "234");
+    assert_eq!(client.get_range(&key, 8..10).await?, "89");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_shows_folders_as_prefixes_and_ends_where_its_prefix_does() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let client = served(root.path()).await?;
+    for key in ["backups/a/1", "backups/a/2", "backups/b/1", "backups/c", "backups-old/x"] {
+        client.put(&Key::from(key), Bytes::new().into()).await?;
+    }
+    let found = client.list_with_delimiter(Some(&Key::from("backups"))).await?;
+    assert_eq!(found.common_prefixes, [Key::from("backups/a"), Key::from("backups/b")]);
+    let objects: Vec<_> = found.objects.into_iter().map(|object| object.location).collect();
+    assert_eq!(objects, [Key::from("backups/c")]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_list_comes_in_pages() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let client = served(root.path()).await?;
+    let folder = root.path().join(BUCKET).join("many");
+    std::fs::create_dir_all(&folder)?;
+    for i in 0..1203 {
+        std::fs::write(folder.join(format!("{i:04}")), "")?;
+    }
+    let listed: Vec<_> = client.list(None).map_ok(|object| object.location).try_collect().await?;
+    assert_eq!((listed.len(), listed.is_sorted()), (1203, true));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_gone_and_may_be_deleted_again() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let client = served(root.path()).await?;
+    let key = Key::from("a/b");
+    client.put(&key, Bytes::new().into()).await?;
+    client.delete(&key).await?;
+    assert!(matches!(client.head(&key).await, Err(Error::NotFound { .. })));
+    client.delete(&key).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_is_as_long_as_s3_allows() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let client = served(root.path()).await?;
+    let key = Key::from(vec!["k".repeat(200); 5].join("/"));
+    client.put(&key, Bytes::from_static(b"x").into()).await?;
+    assert_eq!(client.get(&key).await?.bytes().await?, "x");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_below_another_is_refused_and_breaks_nothing() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let client = served(root.path()).await?;
+    client.put(&Key::from("a"), Bytes::from_static(b"x").into()).await?;
+    assert!(client.put(&Key::from("a/b"), Bytes::new().into()).await.is_err());
+    assert_eq!(client.get(&Key::from("a")).await?.bytes().await?, "x");
     Ok(())
 }
 
@@ -82,7 +180,7 @@ async fn a_wrong_key_gets_nothing() -> Outcome {
     let server = server(root.path()).await?;
     let (endpoint, access, secret) =
         (server.endpoint(), server.access_key().to_owned(), server.secret_key().to_owned());
-    tokio::spawn(server.serve(CancellationToken::new()));
+    go_on(server);
     for (access, secret) in [(access.as_str(), "wrong"), ("nobody", secret.as_str())] {
         let refused = client(&endpoint, access, secret)?.put(&Key::from("a"), Bytes::new().into()).await;
         assert!(matches!(refused, Err(Error::PermissionDenied { .. })), "{refused:?}");

@@ -70,6 +70,11 @@ impl Token {
         Ok(Self(bits.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
+    /// As it is sent.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.0)
     }
@@ -84,7 +89,7 @@ impl Fingerprint {
 /// A kubeconfig; `name` is a DNS label, and so is plain in YAML and in a URL.
 pub(super) fn kubeconfig(name: &str, address: SocketAddr, authority: &str, token: &Token) -> String {
     let authority = BASE64_STANDARD.encode(authority);
-    let Token(token) = token;
+    let token = token.text();
     format!(
         "\
 apiVersion: v1

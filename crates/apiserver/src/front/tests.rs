@@ -31,8 +31,7 @@ fn door() -> Outcome<(Door, String)> {
     let guarded = |token: &Token, seed| Guarded { token: token.fingerprint(), router: server(seed).router() };
     let clusters = [("hub", guarded(&token, 1)), ("member1", guarded(&other, 2))];
     let door = Door::new(clusters.into_iter().map(|(name, one)| (name.to_owned(), one)).collect());
-    let Token(text) = token;
-    Ok((door, format!("Bearer {text}")))
+    Ok((door, format!("Bearer {}", token.text())))
 }
 
 async fn ask(door: &Door, path: &str, authorization: Option<&str>) -> Outcome<(u16, Value)> {
@@ -51,7 +50,7 @@ async fn each_cluster_is_reached_with_its_kubeconfig_and_is_another() -> Outcome
     let front = front().await?;
     let (hub, member) = (client(front.kubeconfig("hub")).await?, client(front.kubeconfig("member1")).await?);
     let end = CancellationToken::new();
-    let serving = tokio::spawn(front.serve(end.clone()));
+    let serving = TaskTracker::new().spawn(front.serve(end.clone()));
     let uid = async |client: &Client| {
         Api::<Namespace>::all(client.clone()).get("kube-system").await.map(|found| found.uid())
     };
@@ -66,7 +65,7 @@ async fn a_watch_does_not_keep_the_front_from_ending() -> Outcome {
     let front = front().await?;
     let client = client(front.kubeconfig("hub")).await?;
     let end = CancellationToken::new();
-    let serving = tokio::spawn(front.serve(end.clone()));
+    let serving = TaskTracker::new().spawn(front.serve(end.clone()));
     let api: Api<ConfigMap> = Api::default_namespaced(client);
     let start = api.list(&ListParams::default()).await?.metadata.resource_version.ok_or("no version")?;
     let _watch = api.watch(&Default::default(), &start).await?;

@@ -54,8 +54,13 @@ const GREEN: &str = "32";
 const CYAN: &str = "36";
 
 impl Style {
+    /// Without a code the text is as it is.
     fn paint(self, code: &str, text: &str) -> String {
-        if self.colour && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour && !code.is_empty() && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Breaks a text between words; a word that is longer than a line has one of its own.

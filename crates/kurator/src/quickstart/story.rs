@@ -149,7 +149,7 @@ async fn disaster(stage: &mut Stage<'_>) -> Told {
     let mut rows = Vec::new();
     for member in &world.members {
         stage.lose(member, LOST).await?;
-        rows.push(row(&member.name, "namespace kurator-backup is gone"));
+        rows.push(row(&member.name, "namespace gone"));
         stage.screen.progress(&rows);
     }
     Ok(Vec::new())

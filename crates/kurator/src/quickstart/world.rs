@@ -12,7 +12,7 @@ use kurator_api::fleet::{Engine, Installer};
 use kurator_apiserver::{ApiServer, Front, FrontError, Numbers};
 use kurator_engines::Engines;
 use kurator_fleet::Options;
-use kurator_member::clock::SystemClock;
+use kurator_member::clock::{Clock as _, SystemClock};
 use kurator_member::connect::hub_client;
 use kurator_member::gate::WriteGate;
 use kurator_member::kubeconfig::TrustPolicy;
@@ -97,7 +97,7 @@ impl World {
 
         let names: Vec<_> = (1..=plan.members).map(|i| format!("kurator-member{i}")).collect();
         let clusters = std::iter::once(HUB.to_owned()).chain(names.iter().cloned());
-        let cluster = || ApiServer::new(Arc::new(jiff::Timestamp::now), Arc::new(Unique));
+        let cluster = || ApiServer::new(Arc::new(|| SystemClock.now()), Arc::new(Unique));
         let front = Front::bind(local(plan.port), clusters.map(|name| (name, cluster()))).await;
         let front = front.map_err(|error| match &error {
             FrontError::Listen { .. } => Failure::with_hint(
@@ -145,7 +145,7 @@ impl World {
         let health = controllers.health();
         let leave = CancellationToken::new();
         let ended = leave.clone();
-        let ended = tokio::spawn(async move { controllers.run(&ended).await });
+        let ended = TaskTracker::new().spawn(async move { controllers.run(&ended).await });
         let mut controllers = Controllers { ended, leave };
         tokio::select! {
             () = health.until_ready() => {}

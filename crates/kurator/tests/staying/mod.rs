@@ -24,7 +24,7 @@ impl Staying {
         let stdout = staying.0.stdout.take().context("no stdout")?;
         let mut lines = BufReader::new(stdout).lines();
         let mut told = Vec::new();
-        while !told.last().is_some_and(|line: &String| line == "Ctrl-C ends all of it") {
+        while told.last().is_none_or(|line: &String| line != "Ctrl-C ends all of it") {
             told.push(lines.next().with_context(|| format!("it ended: {told:?}"))??);
         }
         Ok((staying, told))

@@ -140,6 +140,22 @@ async fn without_velero_a_member_is_alive_and_starts_by_itself_when_velero_comes
 }
 
 #[tokio::test(start_paused = true)]
+async fn watches_that_are_told_begin_again_without_a_pause() {
+    let cluster = Cluster::new();
+    cluster.serve_velero(false);
+    let watched = watch(&cluster);
+    watched.until("explained", |_| watched.why_backups().contains("is Velero installed?")).await;
+    // The pauses have grown to their longest.
+    tokio::time::advance(Duration::from_secs(60)).await;
+
+    cluster.serve_velero(true);
+    let start = Instant::now();
+    watched.member.watch_again();
+    watched.until_known().await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_not_be_watched_is_unknown_and_the_rest_is_not() {
     let cluster = Cluster::new();
     cluster.forbid_secrets();
