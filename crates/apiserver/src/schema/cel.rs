@@ -29,7 +29,10 @@ impl Rules {
     pub(crate) fn faults(&self) -> Vec<String> {
         let undeclared = |rule: &str| {
             let warnings = check_rule_scope(rule, ScopeContext::CrdValidation).into_iter();
-            warnings.map(|warning| warning.message).collect::<Vec<_>>()
+            let free = warnings.filter(|warning| {
+                warning.message.split('\'').nth(1).is_none_or(|variable| !is_bound(variable, rule))
+            });
+            free.map(|warning| warning.message).collect::<Vec<_>>()
         };
         let rules = self.0.validations.iter();
         rules
@@ -56,6 +59,14 @@ impl Rules {
         };
         errors.filter(is_new).map(|error| refusal(object, &error)).collect()
     }
+}
+
+/// Whether a macro such as `all(item, …)` declares the variable, which the library takes for undeclared.
+fn is_bound(variable: &str, rule: &str) -> bool {
+    rule.match_indices(variable).any(|(at, _)| {
+        let (before, after) = (rule[..at].trim_end(), rule[at + variable.len()..].trim_start());
+        before.ends_with(['(', ',']) && after.starts_with(',')
+    })
 }
 
 fn refusal(object: &Value, error: &kube_cel::ValidationError) -> FieldError {
