@@ -41,8 +41,10 @@
 //!
 //! Answered with 404, 405, 406, 415 or 501:
 //! - `scale` and all other subresources but `status`;
-//! - bodies in YAML or protobuf, except that what is applied may be called YAML; OpenAPI v2; `/watch/` paths;
-//! - versions of core groups that are not stable, `autoscaling/v1`, and kinds that are questions, but for those about oneself.
+//! - bodies in YAML, except that what is applied may be called that; bodies in protobuf but of the few kinds that
+//!   `kubectl create` makes by name, and all answers in it; OpenAPI v2; `/watch/` paths;
+//! - versions of core groups that are not stable, `autoscaling/v1`, and kinds that are questions, but for those about
+//!   oneself.
 //!
 //! Done in a simpler way than kube-apiserver:
 //! - nobody is authenticated, authorized or limited; admission is that of namespaces;

@@ -51,6 +51,8 @@ impl<T: ?Sized> Shared<T> {
     }
 }
 
+static RESOURCES: LazyLock<Shared<Resource>> = LazyLock::new(Shared::new);
+
 /// A text, kept once if it is long.
 pub(crate) fn text(text: String) -> Arc<str> {
     static TEXTS: LazyLock<Shared<str>> = LazyLock::new(Shared::new);
@@ -60,9 +62,14 @@ pub(crate) fn text(text: String) -> Arc<str> {
     TEXTS.get(text.as_bytes(), || Arc::from(text.as_str()))
 }
 
+/// Whether some cluster has the type of a definition of this text.
+pub(crate) fn has_resource(spec: &str) -> bool {
+    let digest: [u8; 32] = Sha256::digest(spec.as_bytes()).into();
+    RESOURCES.with(|known| known.values.get(&digest).is_some_and(|value| value.strong_count() > 0))
+}
+
 /// The type that a definition of this text brings.
 pub(crate) fn resource(spec: &str, make: impl FnOnce() -> Resource) -> Arc<Resource> {
-    static RESOURCES: LazyLock<Shared<Resource>> = LazyLock::new(Shared::new);
     RESOURCES.get(spec.as_bytes(), || Arc::new(make()))
 }
 

@@ -177,8 +177,16 @@ fn session(kubectl: &Kubectl) -> Outcome {
     kubectl.shows("explain boat.spec.masts", "", &["How many masts it has."])?;
     kubectl.shows("api-resources --api-group=example.com", "", &["boats", "bt", "example.com/v1", "Boat"])?;
     kubectl.shows("auth can-i create boats", "", &["yes"])?;
-    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: harbour}\n";
-    kubectl.shows("create -f -", namespace, &["namespace/harbour created"])?;
+    kubectl.shows("create namespace harbour", "", &["namespace/harbour created"])?;
+    kubectl.shows("create configmap c --from-literal=a=b -n harbour", "", &["configmap/c created"])?;
+    kubectl.shows("create secret generic s --from-literal=a=b -n harbour", "", &["secret/s created"])?;
+    kubectl.shows("create serviceaccount a -n harbour", "", &["serviceaccount/a created"])?;
+    kubectl.shows(
+        "create role r --verb=get --resource=pods -n harbour",
+        "",
+        &["role.rbac.authorization.k8s.io/r created"],
+    )?;
+    kubectl.shows("get secret s -n harbour -o jsonpath={.data.a}", "", &["Yg=="])?;
     kubectl.shows("describe namespace harbour", "", &["Status:", "Active"])?;
     kubectl.shows("delete namespace harbour --timeout=10s", "", &["deleted"])?;
     kubectl.shows(

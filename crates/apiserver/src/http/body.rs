@@ -1,4 +1,4 @@
-//! The bodies of requests, which are JSON of a bounded size.
+//! The bodies of requests: JSON of a bounded size, and for some kinds the form of typed clients.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -6,6 +6,7 @@ use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
+use super::protobuf;
 use crate::{
     error::{ApiError, Result},
     verbs::{Call, Patch},
@@ -15,7 +16,8 @@ use crate::{
 const LIMIT: usize = 3 << 20;
 
 const JSON: &str = "application/json";
-/// What kube-apiserver says it takes; here it is the first of them.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// What kube-apiserver says it takes; here it is the first of them, and the last for some kinds.
 const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -29,20 +31,30 @@ fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 
 /// An object that is to be kept.
 pub(super) async fn object(kind: &str, headers: &HeaderMap, content: Body) -> Result<Value> {
-    let sent = media_type(headers);
-    if !sent.is_empty() && sent != JSON {
-        return Err(ApiError::unsupported_media_type(sent, ACCEPTED));
-    }
-    let bytes = read(content).await?;
-    // A null is an object of which nothing is said.
-    let object =
-        parse(&bytes).map(|object: Value| if object.is_null() { Value::Object(Map::new()) } else { object });
-    object.map_err(|why| {
+    let undecodable = |why: String| {
         let of_type = format!("(must be of type {kind})");
         ApiError::bad_request(format!(
-            "the object provided is unrecognized {of_type}: couldn't get version/kind; json parse error: {why}"
+            "the object provided is unrecognized {of_type}: couldn't get version/kind; {why}"
         ))
-    })
+    };
+    let sent = media_type(headers);
+    match sent {
+        "" | JSON => {
+            let bytes = read(content).await?;
+            // A null is an object of which nothing is said.
+            let object = parse(&bytes).map(
+                |object: Value| {
+                    if object.is_null() { Value::Object(Map::new()) } else { object }
+                },
+            );
+            object.map_err(|why| undecodable(format!("json parse error: {why}")))
+        }
+        PROTOBUF => match protobuf::read(&read(content).await?).map_err(undecodable)? {
+            Some(object) => Ok(object),
+            None => Err(ApiError::unsupported_media_type(sent, ACCEPTED)),
+        },
+        _ => Err(ApiError::unsupported_media_type(sent, ACCEPTED)),
+    }
 }
 
 /// A question whose answer does not depend on what is asked: clients may ask it in a form that is not read here.
@@ -57,11 +69,11 @@ pub(super) async fn options(headers: &HeaderMap, content: Body) -> Result<Value>
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    let sent = media_type(headers);
-    if !sent.is_empty() && sent != JSON {
-        return Err(ApiError::unsupported_media_type(sent, ACCEPTED));
+    match media_type(headers) {
+        "" | JSON => parse(&bytes).map_err(ApiError::bad_request),
+        PROTOBUF => protobuf::read(&bytes).map(Option::unwrap_or_default).map_err(ApiError::bad_request),
+        sent => Err(ApiError::unsupported_media_type(sent, ACCEPTED)),
     }
-    parse(&bytes).map_err(ApiError::bad_request)
 }
 
 /// A change, in the language that its type names.

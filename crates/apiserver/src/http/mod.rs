@@ -4,6 +4,7 @@ mod body;
 mod form;
 mod params;
 mod path;
+mod protobuf;
 
 use std::sync::Arc;
 

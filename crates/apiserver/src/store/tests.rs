@@ -19,7 +19,7 @@ fn owned(uid: &str, owner: &str) -> Value {
 }
 
 fn put(store: &mut Store, path: &str, value: Value) -> Arc<Object> {
-    put(&mut store, path, Content::new(value))
+    store.put(&key(path), Content::new(value))
 }
 
 fn all<'a>(resource: &'a Arc<str>, prefix: &'a str) -> Range<'a> {
