@@ -138,6 +138,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case { name: "custom-shapes", steps: pruned },
         Case { name: "custom-limits", steps: checked },
         Case { name: "custom-rules", steps: ruled },
+        Case { name: "custom-macros", steps: macros() },
         Case { name: "custom-refusals", steps: refused() },
         Case { name: "custom-names", steps: clashing() },
         Case { name: "custom-ratchets", steps: tightened() },
@@ -154,6 +155,29 @@ pub(super) fn cases() -> Vec<Case> {
             ],
         },
     ]
+}
+
+/// Rules that go through lists and maps.
+fn macros() -> Vec<Step> {
+    let rule = |rule: &str| json!({"rule": rule});
+    let mut steps = defined(json!({"type": "object",
+    "x-kubernetes-validations": [
+        rule("self.list.all(item, item.size > 0)"),
+        rule("!has(self.map) || self.map.exists_one(key, self.map[key] == 'one')"),
+        rule("self.list.map(item, item.size).filter(size, size > 5).size() < 2"),
+    ],
+    "properties": {
+        "list": {"type": "array", "maxItems": 9, "items": {"type": "object", "properties": {"size": {"type": "integer"}}}},
+        "map": {"type": "object", "maxProperties": 9, "additionalProperties": {"type": "string", "maxLength": 9}},
+    }}));
+    let sizes = |sizes: &[i64]| sizes.iter().map(|size| json!({"size": size})).collect::<Value>();
+    let x = widget("x", json!({"list": sizes(&[1, 6]), "map": {"a": "one", "b": "two"}}));
+    steps.extend([
+        post(WIDGETS, &x),
+        post(WIDGETS, &widget("y", json!({"list": sizes(&[0])}))),
+        post(WIDGETS, &widget("z", json!({"list": sizes(&[6, 7]), "map": {"a": "two"}}))),
+    ]);
+    steps
 }
 
 /// What no definition may say.

@@ -27,7 +27,11 @@ pub(super) fn cases() -> Vec<Case> {
         get(&at(SECRETS, "child")),
         watch(&format!("{CONFIG_MAPS}?watch=true&fieldSelector=metadata.name%3Downer&resourceVersion={{1:/metadata/resourceVersion}}"), 2),
     ]);
+    // What comes to secrets after the child has been looked at when an owner's absence is found: the child has, too.
+    let nobody = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": "00000000-0000-0000-0000-000000000000"}]);
     let mut orphan = family();
+    orphan.push(post(SECRETS, &with(secret("after"), "/metadata/ownerReferences", nobody)));
+    orphan.push(until(&at(SECRETS, "after"), 404, ""));
     orphan.extend([
         delete(&owner, &json!({"propagationPolicy": "Orphan"})),
         until(&owner, 404, ""),
