@@ -37,7 +37,7 @@ fn the_kubectl_lines_that_are_printed_work() -> anyhow::Result<()> {
     let hub = |words: &str| run(&format!("--kubeconfig {hub} {words}"));
     hub("patch backups.backup.kurator.dev schedule --type=merge -p {\"spec\":{\"paused\":true}}")?;
     hub("wait --for=jsonpath={.status.phase}=Paused backups.backup.kurator.dev/schedule --timeout=60s")?;
-    hub("annotate backups.backup.kurator.dev schedule kurator.dev/run-now=again")?;
+    hub("annotate --overwrite backups.backup.kurator.dev schedule kurator.dev/run-now=again")?;
     hub(
         "wait --for=jsonpath={.status.backupDetails[0].schedule.ranNow}=again backups.backup.kurator.dev/schedule --timeout=60s",
     )?;
