@@ -37,6 +37,7 @@ use crate::heartbeat::Heartbeats;
 use crate::hub::{Guarded, Hub, HubKind};
 use crate::members::Members;
 use crate::metrics::{Kind, Metrics, Reconcile};
+use crate::released::Released;
 use crate::route::{Router, Wakes};
 use crate::served::{Engines, ServedMembers};
 use crate::wake::WakeSet;
@@ -99,6 +100,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
         restores,
         migrates,
         fleet_rows: RowIndex::default(),
+        released: Released::default(),
     });
     let router = Arc::new(Router {
         hub: Arc::clone(&hub),
@@ -218,6 +220,15 @@ impl Watches {
     ) {
         let api = Api::<Guarded<K>>::all(self.client.clone());
         let events = reflect(writer, watch(api, watcher::Config::default()).backoff(SoonBack::default()));
+        let hub = Arc::clone(&self.ctx.hub);
+        let on = move |event: &Event<Guarded<K>>| {
+            match event {
+                Event::Delete(object) => hub.released.forget(object),
+                Event::InitDone => hub.released.clear(),
+                Event::Apply(_) | Event::Init | Event::InitApply(_) => {}
+            }
+            on(event);
+        };
         self.listen(K::kind(&()).into_owned(), events, on);
     }
 
@@ -335,6 +346,9 @@ where
     K: HubKind,
     F: Future<Output = Result<Action, Error>>,
 {
+    if ctx.hub.released.has(&*object) {
+        return Ok(Action::await_change());
+    }
     let began = Instant::now();
     let uid = object.uid().unwrap_or_default();
     let result = reconcile(object, Arc::clone(&ctx)).await;

@@ -24,6 +24,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::fleet::rows::RowIndex;
+use crate::released::Released;
 
 /// An object that may not decode: one bad object must not stop the watch of the others.
 pub(crate) type Guarded<K> = DeserializeGuard<K>;
@@ -75,6 +76,7 @@ pub(crate) struct Hub {
     pub(crate) restores: Store<Guarded<Restore>>,
     pub(crate) migrates: Store<Guarded<Migrate>>,
     pub(crate) fleet_rows: RowIndex,
+    pub(crate) released: Released,
 }
 
 impl Hub {
@@ -85,6 +87,7 @@ impl Hub {
             client: _,
             uid: _,
             fleet_rows: _,
+            released: _,
             attached,
             provisioned,
             fleets,
@@ -238,12 +241,14 @@ impl Hub {
         finalizer: &str,
     ) -> Result<bool, Error> {
         let finalizers: Vec<_> = object.finalizers().iter().filter(|kept| *kept != finalizer).collect();
-        match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
+        let was_there = match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
             Err(Error::Hub { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => {
-                Ok(false)
+                false
             }
-            other => other.map(|()| true),
-        }
+            other => other.map(|()| true)?,
+        };
+        self.released.add(object);
+        Ok(was_there)
     }
 
     /// Merges into `metadata`, provided that nobody changed the object since it was read.

@@ -1,4 +1,4 @@
-//! What was asked of whom, in order: what a failing seed shows, and what two runs of a seed are compared by.
+//! What was asked of whom, in order: what a failing seed shows.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -5,6 +5,10 @@
 //! servers (`kurator_apiserver`), the object store ([`stores`]), the ways there ([`wire`]), and the machine that the
 //! process runs on, which may die at any write ([`life`]).
 //!
+//! Faults, deaths, names and pauses follow from the seed. What does not is the order in which tasks get their turn at
+//! one and the same instant, where `tokio::select!` and hash maps choose: a story that is told again meets the same
+//! faults in the same requests, but not always in the same order.
+//!
 //! Start reading at [`story`]: what users do, and what must hold at the end whatever happened on the way.
 
 pub mod chance;

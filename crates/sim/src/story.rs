@@ -41,6 +41,7 @@ pub struct Told {
 /// # Errors
 /// The machine has no room for temporary files.
 pub async fn tell(seed: u64) -> std::io::Result<Told> {
+    fastrand::seed(seed);
     let world = World::new(seed, STORM)?;
     let story = Story::new(world.clone());
     let hubs = TaskTracker::new().spawn(hubs(world.clone()));

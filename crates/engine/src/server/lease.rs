@@ -58,7 +58,7 @@ pub(super) struct Held {
 impl Tenure {
     /// No part yet. The client needs no Lease to write, but the leadership of the process that this is `led` by.
     pub(super) fn new(client: Client, namespace: &str, led: Option<Leader>) -> Self {
-        let random = format!("{:016x}", rand::random::<u64>());
+        let random = format!("{:016x}", fastrand::u64(..));
         let (leader, succession) = led.map(|led| (led.claim, led.succession)).unzip();
         let identity = match &succession {
             Some(succession) => succession.identity(&random),

@@ -190,7 +190,7 @@ pub async fn serve(
 
 /// Makes sure that nobody else executes the objects: a question to the server there is, if there is one.
 async fn alone(server: &Server, wake: &Notify, answer_within: Duration) -> Result<(), ServeError> {
-    let name = format!("kurator-engine-{:08x}", rand::random::<u32>());
+    let name = format!("kurator-engine-{:08x}", fastrand::u32(..));
     let request = json!({
         "apiVersion": "velero.io/v1", "kind": "ServerStatusRequest",
         "metadata": {"name": name, "namespace": server.namespace}, "spec": {},

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rand::RngExt as _;
 
 /// Whether a member answers. Times are wall-clock, UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +55,7 @@ impl Backoff {
     pub(super) fn next(&mut self) -> Duration {
         let limit = Self::FIRST.saturating_mul(1 << self.attempts.min(10)).min(Self::LONGEST);
         self.attempts = self.attempts.saturating_add(1);
-        limit.mul_f64(rand::rng().random_range(0.5..=1.0))
+        limit.mul_f64(1.0 - fastrand::f64() / 2.0)
     }
 
     pub(super) fn reset(&mut self) {

@@ -10,7 +10,6 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, StatusCode, Version};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, client::Body};
-use rand::RngExt as _;
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -51,7 +50,7 @@ pub(super) async fn run(shared: Arc<Shared>, look_every: Duration) {
                 alive(&shared, seen);
                 tokio::select! {
                     () = shared.doubt.notified() => limit = DOUBT,
-                    () = sleep(pause.mul_f64(rand::rng().random_range(0.8..=1.0))) => limit = PATIENCE,
+                    () = sleep(pause.mul_f64(1.0 - fastrand::f64() / 5.0)) => limit = PATIENCE,
                 }
             }
             Err(why) => {
