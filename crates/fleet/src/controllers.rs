@@ -1,5 +1,6 @@
 //! Starts all watches and controllers of a hub, and ends them in order.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,60 +177,46 @@ struct Watches {
 }
 
 impl Watches {
-    /// Keeps a cache and tells the router of everything that comes, including what a new list shows.
-    fn kind<K: HubKind>(&self, writer: Writer<Guarded<K>>, changed: fn(&Router, &str, &str)) {
-        let ctx = Arc::clone(&self.ctx);
-        self.follow(writer, move |event: &Event<Guarded<K>>| {
-            match event {
-                Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) => {
-                    changed(&ctx.router, &object.namespace().unwrap_or_default(), &object.name_any());
-                }
-                Event::Init | Event::InitDone => {}
-            }
-            // It may have been the last to need a cluster whose object is gone.
-            match event {
-                Event::Delete(_) | Event::InitDone => ctx.members.sweep(),
-                Event::Apply(_) | Event::Init | Event::InitApply(_) => {}
-            }
-        });
-    }
-
-    /// As [`Watches::kind`]; the connection to a cluster ends when its object is gone and nobody needs it.
-    fn cluster<K: HubKind>(&self, kind: ClusterKind, writer: Writer<Guarded<K>>) {
-        let ctx = Arc::clone(&self.ctx);
-        let key = move |object: &Guarded<K>| ClusterKey {
-            namespace: object.namespace().unwrap_or_default(),
-            kind,
-            name: object.name_any(),
-        };
-        self.follow(writer, move |event: &Event<Guarded<K>>| match event {
-            Event::Apply(object) | Event::InitApply(object) => ctx.router.cluster_changed(&key(object)),
-            Event::Delete(object) => {
-                ctx.members.sweep();
-                ctx.router.cluster_changed(&key(object));
-            }
-            Event::Init => {}
-            Event::InitDone => ctx.members.sweep(),
-        });
-    }
-
-    fn follow<K: HubKind>(
+    /// Keeps a cache and tells the router of everything that comes. A new list is in the cache when it is complete: of
+    /// what it shows, and of what was there before it, the router is told then.
+    fn kind<K: HubKind>(
         &self,
         writer: Writer<Guarded<K>>,
-        on: impl Fn(&Event<Guarded<K>>) + Send + 'static,
+        changed: impl Fn(&Router, &str, &str) + Send + 'static,
     ) {
+        let ctx = Arc::clone(&self.ctx);
+        let cache = writer.as_reader();
+        let mut before = BTreeSet::new();
         let api = Api::<Guarded<K>>::all(self.client.clone());
         let events = reflect(writer, watch(api, watcher::Config::default()).backoff(SoonBack::default()));
-        let hub = Arc::clone(&self.ctx.hub);
-        let on = move |event: &Event<Guarded<K>>| {
-            match event {
-                Event::Delete(object) => hub.released.forget(object),
-                Event::InitDone => hub.released.clear(),
-                Event::Apply(_) | Event::Init | Event::InitApply(_) => {}
+        self.listen(K::kind(&()).into_owned(), events, move |event: &Event<Guarded<K>>| match event {
+            Event::Init => before = names(&cache),
+            Event::InitApply(_) => {}
+            Event::InitDone => {
+                ctx.hub.released.clear();
+                ctx.members.sweep();
+                let mut all = names(&cache);
+                all.append(&mut before);
+                all.iter().for_each(|(namespace, name)| changed(&ctx.router, namespace, name));
             }
-            on(event);
-        };
-        self.listen(K::kind(&()).into_owned(), events, on);
+            Event::Apply(object) => {
+                changed(&ctx.router, &object.namespace().unwrap_or_default(), &object.name_any());
+            }
+            Event::Delete(object) => {
+                ctx.hub.released.forget(object);
+                // It may have been the last to need a cluster whose object is gone.
+                ctx.members.sweep();
+                changed(&ctx.router, &object.namespace().unwrap_or_default(), &object.name_any());
+            }
+        });
+    }
+
+    /// A kind of clusters.
+    fn cluster<K: HubKind>(&self, kind: ClusterKind, writer: Writer<Guarded<K>>) {
+        self.kind(writer, move |router, namespace, name| {
+            let (namespace, name) = (namespace.to_owned(), name.to_owned());
+            router.cluster_changed(&ClusterKey { namespace, kind, name });
+        });
     }
 
     /// Secrets are watched for their names alone; what they hold is read when it is needed and not kept.
@@ -253,7 +240,7 @@ impl Watches {
         &self,
         kind: String,
         events: impl futures::Stream<Item = Result<Event<T>, watcher::Error>> + Send + 'static,
-        on: impl Fn(&Event<T>) + Send + 'static,
+        mut on: impl FnMut(&Event<T>) + Send + 'static,
     ) {
         let listening = async move {
             let mut events = std::pin::pin!(events);
@@ -272,6 +259,11 @@ impl Watches {
         };
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(listening));
     }
+}
+
+/// Namespaces and names of what a cache holds.
+fn names<K: HubKind>(cache: &Store<Guarded<K>>) -> BTreeSet<(String, String)> {
+    cache.state().iter().map(|object| (object.namespace().unwrap_or_default(), object.name_any())).collect()
 }
 
 /// kube's own pauses, cut to 5 s: what happens on the hub should be seen soon after it is back.

@@ -104,6 +104,10 @@ impl Served {
         let mut news = self.news.subscribe();
         loop {
             news.mark_unchanged();
+            // What was handed in may be older than the last news.
+            if let Knowledge::Present(now) = self.member.locations().get(&location.name_any()) {
+                location = BackupStorageLocation::clone(&now);
+            }
             let ctx = self.ctx.upgrade().ok_or("the hub is ending")?;
             match places::store(&ctx, self.member.id(), &location, purpose).await {
                 Ok(store) => return ctx.stores.open(&store).await.map_err(|error| chain(&error)),
@@ -115,9 +119,6 @@ impl Served {
                         return Err(why);
                     }
                 }
-            }
-            if let Knowledge::Present(now) = self.member.locations().get(&location.name_any()) {
-                location = BackupStorageLocation::clone(&now);
             }
         }
     }

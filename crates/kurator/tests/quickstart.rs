@@ -3,6 +3,7 @@
 mod staying;
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -42,6 +43,20 @@ fn what_is_stored_in_a_folder_of_ones_own_stays() -> Outcome {
     ensure!(output.status.success(), "{told}");
     assert!(told.contains("    kind: Migrate\n"), "{told}");
     assert!(!is_empty(&store.path().join("velero"))?);
+
+    let again = quickstart(temporary.path(), &["--once", "--store", folder]).output()?;
+    let told = text(&again);
+    assert_eq!(again.status.code(), Some(1), "{told}");
+    assert!(told.contains("holds backups of other clusters"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_not_asked_for_what_is_in_the_process() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let mut command = quickstart(temporary.path(), &["--once"]);
+    let output = command.env("HTTPS_PROXY", "http://127.0.0.1:9").output()?;
+    ensure!(output.status.success(), "{}", text(&output));
     Ok(())
 }
 
@@ -70,6 +85,8 @@ fn it_stays_until_it_is_interrupted_and_then_leaves_nothing() -> Outcome {
         .env("KUBECONFIG", hub)
         .output()?;
     ensure!(get.status.success() && text(&get).contains("specific-ns"), "{}", text(&get));
+    let folder = Path::new(hub).parent().context("a kubeconfig without a folder")?;
+    assert_eq!(folder.metadata()?.permissions().mode() & 0o077, 0, "others can read the kubeconfigs");
 
     staying.interrupt()?;
     assert!(is_empty(temporary.path())?);

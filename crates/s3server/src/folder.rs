@@ -188,7 +188,7 @@ pub(super) fn failed(error: io::Error) -> S3Error {
     }
 }
 
-fn is_file_name(name: &str) -> bool {
+pub(super) fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
 }
 

@@ -1,12 +1,13 @@
 //! Lists: the files of a bucket as keys, in their order.
 
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use s3s::S3Result;
 use s3s::dto::{CommonPrefix, ListObjectsV2Output, Object, Timestamp};
-use s3s::{S3Result, s3_error};
 
-use crate::folder::{failed, tag};
+use crate::folder::{failed, is_file_name, tag};
 
 /// Entries of one page, as S3.
 const PAGE: usize = 1000;
@@ -72,8 +73,9 @@ fn entries(bucket: &Path, query: &Query) -> S3Result<Vec<Entry>> {
     let mut files = Vec::new();
     // Whole folders of the prefix are gone to at once.
     let folder = query.prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
-    if folder.split('/').any(|part| matches!(part, "." | "..")) {
-        return Err(s3_error!(InvalidArgument, "every part of a prefix must be a file name"));
+    // No key begins like that, and no path of it stays in the bucket.
+    if !folder.is_empty() && !folder.split('/').all(is_file_name) {
+        return Ok(Vec::new());
     }
     walk(
         bucket.join(folder),
@@ -101,13 +103,21 @@ fn entries(bucket: &Path, query: &Query) -> S3Result<Vec<Entry>> {
 fn walk(folder: PathBuf, prefix: String, files: &mut Vec<(String, Metadata)>) -> S3Result<()> {
     let mut folders = vec![(folder, prefix)];
     while let Some((folder, prefix)) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            Err(error) => return Err(failed(error)),
+        };
         for entry in entries {
             let entry = entry.map_err(failed)?;
             // No key has such a name.
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // It may have gone since.
-            let Ok(found) = entry.metadata() else { continue };
+            let found = match entry.metadata() {
+                Ok(found) => found,
+                // It has gone since.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            };
             let key = format!("{prefix}{name}");
             if found.is_dir() {
                 folders.push((entry.path(), key + "/"));
@@ -117,4 +127,23 @@ fn walk(folder: PathBuf, prefix: String, files: &mut Vec<(String, Metadata)>) ->
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_prefix_leads_out_of_the_bucket() {
+        let root = tempfile::tempdir().unwrap();
+        let bucket = root.path().join("bucket");
+        std::fs::create_dir(&bucket).unwrap();
+        std::fs::write(root.path().join("beside"), "").unwrap();
+        let absolute = format!("{}/", root.path().display());
+        for prefix in ["/", "//", "../", "a//", "./", &absolute] {
+            let query =
+                Query { prefix: prefix.to_owned(), delimiter: None, after: String::new(), most: None };
+            assert!(page(&bucket, &query).unwrap().contents.is_none(), "{prefix}");
+        }
+    }
 }

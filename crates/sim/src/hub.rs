@@ -28,7 +28,7 @@ const MEMORY_MIB: u32 = 512;
 pub struct Hub {
     life: Life,
     shutdown: CancellationToken,
-    ended: JoinHandle<()>,
+    ended: JoinHandle<Result<(), String>>,
 }
 
 impl Hub {
@@ -65,24 +65,23 @@ impl Hub {
             let engines = engines.run(wanted, ending);
             let hub = kurator_fleet::run(setup, || history.note("the hub is ready"));
             let (ran, ()) = tokio::join!(hub, engines);
-            if let Err(error) = ran {
-                history.note(&format!("the hub did not begin: {error}"));
-            }
+            ran.map_err(|error| error.to_string())
         });
         Self { life, shutdown, ended }
     }
 
-    /// Whether its process is alive.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        !self.life.over().is_cancelled() && !self.ended.is_finished()
-    }
-
-    /// Waits until it is dead.
-    pub async fn until_dead(&mut self) {
+    /// Waits until it is dead, or has not begun at all, as in a storm.
+    ///
+    /// # Errors
+    /// It ended otherwise: how.
+    pub async fn until_dead(&mut self) -> Result<(), String> {
         tokio::select! {
-            () = self.life.over().cancelled() => {}
-            _ended = &mut self.ended => {}
+            () = self.life.over().cancelled() => Ok(()),
+            ended = &mut self.ended => match ended {
+                Ok(Err(_did_not_begin)) => Ok(()),
+                Ok(Ok(())) => Err("has ended by itself".to_owned()),
+                Err(died) => Err(format!("has died of itself: {died}")),
+            },
         }
     }
 

@@ -1,12 +1,14 @@
 //! What users do, and what must hold at the end whatever happened on the way.
 
+use std::collections::BTreeMap;
+use std::future::ready;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kurator_store::Store as _;
 use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
 
 use crate::hub::Hub;
 use crate::life::Life;
@@ -19,6 +21,8 @@ use crate::world::{HUB, MEMBERS, World};
 const STORM: Duration = Duration::from_secs(120);
 /// Longest time that anything may take in fair weather.
 const CALM: Duration = Duration::from_secs(300);
+/// Until what a storm has left is looked at again: locations are once a minute.
+const SETTLED: Duration = Duration::from_secs(90);
 /// Most deaths of the hub's process.
 const DEATHS: u64 = 4;
 /// Last write at which a process may die; a quiet story takes some 100.
@@ -44,24 +48,32 @@ pub async fn tell(seed: u64) -> std::io::Result<Told> {
     fastrand::seed(seed);
     let world = World::new(seed, STORM)?;
     let story = Story::new(world.clone());
-    let hubs = TaskTracker::new().spawn(hubs(world.clone()));
-    let outcome = story.all().await;
-    hubs.abort();
+    let outcome = tokio::select! {
+        biased;
+        outcome = story.all() => outcome,
+        broken = hubs(world.clone()) => Err(broken),
+    };
     Ok(Told { outcome, history: world.history.told() })
 }
 
 /// One hub after the other, as they die.
-async fn hubs(world: World) {
+///
+/// Ends with what no hub may come to.
+async fn hubs(world: World) -> Broken {
     let chance = world.chance;
     let deaths = chance.below(DEATHS + 1, "deaths");
-    for number in 0.. {
+    let mut number = 0;
+    loop {
         let last = (number < deaths).then(|| 1 + chance.below(LAST_WRITE, ("last write", number)));
         let life = Life::new(last, chance.per_mille(500, ("counts", number)));
         let mut hub = Hub::start(&world, life);
-        hub.until_dead().await;
+        if let Err(why) = hub.until_dead().await {
+            return Broken(format!("the hub {why}"));
+        }
         world.history.note("the hub is dead");
         hub.end().await;
         tokio::time::sleep(Duration::from_secs(chance.below(40, ("pause", number)))).await;
+        number += 1;
     }
 }
 
@@ -126,7 +138,7 @@ impl Story {
     }
 
     fn is_calm(&self) -> bool {
-        self.world.weather.ends() <= tokio::time::Instant::now()
+        self.world.weather.ends() + SETTLED <= tokio::time::Instant::now()
     }
 
     async fn ended(&self, like: &Value) -> Result<String, Broken> {
@@ -181,7 +193,7 @@ impl Story {
     }
 
     async fn wait_for_calm(&self) -> Result<(), Broken> {
-        tokio::time::sleep_until(self.world.weather.ends()).await;
+        tokio::time::sleep_until(self.world.weather.ends() + SETTLED).await;
         Ok(())
     }
 
@@ -190,13 +202,13 @@ impl Story {
         let like =
             json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"namespace": "velero"}});
         let bucket = self.world.buckets.bucket(BUCKET);
-        for backup in user
-            .all(&like)
-            .await
-            .unwrap_or_default()
-            .iter()
-            .filter(|backup| backup.data["status"]["phase"] == "Completed")
-        {
+        let all = user.all(&like).await?;
+        let complete: Vec<_> =
+            all.iter().filter(|backup| backup.data["status"]["phase"] == "Completed").collect();
+        if complete.is_empty() {
+            return Err(Broken(format!("the Backup is Completed, but {place} has no complete one")));
+        }
+        for backup in complete {
             let name = backup.name_any();
             for file in ["velero-backup.json".to_owned(), format!("{name}.tar.gz")] {
                 let key = format!("clusters/default/attachedcluster/{place}/backups/{name}/{file}");
@@ -210,10 +222,21 @@ impl Story {
         Ok(())
     }
 
+    /// The files of all backups, with their sizes.
+    async fn stored(&self) -> Result<BTreeMap<String, u64>, Broken> {
+        let bucket = self.world.buckets.bucket(BUCKET);
+        let files = bucket.list_all("").try_filter(|file| ready(file.key.contains("/backups/")));
+        let files = files.map_ok(|file| (file.key, file.size)).try_collect().await;
+        files.map_err(|error| Broken(error.to_string()))
+    }
+
     async fn migrate(&self) -> Result<(), Broken> {
         let migrate = manifests::migrate("migrate", MEMBERS[0], MEMBERS[1]);
         self.hub.create(migrate.clone()).await?;
         self.ended(&migrate).await?;
+        if self.members[0].contents(WARES).await?.is_empty() {
+            return Err(Broken("the wares are gone from where they were".to_owned()));
+        }
         same(
             &self.members[0].contents(WARES).await?,
             &self.members[1].contents(WARES).await?,
@@ -224,6 +247,7 @@ impl Story {
     /// Deletes everything on the hub: nothing of ours stays in the members, and nothing else goes.
     async fn clean_up(&self) -> Result<(), Broken> {
         let before = [self.members[0].contents(SHOP).await?, self.members[1].contents(SHOP).await?];
+        let stored = self.stored().await?;
         for kind in ["Migrate", "Restore", "Backup", "Fleet", "AttachedCluster"] {
             let objects = self.hub.all(&on_hub(kind, "")).await?;
             let objects: Vec<_> = objects.iter().map(|object| on_hub(kind, &object.name_any())).collect();
@@ -245,7 +269,9 @@ impl Story {
                     return Err(Broken(format!("{kind} {} is left in {place}", left.name_any())));
                 }
             }
-            self.is_stored(user, place).await?;
+        }
+        if self.stored().await? != stored {
+            return Err(Broken("what was stored is not what it was".to_owned()));
         }
         let after = [self.members[0].contents(SHOP).await?, self.members[1].contents(SHOP).await?];
         for (before, after) in before.iter().zip(&after) {

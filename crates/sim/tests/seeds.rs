@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kurator_sim::story::{Broken, Told, tell};
 
 /// How many stories are told.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 250;
 
 fn told(seed: u64) -> io::Result<Told> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();

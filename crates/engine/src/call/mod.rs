@@ -66,6 +66,15 @@ impl CallError {
         matches!(self, Self::Refused { causes, .. } if says_ports_are_taken(causes))
     }
 
+    /// Whether admission does not know a PriorityClass or ServiceAccount that the object names: kube-apiserver's caches
+    /// come to what was created a moment ago a moment later.
+    #[must_use]
+    pub fn is_of_what_may_be_new(&self) -> bool {
+        const SAID: [&str; 2] = ["no PriorityClass with name", "error looking up service account"];
+        matches!(self, Self::Refused { reason, message, .. }
+            if reason == "Forbidden" && SAID.iter().any(|said| message.contains(said)))
+    }
+
     /// Whether what was to be created is there, whoever made it.
     #[must_use]
     pub fn is_there_already(&self) -> bool {

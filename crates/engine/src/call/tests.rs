@@ -103,3 +103,19 @@ async fn only_a_refusal_for_nothing_but_taken_ports_says_so_and_is_final() {
         assert_eq!(log.paths().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_refusal_for_what_admission_does_not_know_yet_is_told_from_others() {
+    for (message, said) in [
+        ("pods \"p\" is forbidden: no PriorityClass with name important was found", true),
+        (
+            "pods \"p\" is forbidden: error looking up service account a/b: serviceaccount \"b\" not found",
+            true,
+        ),
+        ("pods \"p\" is forbidden: exceeded quota", false),
+    ] {
+        let (caller, _) = server(move |_, _| status(403, "Forbidden", message));
+        let refused = caller.create("/api/v1/namespaces/a/pods", Bytes::new()).await.unwrap_err();
+        assert_eq!(refused.is_of_what_may_be_new(), said, "{message}");
+    }
+}

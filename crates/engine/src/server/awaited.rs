@@ -79,7 +79,7 @@ impl Awaited {
 /// Sees whether a Backup that somebody says has ended is in the store; if not, it is told to have failed.
 pub(super) async fn prove(server: &Server, backup: &Backup) -> End {
     match is_stored(server, backup).await {
-        Ok(true) => {}
+        Ok(true) => server.awaited.ended(server, &backup.uid().unwrap_or_default()),
         Ok(false) => {
             let phase = backup.status.as_ref().and_then(|status| status.phase.as_ref());
             let phase = phase.map_or("", BackupPhase::as_str);
@@ -88,6 +88,8 @@ pub(super) async fn prove(server: &Server, backup: &Backup) -> End {
                  Backup"
             );
             tell(server, &failed(server, backup.clone(), why)).await;
+            // It is believed when the watch shows that.
+            tokio::time::sleep(AGAIN).await;
         }
         Err(why) => {
             tracing::warn!(backup = backup.name_any(), why, "cannot see whether it is stored; trying again");
@@ -95,7 +97,6 @@ pub(super) async fn prove(server: &Server, backup: &Backup) -> End {
             return End::BrokenOff;
         }
     }
-    server.awaited.ended(server, &backup.uid().unwrap_or_default());
     End::Done
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt as _};
-use kurator_api::velero::{Backup, BackupStorageLocation};
+use kurator_api::velero::{Backup, BackupPhase, BackupStorageLocation};
 use kurator_store::Purpose;
 use tokio::sync::watch;
 
@@ -52,8 +52,11 @@ pub(super) async fn back_up(server: &Server, known: &Backup, place: Place) -> Ra
     };
     // What is left needs next to no memory and may take long.
     drop(place);
-    server.awaited.ended(server, &ended.uid().unwrap_or_default());
     tell(server, &ended).await;
+    // Another end is believed when the watch shows it: until then it may still show what somebody else said.
+    if ended.status.as_ref().and_then(|status| status.phase.as_ref()).is_some_and(BackupPhase::is_usable) {
+        server.awaited.ended(server, &ended.uid().unwrap_or_default());
+    }
     Ran::Ended
 }
 

@@ -10,6 +10,8 @@ mod story;
 mod summary;
 mod world;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
@@ -49,7 +51,9 @@ pub(crate) struct QuickstartFlags {
 }
 
 pub(crate) fn quickstart(flags: QuickstartFlags) -> Result<(), Failure> {
-    let folder = tempfile::Builder::new().prefix("kurator-").tempdir();
+    // Whoever reads the kubeconfigs in it is the admin of all clusters.
+    let private = Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix("kurator-").permissions(private).tempdir();
     let folder = folder.map_err(|error| {
         let why = anyhow::Error::new(error)
             .context(format!("cannot make a folder in {}", std::env::temp_dir().display()));
@@ -71,19 +75,25 @@ async fn run(flags: QuickstartFlags, folder: &std::path::Path) -> Result<(), Fai
     signals.spawn(process::end_on_signal(shutdown.clone())?);
     let mut screen = Screen::new(flags.step, flags.show_yaml);
     let plan = Plan { members: flags.members, port: flags.port, store: flags.store, folder };
-    let Some(world) = shutdown.run_until_cancelled(World::start(plan)).await else { return Ok(()) };
+    let once = flags.once;
+    let Some(world) = shutdown.run_until_cancelled(World::start(plan)).await else { return cut_short(once) };
     let (world, mut controllers) = world?;
     screen.up(&world.facts());
     let outcome = tokio::select! {
-        outcome = show(&world, &mut screen, flags.once) => outcome,
+        outcome = show(&world, &mut screen, once) => outcome,
         died = controllers.died() => {
             // There is nothing left to end in order.
             return Err(died);
         }
-        () = shutdown.cancelled() => Ok(()),
+        () = shutdown.cancelled() => cut_short(once),
     };
     world.end(controllers).await;
     outcome
+}
+
+/// What a signal means: the end of a stay, or of a walk that was to be whole.
+fn cut_short(once: bool) -> Result<(), Failure> {
+    if once { Err(anyhow::anyhow!("the walk was cut short by a signal").into()) } else { Ok(()) }
 }
 
 /// Walks, and shows what there is then; ends only if it is to be done once.

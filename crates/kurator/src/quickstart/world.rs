@@ -107,6 +107,11 @@ impl World {
             _ => error.into(),
         })?;
         let root = plan.store.unwrap_or_else(|| plan.folder.join("store"));
+        let holds_some = std::fs::read_dir(root.join(BUCKET)).is_ok_and(|mut files| files.next().is_some());
+        if holds_some {
+            let why = anyhow::anyhow!("{} holds backups of other clusters", root.display());
+            return Err(Failure::with_hint(why, "name an empty folder with --store DIR"));
+        }
         let bucket = S3Server::bind(local(0), &root, &[BUCKET]).await.map_err(|error| {
             Failure::with_hint(error, "name a folder that can be written with --store DIR")
         })?;
@@ -211,5 +216,8 @@ impl Cluster {
 
 async fn config(kubeconfig: &str) -> anyhow::Result<kube::Config> {
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig)?;
-    Ok(kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // The environment's proxy has no way to this process.
+    config.proxy_url = None;
+    Ok(config)
 }

@@ -206,6 +206,9 @@ async fn made(lab: &Lab) -> anyhow::Result<BTreeMap<String, [Ended; 2]>> {
                 serde_json::from_value(json!({"metadata": {"name": name}, "data": {"policy": policy}}))?;
             shelf::<ConfigMap>(source, make.namespace())?.create(&map).await?;
         }
+    }
+    // From here on nothing changes but what the engines write.
+    for make in Make::BOTH {
         let backups = shelf::<Backup>(source, make.namespace())?;
         for (name, spec) in SPECS {
             let mut spec = spec();

@@ -1,6 +1,7 @@
 //! One object into the cluster: create first, look only where it is there already.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kurator_archive::identity::check_identity;
@@ -26,6 +27,9 @@ const MERGE: &str = "application/merge-patch+json";
 /// Fields that a type does not know are dropped either way. That the server does not tell of them, which nobody would
 /// read, spares it a twentieth of its work.
 const AS_IT_IS: &str = "fieldValidation=Ignore";
+/// Pauses until admission is asked again about an object that names another one.
+const UNTIL_KNOWN: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
 
 /// Makes objects.
 pub(super) struct Maker<'a> {
@@ -131,7 +135,7 @@ impl Maker<'_> {
             Err(error) => return failed("restoring", CallError::Unusable(error.to_string())),
         };
         let path = format!("{}?{AS_IT_IS}", api.path(target));
-        match self.caller.create(&path, body).await {
+        match self.create(&path, body).await {
             Ok(created) => {
                 self.after(&api, target, name, &made, &created, &shown, resource).await;
                 Action::Created
@@ -159,6 +163,17 @@ impl Maker<'_> {
                 }
             }
         }
+    }
+
+    /// Creates an object, and asks again where it names what was restored just before it.
+    async fn create(&self, path: &str, body: Bytes) -> Result<Bytes, CallError> {
+        for pause in UNTIL_KNOWN {
+            match self.caller.create(path, body.clone()).await {
+                Err(error) if error.is_of_what_may_be_new() => tokio::time::sleep(pause).await,
+                answer => return answer,
+            }
+        }
+        self.caller.create(path, body).await
     }
 
     /// What is written once an object is there: its status, and whose fields are whose.
