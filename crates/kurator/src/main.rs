@@ -3,6 +3,7 @@
 mod cli;
 mod engine;
 mod failure;
+mod heap;
 mod process;
 mod quickstart;
 mod serve;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    heap::share_arenas();
     match cli::run(cli::Flags::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
