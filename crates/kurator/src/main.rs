@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    heap::share_arenas();
+    heap::keep_small();
     match cli::run(cli::Flags::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
