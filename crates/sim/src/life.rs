@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::history::History;
+
 /// One life. All that the process sends, to clusters and stores, is counted here.
 #[derive(Clone, Debug)]
 pub struct Life {
@@ -23,8 +25,18 @@ pub enum Write {
     Goes,
     /// It is sent, and nobody is there to hear the answer.
     IsTheLast,
+    /// The process dies before it is sent.
+    WouldBeTheLast,
     /// Nobody is there to send it.
     Never,
+}
+
+impl Write {
+    /// Whether it has its effect.
+    #[must_use]
+    pub fn is_sent(self) -> bool {
+        matches!(self, Self::Goes | Self::IsTheLast)
+    }
 }
 
 impl Life {
@@ -34,18 +46,23 @@ impl Life {
         Self { writes: Arc::default(), last, last_counts, over: CancellationToken::new() }
     }
 
-    /// Asked before each write.
+    /// Asked before each write; `step` names it.
     #[must_use]
-    pub fn write(&self) -> Write {
+    pub fn write(&self, step: &str, history: &History) -> Write {
         if self.over.is_cancelled() {
             return Write::Never;
         }
         let number = self.writes.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.last.is_none_or(|last| number < last) {
+        let Some(last) = self.last else { return Write::Goes };
+        history.count(&format!("step: {step}"));
+        if number < last {
             return Write::Goes;
         }
         self.over.cancel();
-        if self.last_counts { Write::IsTheLast } else { Write::Never }
+        let (write, when) =
+            if self.last_counts { (Write::IsTheLast, "after") } else { (Write::WouldBeTheLast, "before") };
+        history.count(&format!("death {when}: {step}"));
+        write
     }
 
     /// How many writes there were.

@@ -38,6 +38,10 @@ pub struct Told {
     pub outcome: Result<(), Broken>,
     /// All that happened.
     pub history: Vec<String>,
+    /// How often what.
+    pub counts: BTreeMap<String, u64>,
+    /// The same whenever the story is the same in every byte.
+    pub digest: u64,
 }
 
 /// Tells the story of a seed.
@@ -53,7 +57,8 @@ pub async fn tell(seed: u64) -> std::io::Result<Told> {
         outcome = story.all() => outcome,
         broken = hubs(world.clone()) => Err(broken),
     };
-    Ok(Told { outcome, history: world.history.told() })
+    let history = &world.history;
+    Ok(Told { outcome, history: history.told(), counts: history.counts(), digest: history.digest() })
 }
 
 /// One hub after the other, as they die.
