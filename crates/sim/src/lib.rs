@@ -20,6 +20,7 @@ pub mod observer;
 mod steps;
 pub mod stores;
 pub mod story;
+mod tales;
 pub mod user;
 pub mod weather;
 pub mod wire;

@@ -11,11 +11,35 @@ use crate::history::History;
 #[derive(Clone, Debug)]
 pub struct Life {
     writes: Arc<AtomicU64>,
-    /// The write at which it ends.
-    last: Option<u64>,
-    /// Whether that write still has its effect.
-    last_counts: bool,
+    last: Option<Last>,
+    chapter: Chapter,
     over: CancellationToken,
+}
+
+/// How far a story has come. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Chapter(Arc<AtomicU64>);
+
+impl Chapter {
+    /// This one begins.
+    pub fn begin(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    fn number(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The write at which a life ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Last {
+    /// The chapter from which writes are counted, from 0.
+    pub chapter: u64,
+    /// Its number among these, from 1.
+    pub write: u64,
+    /// Whether it still has its effect.
+    pub counts: bool,
 }
 
 /// What becomes of a write.
@@ -40,10 +64,10 @@ impl Write {
 }
 
 impl Life {
-    /// A life that ends at the write of this number, counted from 1, if at all; that write has its effect or not.
+    /// A life in a story that is at this chapter, and the last write of it, if it is to end.
     #[must_use]
-    pub fn new(last: Option<u64>, last_counts: bool) -> Self {
-        Self { writes: Arc::default(), last, last_counts, over: CancellationToken::new() }
+    pub fn new(chapter: &Chapter, last: Option<Last>) -> Self {
+        Self { writes: Arc::default(), last, chapter: chapter.clone(), over: CancellationToken::new() }
     }
 
     /// Asked before each write; `step` names it.
@@ -52,23 +76,18 @@ impl Life {
         if self.over.is_cancelled() {
             return Write::Never;
         }
-        let number = self.writes.fetch_add(1, Ordering::Relaxed) + 1;
         let Some(last) = self.last else { return Write::Goes };
         history.count(&format!("step: {step}"));
-        if number < last {
+        if self.chapter.number() < last.chapter
+            || self.writes.fetch_add(1, Ordering::Relaxed) + 1 < last.write
+        {
             return Write::Goes;
         }
         self.over.cancel();
         let (write, when) =
-            if self.last_counts { (Write::IsTheLast, "after") } else { (Write::WouldBeTheLast, "before") };
+            if last.counts { (Write::IsTheLast, "after") } else { (Write::WouldBeTheLast, "before") };
         history.count(&format!("death {when}: {step}"));
         write
-    }
-
-    /// How many writes there were.
-    #[must_use]
-    pub fn writes(&self) -> u64 {
-        self.writes.load(Ordering::Relaxed)
     }
 
     /// Ends it.

@@ -4,7 +4,8 @@ use http::Method;
 
 /// A write to an API server, as in `PATCH member backups/status`.
 pub(crate) fn of_request(place: &str, method: &Method, path: &str) -> String {
-    let mut parts: Vec<_> = path.split('/').skip_while(|part| !part.starts_with('v')).skip(1).collect();
+    let before = if path.starts_with("/apis/") { 4 } else { 3 };
+    let mut parts: Vec<_> = path.split('/').skip(before).collect();
     if parts.len() > 2 && parts[0] == "namespaces" && !["status", "finalize"].contains(&parts[2]) {
         parts.drain(..2);
     }

@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::process::Command;
-use std::sync::Mutex;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 
 /// How many stories are told.
 const SEEDS: u64 = 1000;
+/// Processor time that one may take, in seconds: one that goes round in circles takes it all.
+const LONGEST: u64 = 60;
+/// How often each kind of fault is met at least.
+const FAULTS: u64 = 2000;
+/// How often a write is on its way at least for some process to die before it, and some after it.
+const COMMON: u64 = 500;
 
 /// What came of one story.
+#[derive(Default)]
 struct Told {
     /// What was not kept.
     broken: Option<String>,
@@ -23,15 +30,14 @@ struct Told {
 
 fn tell(seed: u64) -> Told {
     let mut story = Command::new(env!("CARGO_BIN_EXE_kurator-story"));
-    let output = story.arg(seed.to_string()).env_clear().output().unwrap();
+    story.arg(seed.to_string()).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+    let story = story.spawn().unwrap();
+    let longest = Rlimit { current: Some(LONGEST), maximum: Some(LONGEST + 1) };
+    prlimit(Some(Pid::from_child(&story)), Resource::Cpu, longest).unwrap();
+    let output = story.wait_with_output().unwrap();
     let Ok(told) = serde_json::from_slice::<Value>(&output.stdout) else {
-        let broken = format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
-        return Told {
-            broken: Some(broken),
-            counts: BTreeMap::new(),
-            digest: String::new(),
-            history: Vec::new(),
-        };
+        let broken = format!("{} {}", output.status, String::from_utf8_lossy(&output.stderr));
+        return Told { broken: Some(broken), ..Told::default() };
     };
     let counts = told["counts"].as_object().unwrap();
     let lines = told["history"].as_array().into_iter().flatten();
@@ -89,7 +95,32 @@ fn a_story_that_is_told_again_is_the_same_in_every_byte() {
     if alone().is_some() {
         return;
     }
+    let all = &*ALL;
     for seed in (0..SEEDS).step_by(50) {
-        assert_eq!(tell(seed).digest, ALL[&seed].digest, "KURATOR_SEED={seed}");
+        assert_eq!(tell(seed).digest, all[&seed].digest, "KURATOR_SEED={seed}");
     }
+}
+
+#[test]
+fn every_fault_is_met_and_processes_die_before_and_after_every_common_write() {
+    if alone().is_some() {
+        return;
+    }
+    let mut all = BTreeMap::<&str, u64>::new();
+    for (what, count) in ALL.values().flat_map(|told| &told.counts) {
+        *all.entry(what).or_default() += count;
+    }
+    let count = |what: &str| all.get(what).copied().unwrap_or_default();
+    let faults = ["late", "out of reach", "refused", "lost", "409", "410", "429", "500", "cut"];
+    let mut rare: Vec<_> = faults.map(|fault| (format!("fault: {fault}"), FAULTS)).into();
+    rare.push(("take-over".to_owned(), SEEDS / 10));
+    for step in
+        all.iter().filter(|(_, count)| **count >= COMMON).filter_map(|(what, _)| what.strip_prefix("step: "))
+    {
+        rare.extend(["before", "after"].map(|when| (format!("death {when}: {step}"), 1)));
+    }
+    rare.retain(|(what, least)| count(what) < *least);
+    let rare: Vec<_> =
+        rare.into_iter().map(|(what, least)| format!("{what}: {} of {least}", count(&what))).collect();
+    assert!(rare.is_empty(), "too rare:\n{}\nof all:\n{all:#?}", rare.join("\n"));
 }
