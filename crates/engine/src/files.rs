@@ -8,6 +8,8 @@ use futures::StreamExt as _;
 use kurator_store::Content;
 use tempfile::SpooledTempFile;
 
+use crate::blocking::blocking;
+
 /// Longest file that waits in memory, in bytes.
 const IN_MEMORY: usize = 256 << 10;
 /// Piece that is read at a time, in bytes.
@@ -25,7 +27,7 @@ pub(crate) fn content(mut file: impl Read + io::Seek + Send + 'static) -> Conten
     }
     futures::stream::unfold(Some(file), |file| async {
         let mut file = file?;
-        let read = tokio::task::spawn_blocking(move || {
+        let read = blocking(move || {
             let mut piece = Vec::new();
             file.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
             Ok::<_, io::Error>((piece, file))

@@ -5,6 +5,7 @@
 //! are how they talk to it.
 
 pub mod backup;
+mod blocking;
 pub mod budget;
 pub mod call;
 pub mod discover;

@@ -5,9 +5,8 @@
 //! servers (`kurator_apiserver`), the object store ([`stores`]), the ways there ([`wire`]), and the machine that the
 //! process runs on, which may die at any write ([`life`]).
 //!
-//! Faults, deaths, names and pauses follow from the seed. What does not is the order in which tasks get their turn at
-//! one and the same instant, where `tokio::select!` and hash maps choose: a story that is told again meets the same
-//! faults in the same requests, but not always in the same order.
+//! Faults, deaths, names and pauses follow from the seed, and in a process of its own (`kurator-story`) all else does too:
+//! a story that is told again is the same in every byte that is sent and answered.
 //!
 //! Start reading at [`story`]: what users do, and what must hold at the end whatever happened on the way.
 
@@ -18,8 +17,10 @@ pub mod hub;
 pub mod life;
 pub mod manifests;
 pub mod observer;
+mod steps;
 pub mod stores;
 pub mod story;
+mod tales;
 pub mod user;
 pub mod weather;
 pub mod wire;

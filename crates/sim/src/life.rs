@@ -5,15 +5,41 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::history::History;
+
 /// One life. All that the process sends, to clusters and stores, is counted here.
 #[derive(Clone, Debug)]
 pub struct Life {
     writes: Arc<AtomicU64>,
-    /// The write at which it ends.
-    last: Option<u64>,
-    /// Whether that write still has its effect.
-    last_counts: bool,
+    last: Option<Last>,
+    chapter: Chapter,
     over: CancellationToken,
+}
+
+/// How far a story has come. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Chapter(Arc<AtomicU64>);
+
+impl Chapter {
+    /// This one begins.
+    pub fn begin(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    fn number(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The write at which a life ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Last {
+    /// The chapter from which writes are counted, from 0.
+    pub chapter: u64,
+    /// Its number among these, from 1.
+    pub write: u64,
+    /// Whether it still has its effect.
+    pub counts: bool,
 }
 
 /// What becomes of a write.
@@ -23,35 +49,45 @@ pub enum Write {
     Goes,
     /// It is sent, and nobody is there to hear the answer.
     IsTheLast,
+    /// The process dies before it is sent.
+    WouldBeTheLast,
     /// Nobody is there to send it.
     Never,
 }
 
-impl Life {
-    /// A life that ends at the write of this number, counted from 1, if at all; that write has its effect or not.
+impl Write {
+    /// Whether it has its effect.
     #[must_use]
-    pub fn new(last: Option<u64>, last_counts: bool) -> Self {
-        Self { writes: Arc::default(), last, last_counts, over: CancellationToken::new() }
+    pub fn is_sent(self) -> bool {
+        matches!(self, Self::Goes | Self::IsTheLast)
+    }
+}
+
+impl Life {
+    /// A life in a story that is at this chapter, and the last write of it, if it is to end.
+    #[must_use]
+    pub fn new(chapter: &Chapter, last: Option<Last>) -> Self {
+        Self { writes: Arc::default(), last, chapter: chapter.clone(), over: CancellationToken::new() }
     }
 
-    /// Asked before each write.
+    /// Asked before each write; `step` names it.
     #[must_use]
-    pub fn write(&self) -> Write {
+    pub fn write(&self, step: &str, history: &History) -> Write {
         if self.over.is_cancelled() {
             return Write::Never;
         }
-        let number = self.writes.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.last.is_none_or(|last| number < last) {
+        let Some(last) = self.last else { return Write::Goes };
+        history.count(&format!("step: {step}"));
+        if self.chapter.number() < last.chapter
+            || self.writes.fetch_add(1, Ordering::Relaxed) + 1 < last.write
+        {
             return Write::Goes;
         }
         self.over.cancel();
-        if self.last_counts { Write::IsTheLast } else { Write::Never }
-    }
-
-    /// How many writes there were.
-    #[must_use]
-    pub fn writes(&self) -> u64 {
-        self.writes.load(Ordering::Relaxed)
+        let (write, when) =
+            if last.counts { (Write::IsTheLast, "after") } else { (Write::WouldBeTheLast, "before") };
+        history.count(&format!("death {when}: {step}"));
+        write
     }
 
     /// Ends it.

@@ -73,6 +73,14 @@ pub fn backup(name: &str) -> Value {
     with(on_hub("Backup", name), "spec", spec)
 }
 
+/// A Backup of the shops of all members, by the clock.
+#[must_use]
+pub fn scheduled(name: &str, cron: &str) -> Value {
+    let mut backup = backup(name);
+    backup["spec"]["schedule"] = cron.into();
+    backup
+}
+
 /// A Restore of a Backup.
 #[must_use]
 pub fn restore(name: &str, backup: &str) -> Value {

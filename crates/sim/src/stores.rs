@@ -14,6 +14,7 @@ use kurator_store::{
 
 use crate::history::History;
 use crate::life::{Life, Write};
+use crate::steps;
 use crate::weather::{Fate, Weather};
 
 /// Name of the stores' place in the weather.
@@ -77,15 +78,26 @@ impl Way {
             Fate::Passes => {}
             Fate::Late(by) => tokio::time::sleep(by).await,
             Fate::Lost if is_write => {}
-            Fate::Refused | Fate::Lost | Fate::Cut(_) | Fate::Answered(_) => return Err(failed(action, key)),
+            Fate::OutOfReach | Fate::Refused | Fate::Lost | Fate::Cut(_) | Fate::Answered(_) => {
+                return Err(failed(action, key));
+            }
         }
-        let write = if is_write { self.life.write() } else { Write::Goes };
+        let write =
+            if is_write { self.life.write(&steps::of_key(action, key), &self.history) } else { Write::Goes };
         match write {
-            Write::Never => Err(failed(action, key)),
+            Write::Never | Write::WouldBeTheLast => Err(failed(action, key)),
             Write::IsTheLast => Ok(false),
             Write::Goes if self.life.over().is_cancelled() => Err(failed(action, key)),
             Write::Goes => Ok(fate != Fate::Lost),
         }
+    }
+}
+
+impl Way {
+    /// Takes down what is written.
+    fn heard<'a>(&self, content: Content<'a>) -> Content<'a> {
+        let history = Arc::clone(&self.history);
+        content.inspect(move |piece| history.bytes(piece.as_deref().unwrap_or_default())).boxed()
     }
 }
 
@@ -122,7 +134,9 @@ impl Reached {
 impl Store for Reached {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         self.way.before("read", &self.at(key), false).await?;
-        self.memory.get(&self.at(key)).await
+        let read = self.memory.get(&self.at(key)).await?;
+        self.way.history.bytes(read.as_deref().unwrap_or_default());
+        Ok(read)
     }
 
     async fn read(&self, key: &str) -> Result<Option<Object>, StoreError> {
@@ -157,12 +171,12 @@ impl Store for Reached {
 
     async fn write(&self, key: &str, content: Content<'_>) -> Result<u64, StoreError> {
         let at = self.at(key);
-        self.change("write", key, self.memory.write(&at, content)).await
+        self.change("write", key, self.memory.write(&at, self.way.heard(content))).await
     }
 
     async fn create_from(&self, key: &str, content: Content<'_>) -> Result<Creation, StoreError> {
         let at = self.at(key);
-        self.change("create", key, self.memory.create_from(&at, content)).await
+        self.change("create", key, self.memory.create_from(&at, self.way.heard(content))).await
     }
 
     async fn replace(&self, key: &str, present: &Bytes, content: Bytes) -> Result<Replacement, StoreError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
@@ -11,22 +12,25 @@ use kurator_store::Store as _;
 use serde_json::{Value, json};
 
 use crate::hub::Hub;
-use crate::life::Life;
+use crate::life::{Last, Life};
 use crate::manifests::{self, BUCKET, SHOP, WARES, on_hub};
 use crate::observer::Observer;
+use crate::tales::Tale;
 use crate::user::User;
 use crate::world::{HUB, MEMBERS, World};
 
 /// Longest time of bad weather.
 const STORM: Duration = Duration::from_secs(120);
 /// Longest time that anything may take in fair weather.
-const CALM: Duration = Duration::from_secs(300);
+pub(crate) const CALM: Duration = Duration::from_secs(300);
 /// Until what a storm has left is looked at again: locations are once a minute.
 const SETTLED: Duration = Duration::from_secs(90);
 /// Most deaths of the hub's process.
 const DEATHS: u64 = 4;
-/// Last write at which a process may die; a quiet story takes some 100.
-const LAST_WRITE: u64 = 120;
+/// What users do one after the other: they set up, back up and restore twice, migrate and clean up.
+const CHAPTERS: u64 = 7;
+/// Last write in or after the beginning of a chapter at which a process may die.
+const LAST_WRITE: u64 = 60;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +42,10 @@ pub struct Told {
     pub outcome: Result<(), Broken>,
     /// All that happened.
     pub history: Vec<String>,
+    /// How often what.
+    pub counts: BTreeMap<String, u64>,
+    /// The same whenever the story is the same in every byte.
+    pub digest: u64,
 }
 
 /// Tells the story of a seed.
@@ -53,7 +61,8 @@ pub async fn tell(seed: u64) -> std::io::Result<Told> {
         outcome = story.all() => outcome,
         broken = hubs(world.clone()) => Err(broken),
     };
-    Ok(Told { outcome, history: world.history.told() })
+    let history = &world.history;
+    Ok(Told { outcome, history: history.told(), counts: history.counts(), digest: history.digest() })
 }
 
 /// One hub after the other, as they die.
@@ -61,11 +70,17 @@ pub async fn tell(seed: u64) -> std::io::Result<Told> {
 /// Ends with what no hub may come to.
 async fn hubs(world: World) -> Broken {
     let chance = world.chance;
-    let deaths = chance.below(DEATHS + 1, "deaths");
+    let deaths = (0..chance.below(DEATHS + 1, "deaths")).map(|number| Last {
+        chapter: chance.below(CHAPTERS, ("chapter", number)),
+        write: 1 + chance.below(LAST_WRITE, ("last write", number)),
+        counts: chance.per_mille(500, ("counts", number)),
+    });
+    let mut deaths: Vec<_> = deaths.collect();
+    deaths.sort_by_key(|last| last.chapter);
+    let mut deaths = deaths.into_iter();
     let mut number = 0;
     loop {
-        let last = (number < deaths).then(|| 1 + chance.below(LAST_WRITE, ("last write", number)));
-        let life = Life::new(last, chance.per_mille(500, ("counts", number)));
+        let life = Life::new(&world.chapter, deaths.next());
         let mut hub = Hub::start(&world, life);
         if let Err(why) = hub.until_dead().await {
             return Broken(format!("the hub {why}"));
@@ -77,10 +92,10 @@ async fn hubs(world: World) -> Broken {
     }
 }
 
-struct Story {
-    world: World,
-    hub: User,
-    members: Vec<User>,
+pub(crate) struct Story {
+    pub(crate) world: World,
+    pub(crate) hub: User,
+    pub(crate) members: Vec<User>,
 }
 
 impl Story {
@@ -92,20 +107,38 @@ impl Story {
 
     async fn all(&self) -> Result<(), Broken> {
         self.prepare().await?;
-        let kinds = ["Backup", "Restore"];
-        let observers: Vec<_> = self
-            .members
-            .iter()
-            .zip(MEMBERS)
-            .flat_map(|(user, place)| kinds.map(|kind| Observer::start(user, place, kind)))
-            .collect();
+        let observers = self.observers();
         for number in 0..2 {
             self.backup_and_restore(number).await?;
         }
+        self.tell_tale().await?;
         self.migrate().await?;
         self.clean_up().await?;
         let wrong: Vec<_> = observers.into_iter().flat_map(Observer::end).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Broken(wrong.join("; "))) }
+    }
+
+    /// Somebody for each kind of object that runs, and for the Leases by which engines take turns.
+    fn observers(&self) -> Vec<Observer> {
+        const ON_HUB: [(&str, &str, &str); 3] = [
+            ("backup.kurator.dev/v1alpha1", "Backup", "default"),
+            ("backup.kurator.dev/v1alpha1", "Restore", "default"),
+            ("backup.kurator.dev/v1alpha1", "Migrate", "default"),
+        ];
+        const IN_MEMBER: [(&str, &str, &str); 3] = [
+            ("velero.io/v1", "Backup", "velero"),
+            ("velero.io/v1", "Restore", "velero"),
+            ("coordination.k8s.io/v1", "Lease", "velero"),
+        ];
+        let members = self.members.iter().zip(MEMBERS).map(|(user, place)| (user, place, IN_MEMBER));
+        let mut all = Vec::new();
+        for (user, place, kinds) in std::iter::once((&self.hub, HUB, ON_HUB)).chain(members) {
+            for (version, kind, namespace) in kinds {
+                let like = json!({"apiVersion": version, "kind": kind, "metadata": {"namespace": namespace}});
+                all.push(Observer::start(user, place, &like, Arc::clone(&self.world.history)));
+            }
+        }
+        all
     }
 
     async fn prepare(&self) -> Result<(), Broken> {
@@ -158,8 +191,12 @@ impl Story {
         Ok(phase(&ended))
     }
 
-    async fn backup_and_restore(&self, number: u32) -> Result<(), Broken> {
-        let backup = manifests::backup(&format!("backup{number}"));
+    async fn backup_and_restore(&self, number: u64) -> Result<(), Broken> {
+        self.world.chapter.begin(1 + 2 * number);
+        let mut backup = manifests::backup(&format!("backup{number}"));
+        if number == 1 && self.tale() == Tale::Deletion {
+            backup["spec"]["deletionPolicy"] = "Delete".into();
+        }
         self.hub.create(backup.clone()).await?;
         let phase = self.ended(&backup).await?;
         if phase != "Completed" {
@@ -173,6 +210,7 @@ impl Story {
         self.members[0].delete(&shop).await?;
         self.members[0].until(&shop, CALM, |found| found.is_none()).await?;
 
+        self.world.chapter.begin(2 + 2 * number);
         let restore = manifests::restore(&format!("restore{number}"), &format!("backup{number}"));
         self.hub.create(restore.clone()).await?;
         if self.ended(&restore).await? == "Completed" {
@@ -198,7 +236,7 @@ impl Story {
     }
 
     /// Every backup that is called complete lies in the store, sealed.
-    async fn is_stored(&self, user: &User, place: &str) -> Result<(), Broken> {
+    pub(crate) async fn is_stored(&self, user: &User, place: &str) -> Result<(), Broken> {
         let like =
             json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"namespace": "velero"}});
         let bucket = self.world.buckets.bucket(BUCKET);
@@ -223,7 +261,7 @@ impl Story {
     }
 
     /// The files of all backups, with their sizes.
-    async fn stored(&self) -> Result<BTreeMap<String, u64>, Broken> {
+    pub(crate) async fn stored(&self) -> Result<BTreeMap<String, u64>, Broken> {
         let bucket = self.world.buckets.bucket(BUCKET);
         let files = bucket.list_all("").try_filter(|file| ready(file.key.contains("/backups/")));
         let files = files.map_ok(|file| (file.key, file.size)).try_collect().await;
@@ -231,6 +269,7 @@ impl Story {
     }
 
     async fn migrate(&self) -> Result<(), Broken> {
+        self.world.chapter.begin(5);
         let migrate = manifests::migrate("migrate", MEMBERS[0], MEMBERS[1]);
         self.hub.create(migrate.clone()).await?;
         self.ended(&migrate).await?;
@@ -246,6 +285,7 @@ impl Story {
 
     /// Deletes everything on the hub: nothing of ours stays in the members, and nothing else goes.
     async fn clean_up(&self) -> Result<(), Broken> {
+        self.world.chapter.begin(6);
         let before = [self.members[0].contents(SHOP).await?, self.members[1].contents(SHOP).await?];
         let stored = self.stored().await?;
         for kind in ["Migrate", "Restore", "Backup", "Fleet", "AttachedCluster"] {

@@ -15,6 +15,8 @@ pub enum Fate {
     Passes,
     /// It is answered late.
     Late(Duration),
+    /// The place is out of reach for a while.
+    OutOfReach,
     /// It never arrives.
     Refused,
     /// It has its effect, but the answer is lost.
@@ -23,6 +25,25 @@ pub enum Fate {
     Answered(u16),
     /// Its answer breaks off after so many pieces.
     Cut(u64),
+}
+
+impl Fate {
+    /// Name of the fault that it is.
+    #[must_use]
+    pub fn fault(self) -> Option<&'static str> {
+        match self {
+            Self::Passes => None,
+            Self::Late(_) => Some("late"),
+            Self::OutOfReach => Some("out of reach"),
+            Self::Refused => Some("refused"),
+            Self::Lost => Some("lost"),
+            Self::Answered(409) => Some("409"),
+            Self::Answered(410) => Some("410"),
+            Self::Answered(429) => Some("429"),
+            Self::Answered(_) => Some("500"),
+            Self::Cut(_) => Some("cut"),
+        }
+    }
 }
 
 /// A storm over the ways between the process and everything else.
@@ -81,7 +102,7 @@ impl Weather {
     #[must_use]
     pub fn fate(&self, place: &str, what: &str, streams: bool) -> Fate {
         if self.is_out(place) {
-            return Fate::Refused;
+            return Fate::OutOfReach;
         }
         if self.harm == 0 || Instant::now() >= self.ends {
             return Fate::Passes;

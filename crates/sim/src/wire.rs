@@ -20,6 +20,7 @@ use tower::{BoxError, Service};
 
 use crate::history::History;
 use crate::life::{Life, Write};
+use crate::steps;
 use crate::weather::{Fate, Weather};
 
 /// Takes the requests of one process to one API server, as its life and the weather allow.
@@ -54,17 +55,25 @@ impl Wire {
         let fate = self.weather.fate(&self.place, &what, streams);
         self.history.asked(&self.place, &what, fate);
         match fate {
-            Fate::Refused => return Err(lost("connection refused")),
+            Fate::OutOfReach | Fate::Refused => return Err(lost("connection refused")),
             Fate::Answered(code) => return refusal(code),
             Fate::Late(by) => sleep(by).await,
             Fate::Passes | Fate::Lost | Fate::Cut(_) => {}
         }
         let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
-        let write = if is_write { self.life.write() } else { Write::Goes };
-        if write == Write::Never {
+        let write = if is_write {
+            let step = steps::of_request(&self.place, request.method(), request.uri().path());
+            self.life.write(&step, &self.history)
+        } else {
+            Write::Goes
+        };
+        if !write.is_sent() {
             return Err(lost("the process is dead"));
         }
-        let Ok(answer) = self.router.call(request).await;
+        let (head, body) = request.into_parts();
+        let body = body.collect_bytes().await?;
+        self.history.bytes(&body);
+        let Ok(answer) = self.router.call(Request::from_parts(head, Body::from(body))).await;
         if !answer.status().is_success() {
             self.history.note(&format!("{} {what} is answered {}", self.place, answer.status()));
         }
@@ -74,7 +83,8 @@ impl Wire {
         let left = if let Fate::Cut(after) = fate { after } else { u64::MAX };
         let ends = self.weather.next_outage(&self.place).map(|at: Instant| Box::pin(sleep_until(at)));
         let over = Box::pin(self.life.over().clone().cancelled_owned());
-        Ok(answer.map(|inner| Answer::new(Pieces { inner, left, ends, over })))
+        let history = self.history;
+        Ok(answer.map(|inner| Answer::new(Pieces { inner, left, ends, over, history })))
     }
 }
 
@@ -128,6 +138,7 @@ struct Pieces {
     left: u64,
     ends: Option<Pin<Box<Sleep>>>,
     over: Pin<Box<WaitForCancellationFutureOwned>>,
+    history: Arc<History>,
 }
 
 impl http_body::Body for Pieces {
@@ -144,6 +155,11 @@ impl http_body::Body for Pieces {
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         self.left -= 1;
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.history.bytes(data);
+        }
         Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
     }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::chance::Chance;
 use crate::clock::SimClock;
 use crate::history::History;
-use crate::life::Life;
+use crate::life::{Chapter, Life};
 use crate::stores::{Buckets, PLACE};
 use crate::weather::Weather;
 use crate::wire::Wire;
@@ -35,6 +35,8 @@ pub struct World {
     pub weather: Arc<Weather>,
     /// What happened.
     pub history: Arc<History>,
+    /// How far the story has come.
+    pub chapter: Chapter,
     /// For temporary files.
     pub folder: Arc<TempDir>,
     clusters: Arc<BTreeMap<String, Router>>,
@@ -60,6 +62,7 @@ impl World {
             buckets: Buckets::default(),
             weather: Arc::new(weather),
             history: Arc::new(History::start()),
+            chapter: Chapter::default(),
             folder: Arc::new(TempDir::with_prefix("kurator-sim-")?),
             clusters: Arc::new(clusters),
         })
@@ -74,7 +77,7 @@ impl World {
     /// A client of somebody whom no weather reaches.
     #[must_use]
     pub fn user(&self, place: &str) -> Client {
-        self.client_in(place, &Life::new(None, true), Arc::new(Weather::fair(self.chance)))
+        self.client_in(place, &Life::new(&self.chapter, None), Arc::new(Weather::fair(self.chance)))
     }
 
     fn client_in(&self, place: &str, life: &Life, weather: Arc<Weather>) -> Client {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+use crate::blocking::blocking;
 use crate::budget::{Budget, Held};
 use crate::files;
 use crate::types::ApiType;
@@ -119,20 +120,20 @@ async fn pack(
     mtime: u64,
     mut items: mpsc::Receiver<Item>,
 ) -> Result<Packed, PackError> {
-    let mut tarball = blocking(move || Tarball::begin(folder, threads, mtime)).await?;
+    let mut tarball = briefly(move || Tarball::begin(folder, threads, mtime)).await?;
     let mut batch = Vec::new();
     while items.recv_many(&mut batch, BATCH).await > 0 {
         let taken = std::mem::take(&mut batch);
-        tarball = blocking(move || tarball.add(taken)).await?;
+        tarball = briefly(move || tarball.add(taken)).await?;
     }
-    blocking(move || tarball.finish()).await
+    briefly(move || tarball.finish()).await
 }
 
-/// Work that is short and may block. A thread is held for as long as there is something to do.
-async fn blocking<T: Send + 'static>(
+/// A thread is held for as long as there is something to do.
+async fn briefly<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PackError> + Send + 'static,
 ) -> Result<T, PackError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(PackError::Died))
+    blocking(work).await.unwrap_or(Err(PackError::Died))
 }
 
 /// A tarball that is being made.

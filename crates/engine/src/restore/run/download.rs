@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use self::volumes::Methods;
 use super::{Tools, load};
+use crate::blocking::is_alone;
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
 use crate::report::{About, Report};
@@ -105,21 +106,31 @@ where
     T: Send + 'static,
     E: Into<DownloadError> + Send + 'static,
 {
-    let (pieces, queue) = mpsc::channel(WAITING);
-    let reading = tokio::task::spawn_blocking(move || read(Pieces { queue, piece: Bytes::new() }));
     let mut broken = None;
-    while let Some(piece) = content.next().await {
-        let piece = piece.map_err(|error| {
+    let mut told = |piece: Result<Bytes, StoreError>| {
+        piece.map_err(|error| {
             let told = io::Error::other(error.to_string());
             broken = Some(error);
             told
-        });
-        if pieces.send(piece).await.is_err() || broken.is_some() {
-            break;
+        })
+    };
+    let read = if is_alone() {
+        let all: Vec<_> = content.map(told).collect().await;
+        read(Pieces::of(all.into_iter()))
+    } else {
+        let (pieces, mut queue) = mpsc::channel(WAITING);
+        let queue = std::iter::from_fn(move || queue.blocking_recv());
+        let reading = tokio::task::spawn_blocking(move || read(Pieces::of(queue)));
+        while let Some(piece) = content.next().await {
+            let piece = told(piece);
+            let is_last = piece.is_err();
+            if pieces.send(piece).await.is_err() || is_last {
+                break;
+            }
         }
-    }
-    drop(pieces);
-    let read = reading.await.map_err(|_| DownloadError::Died)?;
+        drop(pieces);
+        reading.await.map_err(|_| DownloadError::Died)?
+    };
     match broken {
         Some(error) => Err(error.into()),
         None => read.map_err(Into::into),
@@ -181,14 +192,20 @@ pub(super) async fn context(
 
 /// The pieces of a download as something to read from, on a thread that may block.
 struct Pieces {
-    queue: mpsc::Receiver<io::Result<Bytes>>,
+    queue: Box<dyn Iterator<Item = io::Result<Bytes>> + Send>,
     piece: Bytes,
+}
+
+impl Pieces {
+    fn of(queue: impl Iterator<Item = io::Result<Bytes>> + Send + 'static) -> Self {
+        Self { queue: Box::new(queue), piece: Bytes::new() }
+    }
 }
 
 impl Read for Pieces {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
-            match self.queue.blocking_recv() {
+            match self.queue.next() {
                 Some(piece) => self.piece = piece?,
                 None => return Ok(0),
             }
