@@ -4,8 +4,10 @@ mod cli;
 mod engine;
 mod failure;
 mod process;
+mod proxy;
 mod quickstart;
 mod serve;
+mod terminal;
 mod verbs;
 
 use std::process::ExitCode;
