@@ -27,7 +27,7 @@ pub(crate) fn engine(flags: EngineFlags) -> Result<(), Failure> {
 async fn run(flags: EngineFlags) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let signals = TaskTracker::new();
-    signals.spawn(process::end_on_signal(shutdown.clone())?);
+    signals.spawn(process::end_on_signal(shutdown.clone(), || {})?);
     let config = process::config("cluster", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
     let server = config.cluster_url.to_string();
     let client = hub_client(config, &WriteGate::open())?;

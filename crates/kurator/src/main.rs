@@ -5,8 +5,10 @@ mod engine;
 mod failure;
 mod heap;
 mod process;
+mod proxy;
 mod quickstart;
 mod serve;
+mod terminal;
 mod verbs;
 
 use std::process::ExitCode;

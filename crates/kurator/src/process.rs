@@ -6,12 +6,15 @@ use std::sync::Mutex;
 
 use anyhow::Context as _;
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
 use crate::failure::Failure;
+use crate::proxy::Environment;
 
 /// What kube says of a broken watch is said by whoever watches, in one line; which object a line is about stands in it.
 const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=off,kube_runtime::controller=warn";
@@ -29,11 +32,20 @@ pub(crate) fn run(
 pub(crate) fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     // Only the first caller in a process can set it; nobody else does.
     let _first = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    allow_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(command);
     // A name look-up that hangs must not keep the process.
     runtime.shutdown_background();
     outcome
+}
+
+/// Lets the process open as many files as the system allows it: the usual limit is for programs that wait for files one
+/// by one, and a hub has a connection to each member.
+fn allow_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it stays as it is, there is room for fewer members.
+    let _lower = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 fn filter() -> EnvFilter {
@@ -74,21 +86,44 @@ pub(crate) async fn config(
     })
 }
 
-async fn read(what: &str, kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<kube::Config> {
+async fn read(what: &str, file: Option<&Path>, context: Option<&str>) -> anyhow::Result<kube::Config> {
+    let reading = || match file {
+        Some(path) => format!("cannot read kubeconfig {}", path.display()),
+        None => "cannot read the kubeconfig".to_owned(),
+    };
+    let kubeconfig = match file {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let kubeconfig = match kubeconfig {
+        // In a pod there is none, and none is needed.
+        Err(error @ (KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath))
+            if file.is_none() && context.is_none() =>
+        {
+            let is_missing = || format!("cannot find out where the {what} is: {error}, and this is no pod");
+            return kube::Config::incluster().map_err(|_| anyhow::anyhow!(is_missing()));
+        }
+        kubeconfig => kubeconfig.with_context(reading)?,
+    };
+    let own_proxy = own_proxy(&kubeconfig, context);
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    match kubeconfig {
-        Some(path) => {
-            let read = || format!("cannot read kubeconfig {}", path.display());
-            let kubeconfig = Kubeconfig::read_from(path).with_context(read)?;
-            Ok(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(read)?)
-        }
-        None if context.is_some() => {
-            Ok(kube::Config::from_kubeconfig(&options).await.context("cannot read the kubeconfig")?)
-        }
-        None => {
-            Ok(kube::Config::infer().await.with_context(|| format!("cannot find out where the {what} is"))?)
-        }
-    }
+    let mut config =
+        kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(reading)?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let proxy = own_proxy.or_else(|| Environment(&variable).proxy(&config.cluster_url));
+    // The library takes one of the environment also for this machine.
+    config.proxy_url = proxy
+        .map(|proxy| proxy.parse().context("cannot use the proxy; check `proxy-url` and HTTPS_PROXY"))
+        .transpose()?;
+    Ok(config)
+}
+
+/// The proxy that the kubeconfig itself names for the cluster of this context, or of its current one.
+fn own_proxy(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let context = context.or(kubeconfig.current_context.as_deref())?;
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
 }
 
 /// Sees whether the server answers, before anything is built on it.
@@ -124,26 +159,65 @@ fn folder(flag: &str, given: PathBuf) -> anyhow::Result<PathBuf> {
     anyhow::bail!("{flag}: `{}` is no folder; make it or name another", given.display())
 }
 
-/// The first SIGTERM or Ctrl-C ends in order, the second at once.
+/// The first SIGTERM or Ctrl-C, or the end of its terminal, ends in order; the second at once, after `last`.
 pub(crate) fn end_on_signal(
     shutdown: CancellationToken,
+    last: impl FnOnce() + Send + 'static,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new()?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        signals.next().await;
         tracing::info!("ending");
         shutdown.cancel();
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        std::process::exit(130);
+        signals.next().await;
+        last();
+        std::process::exit(INTERRUPTED);
     })
+}
+
+/// Exit code of a process that was told twice to end, as shells have it for Ctrl-C.
+const INTERRUPTED: i32 = 130;
+
+/// The signals that end a process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// `None` under nohup: it is to outlive its terminal.
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let hang_up = (!is_hang_up_ignored()).then(|| signal(SignalKind::hangup())).transpose()?;
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up,
+        })
+    }
+
+    async fn next(&mut self) {
+        let hung_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = hung_up => {}
+        }
+    }
+}
+
+/// Whether whoever started the process wants it to ignore SIGHUP. Only Linux says so.
+fn is_hang_up_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    // The first bit stands for signal 1.
+    ignored.is_some_and(|set| set & 1 == 1)
 }
 
 #[cfg(test)]

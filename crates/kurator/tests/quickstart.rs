@@ -2,19 +2,31 @@
 
 mod staying;
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, ensure};
-use staying::{Staying, quickstart};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use staying::{Signal, Staying, quickstart};
 
 type Outcome = anyhow::Result<()>;
 
 fn text(output: &Output) -> String {
     let both = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     both.concat()
+}
+
+/// Kubeconfig of the hub of the only quickstart with this folder for temporary files.
+fn hub(temporary: &Path) -> anyhow::Result<PathBuf> {
+    let folder = std::fs::read_dir(temporary)?.next().context("no folder")??;
+    Ok(folder.path().join("hub"))
 }
 
 fn is_empty(folder: &Path) -> anyhow::Result<bool> {
@@ -52,12 +64,18 @@ fn what_is_stored_in_a_folder_of_ones_own_stays() -> Outcome {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_not_asked_for_what_is_in_the_process() -> Outcome {
+fn a_proxy_of_the_environment_is_not_asked_for_this_machine() -> Outcome {
     let temporary = tempfile::tempdir()?;
-    let mut command = quickstart(temporary.path(), &["--once"]);
-    let output = command.env("HTTPS_PROXY", "http://127.0.0.1:9").output()?;
-    ensure!(output.status.success(), "{}", text(&output));
-    Ok(())
+    let proxy = ("HTTPS_PROXY", "http://127.0.0.1:9");
+    let mut command = quickstart(temporary.path(), &[]);
+    let (staying, _) = Staying::until(command.env(proxy.0, proxy.1), "Ctrl-C ends all of it")?;
+    let get = Command::new(env!("CARGO_BIN_EXE_kurator"))
+        .args(["get", "backups"])
+        .env(proxy.0, proxy.1)
+        .env("KUBECONFIG", hub(temporary.path())?)
+        .output()?;
+    ensure!(get.status.success(), "{}", text(&get));
+    staying.interrupt()
 }
 
 #[test]
@@ -91,4 +109,111 @@ fn it_stays_until_it_is_interrupted_and_then_leaves_nothing() -> Outcome {
     staying.interrupt()?;
     assert!(is_empty(temporary.path())?);
     Ok(())
+}
+
+#[test]
+fn whatever_signal_ends_it_leaves_nothing() -> Outcome {
+    for signals in [&[Signal::TERM][..], &[Signal::HUP], &[Signal::INT, Signal::INT]] {
+        let temporary = tempfile::tempdir()?;
+        let (staying, _) = Staying::until(&mut quickstart(temporary.path(), &[]), "Up after")?;
+        let status = staying.end(signals)?;
+        // The second may come before the end that the first has begun.
+        assert!(matches!(status.code(), Some(0 | 130)), "{signals:?}: {status}");
+        assert!(is_empty(temporary.path())?, "{signals:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_killed_one_has_left_goes_with_the_next() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let (killed, _) = Staying::until(&mut quickstart(temporary.path(), &[]), "Up after")?;
+    killed.end(&[Signal::KILL])?;
+    assert!(!is_empty(temporary.path())?);
+    let (next, _) = Staying::until(&mut quickstart(temporary.path(), &[]), "Up after")?;
+    assert_eq!(std::fs::read_dir(temporary.path())?.count(), 1);
+    next.interrupt()
+}
+
+#[test]
+fn each_step_takes_one_enter_and_none_is_lost() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let mut command = quickstart(temporary.path(), &["--once", "--step"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut enters = child.stdin.take().context("no stdin")?;
+    enters.write_all(&[b'\n'; 9])?;
+    // Nobody hangs up: a step that has lost its Enter would wait for ever.
+    let output = child.wait_with_output()?;
+    drop(enters);
+    let told = text(&output);
+    ensure!(output.status.success(), "{told}");
+    assert_eq!(told.matches("  Enter goes on").count(), 9, "{told}");
+    Ok(())
+}
+
+#[test]
+fn on_a_terminal_of_40_columns_nothing_breaks_but_what_is_to_be_copied() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let pty = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    grantpt(&pty)?;
+    unlockpt(&pty)?;
+    let name = ptsname(&pty, Vec::new())?;
+    let terminal = File::options().read(true).write(true).open(OsStr::from_bytes(name.to_bytes()))?;
+    tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 40, ws_xpixel: 0, ws_ypixel: 0 })?;
+    let mut child = quickstart(temporary.path(), &["--once"]).stdout(terminal).spawn()?;
+    let mut told = Vec::new();
+    // The system ends the stream with an error when nobody holds the other side any more.
+    let _hung_up = File::from(pty).read_to_end(&mut told);
+    ensure!(child.wait()?.success());
+    let told = String::from_utf8(told)?;
+    assert!(told.contains("\x1b[1m9/9  Migrate\x1b[0m"), "{told:?}");
+    assert!(told.contains("\x1b[2A\x1b[J  kurator-member1"), "{told:?}");
+    for line in told.lines() {
+        let shown: usize = line
+            .split("\x1b[")
+            .enumerate()
+            .map(|(at, part)| match part.split_once(['m', 'A', 'J']) {
+                Some((_, rest)) if at > 0 => rest.chars().count(),
+                _ => part.chars().count(),
+            })
+            .sum();
+        assert!(shown <= 40, "{line:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_lines_of_the_documentation_can_be_pasted_after_it() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let (staying, told) = Staying::start(temporary.path())?;
+    let export = told.iter().map(|line| line.trim()).find(|line| line.starts_with("export KUBECONFIG="));
+    let export = export.context("no kubeconfig")?;
+    let page = include_str!("../../../docs/cli.md");
+    let lines = page.lines().filter(|line| line.starts_with("kurator ") && !line.contains("--watch "));
+    let lines: Vec<_> = lines.collect();
+    assert!(lines.len() >= 8, "{lines:?}");
+    let folder = Path::new(env!("CARGO_BIN_EXE_kurator")).parent().context("no folder")?;
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    for line in lines {
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", &format!("{export}; {line}")]).env("PATH", &path).output()?;
+        ensure!(output.status.success(), "{line}: {}", text(&output));
+    }
+    staying.interrupt()
+}
+
+#[test]
+fn a_watch_ends_when_nobody_reads_it_any_more() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let (staying, _) = Staying::until(&mut quickstart(temporary.path(), &[]), "Up after")?;
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_kurator"))
+        .args(["get", "--watch"])
+        .env("KUBECONFIG", hub(temporary.path())?)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut first = [0];
+    watch.stdout.take().context("no stdout")?.read_exact(&mut first)?;
+    // The walk goes on, and with it what there is to tell.
+    ensure!(watch.wait()?.success());
+    staying.interrupt()
 }

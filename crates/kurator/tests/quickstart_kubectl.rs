@@ -1,4 +1,4 @@
-//! What `kurator quickstart` prints to try next, typed into a stock kubectl.
+//! What `kurator quickstart` prints to try next, typed into a shell with a stock kubectl.
 
 mod staying;
 
@@ -14,35 +14,39 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn the_kubectl_lines_that_are_printed_work() -> anyhow::Result<()> {
+fn the_lines_that_are_printed_can_be_pasted_into_a_shell() -> anyhow::Result<()> {
     let kubectl = binaries::ensure(&[Module::Kubernetes], &|_| {})?.path("kubectl");
-    let (temporary, home) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let folder = kubectl.parent().context("kubectl lies nowhere")?.display().to_string();
+    // A folder whose name a shell takes apart unless it is quoted.
+    let (temporary, home) = (tempfile::Builder::new().prefix("it's a ").tempdir()?, tempfile::tempdir()?);
     let (staying, told) = Staying::start(temporary.path())?;
-    let run = |words: &str| -> anyhow::Result<String> {
+    let lines =
+        told.iter().skip_while(|line| *line != "Try next, in another terminal").map(|line| line.trim());
+    let (export, lines): (Vec<_>, Vec<_>) = lines
+        .filter(|line| ["export ", "kubectl ", "/", "'/"].iter().any(|begin| line.starts_with(begin)))
+        .partition(|line| line.starts_with("export "));
+    let [export] = export.as_slice() else { anyhow::bail!("{told:?}") };
+    let run = |line: &str| -> anyhow::Result<String> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{export}; {line}")]).current_dir(home.path());
         let output =
-            Command::new(&kubectl).args(words.split_whitespace()).env("HOME", home.path()).output()?;
-        ensure!(output.status.success(), "kubectl {words}: {}", text(&output));
-        Ok(text(&output))
+            shell.env("HOME", home.path()).env("PATH", format!("{folder}:/usr/bin:/bin")).output()?;
+        let said = text(&output);
+        ensure!(output.status.success() && !said.contains("No resources found"), "{line}: {said}");
+        Ok(said)
     };
-    let printed: Vec<_> = told.iter().filter_map(|line| line.trim_start().strip_prefix("kubectl ")).collect();
-    ensure!(printed.len() >= 4, "{told:?}");
-    for words in &printed {
-        let said = run(words)?;
-        ensure!(!said.contains("No resources found"), "kubectl {words}: {said}");
+    // That one does not end by itself.
+    let lines: Vec<_> = lines.into_iter().filter(|line| !line.ends_with("get --watch")).collect();
+    for verb in ["get", "describe", "apply", "patch", "delete", "wait", "explain"] {
+        ensure!(
+            lines.iter().any(|line| line.contains(&format!("kubectl {verb} "))),
+            "no {verb} in {lines:?}"
+        );
     }
-
-    // The rest of a session: change, wait, delete.
-    let of = |line: &&String| line.trim_start().starts_with("export KUBECONFIG=");
-    let hub = told.iter().find(of).and_then(|line| line.split_once('=')).context("no kubeconfig")?.1;
-    let hub = |words: &str| run(&format!("--kubeconfig {hub} {words}"));
-    hub("patch backups.backup.kurator.dev schedule --type=merge -p {\"spec\":{\"paused\":true}}")?;
-    hub("wait --for=jsonpath={.status.phase}=Paused backups.backup.kurator.dev/schedule --timeout=60s")?;
-    hub("annotate --overwrite backups.backup.kurator.dev schedule kurator.dev/run-now=again")?;
-    hub(
-        "wait --for=jsonpath={.status.backupDetails[0].schedule.ranNow}=again backups.backup.kurator.dev/schedule --timeout=60s",
-    )?;
-    hub("delete restores.backup.kurator.dev schedule --timeout=60s")?;
-    let left = hub("get restores.backup.kurator.dev -o name")?;
-    assert_eq!(left, "restore.backup.kurator.dev/specific-ns\n");
+    for line in &lines {
+        run(line)?;
+    }
+    run("kubectl wait --for=jsonpath='{.status.phase}'=Paused backups/schedule --timeout=60s")?;
+    assert_eq!(run("kubectl get restores -o name")?, "restore.backup.kurator.dev/specific-ns\n");
     staying.interrupt()
 }

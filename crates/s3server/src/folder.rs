@@ -4,24 +4,32 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
 
-use futures::TryStreamExt as _;
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use rand::random;
 use s3s::dto::{ETag, ETagCondition, StreamingBlob};
 use s3s::{S3Error, S3Result, s3_error};
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_util::io::StreamReader;
 
 /// Folder beside those of the buckets, whose names never begin with a dot.
 const ASIDE: &str = ".uploads";
+/// File in it that is locked while objects are looked at and replaced, by every process that serves the folder.
+const LOCK: &str = "lock";
+/// File in the folder of an upload in parts that says which object it is for; parts have numbers.
+const TARGET: &str = "target";
+/// How long nothing has happened to what lies aside before it is taken for abandoned.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// Longest time between two pieces of a body.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The folder of all buckets.
 pub(super) struct Folder {
     root: PathBuf,
-    /// Held between looking at an object and replacing it.
-    placing: Mutex<()>,
 }
 
 /// What must hold of an object that is replaced.
@@ -46,7 +54,7 @@ impl Drop for Aside {
 
 impl Folder {
     pub(super) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), placing: Mutex::new(()) }
+        Self { root: root.to_owned() }
     }
 
     /// Folder of a bucket that is there.
@@ -68,21 +76,70 @@ impl Folder {
         Ok(path.join(key))
     }
 
-    /// Folder of an upload in parts; what is no identifier of one leads nowhere.
-    pub(super) async fn upload(&self, id: &str) -> S3Result<PathBuf> {
+    /// Folder of an upload in parts of this object; what is no identifier of one leads nowhere.
+    pub(super) async fn upload(&self, id: &str, bucket: &str, key: &str) -> S3Result<PathBuf> {
         let path = self.root.join(ASIDE).join(id);
         let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match fs::metadata(&path).await {
-            Ok(found) if is_id && found.is_dir() => Ok(path),
-            _ => Err(s3_error!(NoSuchUpload, "the upload does not exist")),
+        let target = if is_id { fs::read_to_string(path.join(TARGET)).await.ok() } else { None };
+        match target {
+            Some(of) if of == format!("{bucket}/{key}") => Ok(path),
+            _ => Err(s3_error!(NoSuchUpload, "the object has no such upload")),
         }
     }
 
-    /// Begins an upload in parts.
-    pub(super) async fn begin_upload(&self) -> S3Result<String> {
+    /// Begins an upload in parts of an object.
+    pub(super) async fn begin_upload(&self, bucket: &str, key: &str) -> S3Result<String> {
         let id = format!("{:032x}", random::<u128>());
-        fs::create_dir_all(self.root.join(ASIDE).join(&id)).await.map_err(failed)?;
+        self.sweep().await?;
+        let path = self.root.join(ASIDE).join(&id);
+        fs::create_dir_all(&path).await.map_err(failed)?;
+        fs::write(path.join(TARGET), format!("{bucket}/{key}")).await.map_err(failed)?;
         Ok(id)
+    }
+
+    /// Removes what was put aside and never came to its place. It is as late as the file system says of a new file.
+    pub(super) async fn sweep(&self) -> S3Result<()> {
+        let new = self.aside().await?;
+        let now = new.file.metadata().await.and_then(|found| found.modified()).map_err(failed)?;
+        self.sweep_at(now).await.map_err(failed)
+    }
+
+    async fn sweep_at(&self, now: SystemTime) -> io::Result<()> {
+        let mut entries = match fs::read_dir(self.root.join(ASIDE)).await {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        while let Some(entry) = entries.next_entry().await? {
+            // What is gone by now needs no sweeping.
+            let Ok(found) = entry.metadata().await else { continue };
+            let age = found.modified().ok().and_then(|at| now.duration_since(at).ok());
+            if entry.file_name() == LOCK || age.is_none_or(|age| age < ABANDONED) {
+                continue;
+            }
+            let swept = if found.is_dir() {
+                fs::remove_dir_all(entry.path()).await
+            } else {
+                fs::remove_file(entry.path()).await
+            };
+            match swept {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => tracing::info!(path = %entry.path().display(), "removed an abandoned upload"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps everybody else from replacing and deleting objects until it is dropped, in this process or another.
+    async fn lock(&self) -> S3Result<std::fs::File> {
+        let folder = self.root.join(ASIDE);
+        let locked = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&folder)?;
+            let lock = std::fs::File::options().create(true).append(true).open(folder.join(LOCK))?;
+            lock.lock()?;
+            Ok(lock)
+        });
+        locked.await.map_err(|error| s3_error!(error, InternalError))?.map_err(failed)
     }
 
     /// An empty file.
@@ -97,6 +154,7 @@ impl Folder {
     /// Deletes an object; one that is not there is deleted already.
     pub(super) async fn delete(&self, bucket: &str, key: &str) -> S3Result<()> {
         let path = self.object(bucket, key).await?;
+        let _one_at_a_time = self.lock().await?;
         if found(&path).await?.is_none() {
             return Ok(());
         }
@@ -108,7 +166,7 @@ impl Folder {
 
     /// Puts a complete file in its place if the conditions hold; its tag.
     pub(super) async fn place(&self, aside: Aside, to: &Path, on: &Conditions) -> S3Result<ETag> {
-        let _one_at_a_time = self.placing.lock().await;
+        let _one_at_a_time = self.lock().await?;
         on.hold_for(to).await?;
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder).await.map_err(failed)?;
@@ -140,9 +198,14 @@ impl Conditions {
 impl Aside {
     /// Writes a body behind what is there.
     pub(super) async fn write(&mut self, body: StreamingBlob) -> S3Result<()> {
-        let mut body = StreamReader::new(body.map_err(io::Error::other));
-        tokio::io::copy_buf(&mut body, &mut self.file).await.map_err(failed)?;
-        Ok(())
+        let pieces = in_time(body.map_err(io::Error::other));
+        let mut body = pin!(StreamReader::new(pieces));
+        match tokio::io::copy_buf(&mut body, &mut self.file).await {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(s3_error!(error, RequestTimeout, "the body of the request did not go on"))
+            }
+            written => written.map(drop).map_err(failed),
+        }
     }
 
     /// Writes a file behind what is there.
@@ -157,6 +220,17 @@ impl Aside {
         self.file.flush().await.map_err(failed)?;
         Ok(self)
     }
+}
+
+/// A body whose pieces come in time, or an error.
+fn in_time<T>(body: impl Stream<Item = io::Result<T>>) -> impl Stream<Item = io::Result<T>> {
+    stream::unfold(Box::pin(body), async |mut body| {
+        let piece = match timeout(PATIENCE, body.next()).await {
+            Ok(piece) => piece?,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        Some((piece, body))
+    })
 }
 
 /// The object at this path; a folder is none.
@@ -211,9 +285,70 @@ mod tests {
             assert!(folder.object("bucket", key).await.is_err(), "{key}");
         }
         for id in ["", "..", "../bucket", "0"] {
-            assert!(folder.upload(id).await.is_err(), "{id}");
+            assert!(folder.upload(id, "bucket", "a").await.is_err(), "{id}");
         }
         assert!(folder.object("bucket", "a/..b/c").await.is_ok());
         Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_upload_is_of_one_object_only() -> S3Result<()> {
+        let root = tempfile::tempdir().map_err(failed)?;
+        let folder = Folder::new(root.path());
+        let id = folder.begin_upload("bucket", "a").await?;
+        assert!(folder.upload(&id, "bucket", "a").await.is_ok());
+        for (bucket, key) in [("bucket", "b"), ("other", "a"), ("bucket/a", ""), ("", "bucket/a")] {
+            let refused = folder.upload(&id, bucket, key).await.err();
+            assert_eq!(
+                refused.map(|error| error.code().as_str().to_owned()).as_deref(),
+                Some("NoSuchUpload")
+            );
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_is_abandoned_is_swept_and_nothing_else() -> S3Result<()> {
+        let root = tempfile::tempdir().map_err(failed)?;
+        let folder = Folder::new(root.path());
+        drop(folder.lock().await?);
+        let id = folder.begin_upload("bucket", "a").await?;
+        std::fs::write(root.path().join(ASIDE).join("left.new"), "").map_err(failed)?;
+        folder.sweep().await?;
+        assert!(folder.upload(&id, "bucket", "a").await.is_ok());
+        let now = std::fs::metadata(root.path()).and_then(|found| found.modified()).map_err(failed)?;
+        folder.sweep_at(now + ABANDONED + PATIENCE).await.map_err(failed)?;
+        let left: Vec<_> = std::fs::read_dir(root.path().join(ASIDE)).map_err(failed)?.flatten().collect();
+        assert_eq!(left.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(), [LOCK]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn two_servers_of_one_folder_change_objects_one_after_the_other() -> S3Result<()> {
+        let root = tempfile::tempdir().map_err(failed)?;
+        std::fs::create_dir(root.path().join("bucket")).map_err(failed)?;
+        std::fs::write(root.path().join("bucket/a"), "").map_err(failed)?;
+        let (one, other) = (Folder::new(root.path()), Folder::new(root.path()));
+        let held = one.lock().await?;
+        let mut deleting = pin!(other.delete("bucket", "a"));
+        assert!(futures::poll!(deleting.as_mut()).is_pending());
+        assert!(root.path().join("bucket/a").exists());
+        drop(held);
+        deleting.await?;
+        assert!(!root.path().join("bucket/a").exists());
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_go_on_is_given_up() {
+        let piece = Ok::<_, io::Error>(bytes::Bytes::from_static(b"x"));
+        let body = stream::iter([piece]).chain(stream::pending());
+        let mut pieces = pin!(in_time(body));
+        assert!(matches!(pieces.next().await, Some(Ok(_))));
+        let given_up = pieces.next().await;
+        assert!(
+            matches!(&given_up, Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut),
+            "{given_up:?}"
+        );
     }
 }

@@ -12,20 +12,28 @@ mod requests;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rand::{TryRng as _, rngs::SysRng};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+use tokio_util::task::TaskTracker;
 
 use folder::Folder;
+
+/// Connections at the same time; more wait until one ends.
+const CONNECTIONS: usize = 512;
+/// Longest time for the head of a request. Who reads an answer slowly has shown the key, and holds one connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause after a connection could not be accepted, as without free file descriptors.
+const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
 /// Why buckets can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +85,12 @@ impl S3Server {
             let made = tokio::fs::create_dir_all(&path).await;
             made.map_err(|source| S3Error::Folder { path, source })?;
         }
+        let folder = Folder::new(root);
+        if let Err(error) = folder.sweep().await {
+            tracing::warn!(error = ?error, "cannot remove abandoned uploads");
+        }
         let (access_key, secret_key) = (random::<10>()?, random::<20>()?);
-        let mut service = S3ServiceBuilder::new(Folder::new(root));
+        let mut service = S3ServiceBuilder::new(folder);
         service.set_auth(SimpleAuth::from_single(access_key.clone(), secret_key.clone()));
         let listen = |source| S3Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -105,23 +117,48 @@ impl S3Server {
     }
 
     /// Answers until `end`, and then to its last request.
-    ///
-    /// # Errors
-    /// The listener broke.
-    pub async fn serve(self, end: CancellationToken) -> io::Result<()> {
+    pub async fn serve(self, end: CancellationToken) {
         let service = self.service;
-        let router = Router::new().fallback(move |request| answer(service.clone(), request));
-        axum::serve(self.listener, router).with_graceful_shutdown(end.cancelled_owned()).await
+        let (room, connections) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
+        let accept = async {
+            // The semaphore is never closed.
+            while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+                match self.listener.accept().await {
+                    Ok((stream, _)) => {
+                        let served = serve_one(stream, service.clone(), end.clone());
+                        connections.spawn(async move {
+                            served.await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = %error, "cannot accept a connection");
+                        tokio::time::sleep(AFTER_REFUSAL).await;
+                    }
+                }
+            }
+        };
+        end.run_until_cancelled(accept).await;
+        connections.close();
+        connections.wait().await;
     }
 }
 
-async fn answer(service: S3Service, request: Request) -> Response {
-    match service.oneshot(request).await {
-        Ok(response) => response.map(Body::new),
-        Err(error) => {
-            tracing::warn!(error = ?error, "the object store could not answer");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+async fn serve_one(stream: TcpStream, service: S3Service, end: CancellationToken) {
+    // Small answers must not wait for one another.
+    let _slower = stream.set_nodelay(true);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = end.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
+    };
+    if let Err(error) = served {
+        tracing::debug!(error = %error, "a connection broke");
     }
 }
 

@@ -141,7 +141,7 @@ impl S3 for Folder {
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let CreateMultipartUploadInput { bucket, key, .. } = request.input;
         self.object(&bucket, &key).await?;
-        let upload_id = Some(self.begin_upload().await?);
+        let upload_id = Some(self.begin_upload(&bucket, &key).await?);
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(bucket),
             key: Some(key),
@@ -154,8 +154,8 @@ impl S3 for Folder {
         &self,
         request: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
-        let UploadPartInput { upload_id, part_number, body, .. } = request.input;
-        let upload = self.upload(&upload_id).await?;
+        let UploadPartInput { bucket, key, upload_id, part_number, body, .. } = request.input;
+        let upload = self.upload(&upload_id, &bucket, &key).await?;
         let mut aside = self.aside().await?;
         if let Some(body) = body {
             aside.write(body).await?;
@@ -179,7 +179,7 @@ impl S3 for Folder {
             ..
         } = request.input;
         let path = self.object(&bucket, &key).await?;
-        let upload = self.upload(&upload_id).await?;
+        let upload = self.upload(&upload_id, &bucket, &key).await?;
         let parts = multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         let mut aside = self.aside().await?;
         let mut before = 0;
@@ -211,7 +211,8 @@ impl S3 for Folder {
         &self,
         request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let upload = self.upload(&request.input.upload_id).await?;
+        let AbortMultipartUploadInput { bucket, key, upload_id, .. } = request.input;
+        let upload = self.upload(&upload_id, &bucket, &key).await?;
         fs::remove_dir_all(&upload).await.map_err(failed)?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }

@@ -11,6 +11,8 @@ use object_store::{
     Error, MultipartUpload as _, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions, PutResult,
     UpdateVersion,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -187,6 +189,37 @@ async fn a_wrong_key_gets_nothing() -> Outcome {
     }
     let root = tokio::fs::metadata(root.path().join(BUCKET).join("a")).await;
     assert!(root.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_is_cut_off_and_keeps_nobody_out() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let server = server(root.path()).await?;
+    let address = server.endpoint().trim_start_matches("http://").to_owned();
+    let client = client(&server.endpoint(), server.access_key(), server.secret_key())?;
+    go_on(server);
+    let mut silent = TcpStream::connect(&address).await?;
+    silent.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await?;
+    // Time passes at once where nobody has anything to do.
+    tokio::time::pause();
+    let mut answer = Vec::new();
+    silent.read_to_end(&mut answer).await?;
+    tokio::time::resume();
+    assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&answer));
+    client.put(&Key::from("a"), Bytes::new().into()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upload_that_was_given_up_leaves_nothing() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let client = served(root.path()).await?;
+    let mut upload = client.put_multipart(&Key::from("large")).await?;
+    upload.put_part(Bytes::from(vec![1; 5 << 20]).into()).await?;
+    upload.abort().await?;
+    let left = std::fs::read_dir(root.path().join(".uploads"))?.flatten();
+    assert_eq!(left.map(|entry| entry.file_name()).collect::<Vec<_>>(), ["lock"]);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod door;
 mod identity;
+mod patience;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,9 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use rustix::process::{Resource, getrlimit};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::timeout,
@@ -26,13 +29,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     door::{Door, Guarded},
     identity::{Identity, Token},
+    patience::Patient,
 };
 use crate::{ApiServer, meta::NameRule};
 
-/// Connections at the same time; more wait until one ends.
+/// Connections at the same time; more wait until one ends. Fewer where the process may not open twice as many files.
 const CONNECTIONS: usize = 8192;
 /// Streams of one connection at the same time; a watch is one.
 const STREAMS: u32 = 1000;
+/// Longest time in which a client takes nothing of what it is sent.
+const STALL: Duration = Duration::from_secs(30);
 /// Longest time for a TLS handshake, and for the head of a request over HTTP/1.1.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time that answers under way are given at the end.
@@ -127,7 +133,7 @@ impl Front {
             (name, Guarded { token: token.fingerprint(), router: server.router() })
         });
         let door = Door::new(guarded.collect());
-        let (room, connections) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
+        let (room, connections) = (Arc::new(Semaphore::new(room())), TaskTracker::new());
         let accept = async {
             // The semaphore is never closed.
             while let Ok(place) = Arc::clone(&room).acquire_owned().await {
@@ -152,12 +158,27 @@ impl Front {
     }
 }
 
+/// How many connections there may be: the clusters' own clients have the other half of the files.
+fn room() -> usize {
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    files.map_or(CONNECTIONS, |files| (files / 2).clamp(1, CONNECTIONS))
+}
+
 async fn serve_one(tls: TlsAcceptor, stream: TcpStream, door: Door, end: CancellationToken) {
     // Small answers must not wait for one another.
     let _slower = stream.set_nodelay(true);
-    let Some(Ok(Ok(stream))) = end.run_until_cancelled(timeout(PATIENCE, tls.accept(stream))).await else {
+    let handshake = tls.accept(Patient::new(stream, STALL));
+    let Some(Ok(Ok(stream))) = end.run_until_cancelled(timeout(PATIENCE, handshake)).await else {
         return;
     };
+    serve_requests(stream, door, end).await;
+}
+
+async fn serve_requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    door: Door,
+    end: CancellationToken,
+) {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Api, Client, Config, ResourceExt as _, api::ListParams, config::Kubeconfig};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::Seeded;
@@ -153,4 +154,43 @@ async fn a_port_in_use_is_named() -> Outcome {
     let refused = Front::bind(first.address(), []).await.err().ok_or("it listens twice")?;
     assert_eq!(refused.to_string(), format!("cannot listen on {}", first.address()));
     Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_takes_nothing_is_cut_off() -> Outcome {
+    let (door, right) = door()?;
+    let (mut near, far) = tokio::io::duplex(1024);
+    let watch = format!(
+        "GET /clusters/hub/api/v1/configmaps?watch=true HTTP/1.1\r\nhost: x\r\nauthorization: {right}\r\n\r\n"
+    );
+    near.write_all(watch.as_bytes()).await?;
+    let asked = std::time::Duration::from_secs(1);
+    let serving = TaskTracker::new().spawn(serve_requests(
+        Patient::new(far, STALL),
+        door.clone(),
+        CancellationToken::new(),
+    ));
+    tokio::time::sleep(asked).await;
+    let since = tokio::time::Instant::now();
+    for n in 0..100 {
+        let body =
+            json!({"metadata": {"name": format!("m{n}")}, "data": {"k": "x".repeat(1000)}}).to_string();
+        let request = Request::post("/clusters/hub/api/v1/namespaces/default/configmaps")
+            .header("authorization", &right)
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        assert_eq!(door.answer(request).await.status(), 201);
+    }
+    serving.await?;
+    assert!(since.elapsed() >= STALL, "{:?}", since.elapsed());
+    let mut told = Vec::new();
+    near.read_to_end(&mut told).await?;
+    // What was on its way when the client stopped reading, and no more.
+    assert!(told.starts_with(b"HTTP/1.1 200 OK") && told.len() <= 1024, "{}", told.len());
+    Ok(())
+}
+
+#[test]
+fn there_are_no_more_connections_than_files() {
+    assert!((1..=CONNECTIONS).contains(&room()));
 }

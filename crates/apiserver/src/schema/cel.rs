@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use kube_cel::{CompiledSchema, SchemaFormat, ScopeContext, Validator, check_rule_scope, compile_schema};
 use serde_json::Value;
 
+use super::cost::{has_struct, is_affordable};
 use crate::error::{FieldError, Why};
 
 /// All rules of one schema, compiled.
@@ -43,6 +44,9 @@ impl Rules {
         let rules = self.0.validations.iter();
         rules
             .flat_map(|rule| match rule {
+                Ok(rule) if has_struct(rule.program.expression()) => {
+                    vec!["a struct can't be made here; use a map".to_owned()]
+                }
                 Ok(rule) => undeclared(&rule.rule.rule),
                 Err(error) => vec![error.to_string()],
             })
@@ -56,6 +60,10 @@ impl Rules {
 
     /// What the rules have against an object that was `old`.
     pub(crate) fn check(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        if !is_affordable(&self.0, object, old) {
+            let why = "the rules would run for too long; bound lists by maxItems, or loop less within loops";
+            return vec![FieldError::unshown(Why::Forbidden, "<nil>", why)];
+        }
         let mut errors = Vec::new();
         ask(&self.0, "", object, old, &mut errors);
         let is_new = |error: &kube_cel::ValidationError| {

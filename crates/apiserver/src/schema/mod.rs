@@ -4,6 +4,7 @@
 //! a graph without names.
 
 mod cel;
+mod cost;
 mod decode;
 mod default;
 mod parse;

@@ -2,6 +2,8 @@
 //!
 //! The controllers and the engine are those of `kurator serve`; the clusters hold objects and run nothing.
 
+mod content;
+mod folder;
 mod manifests;
 mod render;
 mod screen;
@@ -10,15 +12,14 @@ mod story;
 mod summary;
 mod world;
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::failure::Failure;
 use crate::process;
+use folder::Folder;
 use screen::Screen;
 use world::{Plan, World};
 
@@ -51,28 +52,26 @@ pub(crate) struct QuickstartFlags {
 }
 
 pub(crate) fn quickstart(flags: QuickstartFlags) -> Result<(), Failure> {
-    // Whoever reads the kubeconfigs in it is the admin of all clusters.
-    let private = Permissions::from_mode(0o700);
-    let folder = tempfile::Builder::new().prefix("kurator-").permissions(private).tempdir();
-    let folder = folder.map_err(|error| {
-        let why = anyhow::Error::new(error)
-            .context(format!("cannot make a folder in {}", std::env::temp_dir().display()));
-        Failure::with_hint(why, "name a folder that can be written with TMPDIR")
-    })?;
-    let log = folder.path().join("kurator.log");
-    process::log_into(&log)?;
-    let outcome = process::block_on(run(flags, folder.path()));
-    if outcome.is_err() {
-        screen::tail(&log);
-    }
-    folder.close()?;
-    outcome
+    process::block_on(async {
+        let folder = Folder::new(&std::env::temp_dir())
+            .map_err(|error| Failure::with_hint(error, "name a folder that can be written with TMPDIR"))?;
+        let shutdown = CancellationToken::new();
+        let path = folder.path().to_owned();
+        let ending = process::end_on_signal(shutdown.clone(), move || folder::remove(&path))?;
+        TaskTracker::new().spawn(ending);
+        let log = folder.path().join("kurator.log");
+        process::log_into(&log)?;
+        folder.sweep();
+        let outcome = run(flags, folder.path(), &shutdown).await;
+        if outcome.is_err() {
+            screen::tail(&log);
+        }
+        let closed = folder.close();
+        outcome.and(closed.map_err(Failure::from))
+    })
 }
 
-async fn run(flags: QuickstartFlags, folder: &std::path::Path) -> Result<(), Failure> {
-    let shutdown = CancellationToken::new();
-    let signals = TaskTracker::new();
-    signals.spawn(process::end_on_signal(shutdown.clone())?);
+async fn run(flags: QuickstartFlags, folder: &Path, shutdown: &CancellationToken) -> Result<(), Failure> {
     let mut screen = Screen::new(flags.step, flags.show_yaml);
     let plan = Plan { members: flags.members, port: flags.port, store: flags.store, folder };
     let once = flags.once;

@@ -1,114 +1,82 @@
-//! Where the walk is written to: a terminal, on which what is under way is drawn again and again, or anything else, which
-//! gets each line once.
+//! Where the walk is written to, and who is waited for.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Stdin};
 
-use super::render::{self, Facts, Part, Row, Style};
+use super::render::{self, Facts, Part};
+use crate::terminal::rows::{Row, rows};
+use crate::terminal::{Stream, Terminal};
 
-/// Width of a line where nobody says.
-const WIDTH: usize = 100;
 /// Lines of the log that are shown when something failed.
 const TAIL: usize = 20;
 /// Characters of each of them.
 const TAIL_WIDTH: usize = 400;
 
 pub(super) struct Screen {
-    is_terminal: bool,
-    colour: bool,
-    /// Wait for Enter before each step.
-    waits: bool,
+    terminal: Terminal,
+    /// Where Enter comes from before each step, if it is waited for; one reader, which loses nothing between two steps.
+    enter: Option<BufReader<Stdin>>,
     shows_yaml: bool,
     began: Instant,
     rows: Vec<Row>,
-    /// Lines that are drawn anew when the rows change.
-    drawn: usize,
 }
 
 impl Screen {
     pub(super) fn new(waits: bool, shows_yaml: bool) -> Self {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let is_terminal = std::io::stdout().is_terminal() && set("TERM").is_none_or(|term| term != "dumb");
-        let colour = is_terminal && set("NO_COLOR").is_none();
-        Self { is_terminal, colour, waits, shows_yaml, began: Instant::now(), rows: Vec::new(), drawn: 0 }
-    }
-
-    /// Looked up anew each time: a window changes its size.
-    fn style(&self) -> Style {
-        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| self.is_terminal);
-        let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(WIDTH);
-        Style { colour: self.colour, width }
+        let enter = waits.then(|| BufReader::new(tokio::io::stdin()));
+        let terminal = Terminal::of(Stream::Out);
+        Self { terminal, enter, shows_yaml, began: Instant::now(), rows: Vec::new() }
     }
 
     pub(super) fn up(&mut self, facts: &Facts) {
-        write(&render::up(self.style(), facts));
+        self.terminal.write(&render::up(self.terminal.style(), facts));
     }
 
     pub(super) async fn begin(&mut self, number: usize, of: usize, title: &str, text: &str) {
-        write(&render::begin(self.style(), number, of, title, text));
-        if self.waits {
-            write(&["  Enter goes on".to_owned()]);
-            let mut line = String::new();
+        self.terminal.write(&render::begin(self.terminal.style(), number, of, title, text));
+        if let Some(enter) = &mut self.enter {
+            self.terminal.write(&["  Enter goes on, Ctrl-C ends".to_owned()]);
             // Where there is nobody to wait for, it goes on.
-            let _nobody = BufReader::new(tokio::io::stdin()).read_line(&mut line).await;
+            let _nobody = enter.read_line(&mut String::new()).await;
         }
         self.began = Instant::now();
         self.rows.clear();
-        self.drawn = 0;
     }
 
     pub(super) fn yaml(&mut self, text: &str) {
         if self.shows_yaml {
-            write(&render::yaml(self.style(), text));
+            self.terminal.write(&render::yaml(self.terminal.style(), text));
         }
     }
 
     pub(super) fn applied(&mut self, name: &str) {
-        write(&[render::applied(self.style(), name)]);
+        self.terminal.write(&[render::applied(self.terminal.style(), name)]);
     }
 
     /// How what is followed stands now.
-    pub(super) fn progress(&mut self, rows: &[Row]) {
-        if self.rows == rows {
+    pub(super) fn progress(&mut self, now: &[Row]) {
+        if self.rows == now {
             return;
         }
-        self.rows = rows.to_vec();
-        if self.is_terminal {
-            let lines = render::rows(self.style(), rows);
-            // Up to the first of the lines, and away with them.
-            let back = if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() };
-            self.drawn = lines.len();
-            put(&(back + &joined(&lines)));
+        self.rows = now.to_vec();
+        if self.terminal.is_live() {
+            self.terminal.draw(&rows(self.terminal.style(), now));
         }
     }
 
     pub(super) fn end(&mut self, told: Result<&[String], ()>) {
-        let style = self.style();
-        let mut lines = if self.is_terminal { Vec::new() } else { render::rows(style, &self.rows) };
+        let style = self.terminal.style();
+        let mut lines = if self.terminal.is_live() { Vec::new() } else { rows(style, &self.rows) };
         lines.extend(render::end(style, told, self.began.elapsed()));
-        write(&lines);
+        self.terminal.write(&lines);
     }
 
     pub(super) fn summary(&mut self, parts: &[Part]) {
-        write(&render::summary(self.style(), parts));
+        self.terminal.write(&render::summary(self.terminal.style(), parts));
     }
-}
-
-fn joined(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
-}
-
-fn write(lines: &[String]) {
-    put(&joined(lines));
-}
-
-fn put(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    // A reader that has gone away has seen enough.
-    let _gone = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Shows the end of the log on stderr.

@@ -1,25 +1,27 @@
 //! What a step of the walk can do: apply, delete, follow, count.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, Resource, ResourceExt as _};
+use kurator_api::backup::Backup;
 use serde::de::DeserializeOwned;
 
+use super::content::Content;
 use super::manifests::Manifest;
-use super::render::Row;
 use super::screen::Screen;
 use super::world::{Cluster, NAMESPACE, World};
 use crate::failure::Failure;
+use crate::terminal::rows::Row;
 use crate::verbs::run::{Ending, Run};
 use crate::verbs::wait::Runs;
 
@@ -39,9 +41,14 @@ pub(super) struct Seen {
 pub(super) struct Stage<'a> {
     pub(super) world: &'a World,
     pub(super) screen: &'a mut Screen,
+    /// What was in each member.
+    before: BTreeMap<String, Content>,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    pub(super) fn new(world: &'a World, screen: &'a mut Screen) -> Self {
+        Self { world, screen, before: BTreeMap::new() }
+    }
     /// Applies to the hub.
     pub(super) async fn apply(&mut self, manifest: &Manifest) -> Result<(), Failure> {
         self.screen.yaml(&manifest.shown);
@@ -130,28 +137,42 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// What is in a namespace of a member: `deployment/x` and so on.
-    pub(super) async fn content(
-        &self,
-        member: &Cluster,
-        namespace: &str,
-    ) -> Result<BTreeSet<String>, Failure> {
-        let mut all = BTreeSet::new();
-        all.extend(names::<Deployment>(member, namespace).await?);
-        all.extend(names::<Service>(member, namespace).await?);
-        all.extend(names::<ConfigMap>(member, namespace).await?);
-        all.extend(names::<Secret>(member, namespace).await?);
-        Ok(all)
+    /// The file with what a backup of the hub has stored of a member.
+    pub(super) async fn archive(&self, name: &str, member: &Cluster) -> Result<PathBuf, Failure> {
+        let backups = Api::<Backup>::namespaced(self.world.hub.client.clone(), NAMESPACE);
+        let backup = backups.get(name).await.with_context(|| format!("cannot read backup `{name}`"))?;
+        let row = Run::from(&backup).rows.into_iter().find(|row| row.cluster == member.name);
+        let row = row.with_context(|| format!("backup `{name}` says nothing of {}", member.name))?;
+        Ok(self.world.store.root.join(row.stored).join(format!("{}.tar.gz", row.name_in_cluster)))
     }
+
+    /// Remembers what is in the namespace of a member, which is what comes back after a disaster.
+    pub(super) async fn remember(&mut self, member: &Cluster, namespace: &str) -> Result<(), Failure> {
+        let content = content(member, namespace).await?;
+        self.before.insert(member.name.clone(), content);
+        Ok(())
+    }
+
+    /// The namespace of a member must be as it was when it was remembered; what is in it.
+    pub(super) async fn ensure_back(&self, member: &Cluster, namespace: &str) -> Result<Content, Failure> {
+        let there = content(member, namespace).await?;
+        let before = self.before.get(&member.name).cloned().unwrap_or_default();
+        there.ensure_is(&before, &member.name)?;
+        Ok(there)
+    }
+}
+
+/// What is in a namespace of a member.
+pub(super) async fn content(member: &Cluster, namespace: &str) -> Result<Content, Failure> {
+    let content = Content::of(&member.client, namespace).await;
+    Ok(content.with_context(|| format!("{} cannot be looked at", member.name))?)
 }
 
 /// A run, and how much of it lies in the store.
 pub(super) fn seen(run: &Run, root: &Path) -> Seen {
     let rows = run.rows.iter().map(|row| Row {
-        name: row.cluster.clone(),
-        phase: row.phase.clone(),
-        objects: row.objects,
         bytes: (!row.stored.is_empty()).then(|| size(&root.join(&row.stored))).filter(|size| *size > 0),
+        ..Row::from(row)
     });
     Seen { rows: rows.collect(), said: run.message().to_owned(), end: None }
 }
@@ -179,17 +200,4 @@ async fn apply(client: &Client, object: &DynamicObject) -> Result<String, Failur
     let applied = api.patch(&object.name_any(), &PatchParams::apply(MANAGER), &Patch::Apply(object)).await;
     applied.with_context(|| format!("cannot apply {name}"))?;
     Ok(name)
-}
-
-async fn names<K>(member: &Cluster, namespace: &str) -> Result<Vec<String>, Failure>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + DeserializeOwned,
-{
-    let kind = K::kind(&()).to_lowercase();
-    let listed = Api::<K>::namespaced(member.client.clone(), namespace).list(&ListParams::default()).await;
-    let listed = listed.with_context(|| format!("cannot list {kind}s of {}", member.name))?;
-    Ok(listed.iter().map(|object| format!("{kind}/{}", object.name_any())).collect())
 }

@@ -1,6 +1,6 @@
 //! The walk: the story of the documentation, step by step, each with a check that it did what it says.
 
-use anyhow::{anyhow, ensure};
+use anyhow::anyhow;
 use kurator_api::backup::Backup;
 use kurator_api::cluster::AttachedCluster;
 use kurator_api::fleet::{Fleet, FleetPhase};
@@ -8,12 +8,13 @@ use kurator_api::migrate::Migrate;
 use kurator_api::names::RUN_NOW_ANNOTATION;
 use kurator_api::restore::Restore;
 
+use super::content::Content;
 use super::manifests::{self, Manifest};
-use super::render::Row;
 use super::screen::Screen;
-use super::stage::{Seen, Stage, seen};
-use super::world::World;
+use super::stage::{Seen, Stage, content, seen};
+use super::world::{Cluster, World};
 use crate::failure::Failure;
+use crate::terminal::rows::Row;
 use crate::verbs::run::Run;
 
 /// Where the workload lives.
@@ -25,7 +26,7 @@ type Told = Result<Vec<String>, Failure>;
 
 /// Walks through all steps, up to the first that fails.
 pub(super) async fn walk(world: &World, screen: &mut Screen) -> Result<(), Failure> {
-    let mut walk = Walk { stage: Stage { world, screen }, number: 0 };
+    let mut walk = Walk { stage: Stage::new(world, screen), number: 0 };
     walk.step(
         "Attach the clusters",
         "A kubeconfig in a Secret, and an AttachedCluster that names it.",
@@ -96,20 +97,20 @@ async fn attach(stage: &mut Stage<'_>) -> Told {
     for member in &world.members {
         stage.apply(&manifests::attach(member)).await?;
     }
-    for member in &world.members {
+    for (before, member) in world.members.iter().enumerate() {
         let seen = stage.follow::<AttachedCluster>(&member.name, |cluster| {
             let status = cluster.status.clone().unwrap_or_default();
             let is_ready = status.ready;
             let phase = if is_ready { "Ready" } else { "Connecting" };
+            let ready = world.members.iter().take(before).map(|member| row(&member.name, "Ready"));
             Seen {
-                rows: vec![row(&member.name, phase)],
+                rows: ready.chain([row(&member.name, phase)]).collect(),
                 said: phase.to_owned(),
                 end: is_ready.then_some(true),
             }
         });
         seen.await?;
     }
-    stage.screen.progress(&world.members.iter().map(|member| row(&member.name, "Ready")).collect::<Vec<_>>());
     Ok(Vec::new())
 }
 
@@ -138,6 +139,7 @@ async fn backup(stage: &mut Stage<'_>) -> Told {
     let world = stage.world;
     for member in &world.members {
         stage.apply_in(member, &Manifest::from(manifests::WORKLOAD)).await?;
+        stage.remember(member, LOST).await?;
     }
     stage.apply(&manifests::BACKUP.into()).await?;
     let seen = stage.run::<Backup>("specific-ns").await?;
@@ -159,11 +161,11 @@ async fn restore(stage: &mut Stage<'_>) -> Told {
     let world = stage.world;
     stage.apply(&manifests::RESTORE.into()).await?;
     let seen = stage.run::<Restore>("specific-ns").await?;
-    let mut there = Vec::new();
+    let mut there = String::new();
     for member in &world.members {
-        there = whole(stage, member).await?;
+        there = stage.ensure_back(member, LOST).await?.names();
     }
-    Ok(vec![seen.said, format!("each member has them again: {}", there.join(", "))])
+    Ok(vec![seen.said, format!("each member has them again, as they were: {there}")])
 }
 
 async fn schedule(stage: &mut Stage<'_>) -> Told {
@@ -186,42 +188,37 @@ async fn restore_schedule(stage: &mut Stage<'_>) -> Told {
     stage.lose_deployment(second, LOST, "busybox").await?;
     stage.apply(&manifests::RESTORE_SCHEDULE.into()).await?;
     let seen = stage.run::<Restore>("schedule").await?;
-    whole(stage, second).await?;
+    stage.ensure_back(second, LOST).await?;
     Ok(vec![seen.said, "deployment/busybox is there again; what was there was left as it is".to_owned()])
 }
 
 async fn by_label(stage: &mut Stage<'_>) -> Told {
+    let world = stage.world;
     stage.apply(&manifests::BY_LABEL.into()).await?;
-    Ok(vec![stage.run::<Backup>("select-labels").await?.said])
+    let seen = stage.run::<Backup>("select-labels").await?;
+    for member in &world.members {
+        let archive = stage.archive("select-labels", member).await?;
+        let wanted = content(member, LOST).await?.labelled("app", "busybox");
+        Content::stored(&archive, LOST)?.ensure_is(&wanted, &format!("the backup of {}", member.name))?;
+    }
+    Ok(vec![seen.said])
 }
 
 async fn migrate(stage: &mut Stage<'_>) -> Told {
-    let second = second(stage.world)?;
+    let (first, second) = (first(stage.world)?, second(stage.world)?);
     stage.lose(second, LOST).await?;
     stage.apply(&manifests::MIGRATE.into()).await?;
     let seen = stage.run::<Migrate>("select-labels").await?;
-    let there = stage.content(second, LOST).await?;
-    let wanted = ["configmap/settings", "deployment/busybox", "service/busybox"];
-    let is_all = there.iter().map(String::as_str).eq(wanted);
-    ensure_or(is_all, || format!("{} has {there:?} instead of {wanted:?}", second.name))?;
-    Ok(vec![seen.said, format!("{} has {}", second.name, wanted.join(", "))])
+    let there = content(second, LOST).await?;
+    there.ensure_is(&content(first, LOST).await?.labelled("app", "busybox"), &second.name)?;
+    Ok(vec![seen.said, format!("{} has {} of {}", second.name, there.names(), first.name)])
 }
 
-/// The whole workload must be in the member.
-async fn whole(stage: &Stage<'_>, member: &super::world::Cluster) -> Result<Vec<String>, Failure> {
-    let there = stage.content(member, LOST).await?;
-    let wanted = ["configmap/settings", "deployment/busybox", "secret/password", "service/busybox"];
-    let is_all = there.iter().map(String::as_str).eq(wanted);
-    ensure_or(is_all, || format!("{} has {there:?} instead of {wanted:?}", member.name))?;
-    Ok(wanted.map(str::to_owned).to_vec())
+fn first(world: &World) -> anyhow::Result<&Cluster> {
+    world.members.first().ok_or_else(|| anyhow!("the walk needs two members"))
 }
 
-fn ensure_or(holds: bool, why: impl FnOnce() -> String) -> anyhow::Result<()> {
-    ensure!(holds, "{}", why());
-    Ok(())
-}
-
-fn second(world: &World) -> anyhow::Result<&super::world::Cluster> {
+fn second(world: &World) -> anyhow::Result<&Cluster> {
     world.members.get(1).ok_or_else(|| anyhow!("the walk needs two members"))
 }
 

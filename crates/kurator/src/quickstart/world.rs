@@ -129,12 +129,7 @@ impl World {
         }
         let server = format!("https://{}", front.address());
         servers.spawn(front.serve(close.clone()));
-        let ended = close.clone();
-        servers.spawn(async move {
-            if let Err(error) = bucket.serve(ended).await {
-                tracing::error!(error = %error, "the object store ended");
-            }
-        });
+        servers.spawn(bucket.serve(close.clone()));
 
         let spool = plan.folder.join("spool");
         tokio::fs::create_dir(&spool).await.with_context(|| format!("cannot make {}", spool.display()))?;

@@ -41,7 +41,7 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     let ended = CancellationToken::new();
-    tasks.spawn(ended.clone().run_until_cancelled_owned(process::end_on_signal(shutdown.clone())?));
+    tasks.spawn(ended.clone().run_until_cancelled_owned(process::end_on_signal(shutdown.clone(), || {})?));
 
     let spool = process::spool(flags.spool.clone())?;
     let engines = Engines::new(flags.engine_memory, spool, ANSWER_WITHIN, Arc::new(SystemClock));

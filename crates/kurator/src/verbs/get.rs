@@ -11,7 +11,7 @@ use kurator_member::clock::{Clock as _, SystemClock};
 use super::hub::{Hub, HubFlags};
 use super::kinds::{Kind, age_of};
 use super::note;
-use super::output::{Output, documents, full_name, print};
+use super::output::{Output, documents, full_name, is_read, print};
 use super::table::table;
 use crate::failure::Failure;
 
@@ -187,7 +187,7 @@ async fn list(api: &Api<DynamicObject>, selector: Option<&str>) -> kube::Result<
     }
 }
 
-/// Prints every object as it is, and again when it changes.
+/// Prints every object as it is, and again when it changes, as long as somebody reads.
 async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
     let mut all = stream::SelectAll::new();
     for kind in flags.kinds() {
@@ -216,7 +216,9 @@ async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
         let is_headed =
             matches!(flags.output, Output::Table | Output::Wide) && before.replace(kind) == Some(kind);
         let text = if is_headed { text.split_once('\n').map_or("", |(_, line)| line) } else { text.as_str() };
-        print(text)?;
+        if !is_read(text)? {
+            break;
+        }
     }
     Ok(())
 }

@@ -26,12 +26,15 @@ pub(crate) enum Output {
 
 /// Prints to stdout. A reader that has gone away, as `head` does, has seen enough: that is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    is_read(text).map(drop)
+}
+
+/// Prints to stdout; whether anybody still reads there.
+pub(crate) fn is_read(text: &str) -> anyhow::Result<bool> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to stdout")
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("cannot write to stdout"),
     }
 }
 

@@ -7,6 +7,8 @@ use kurator_api::migrate::Migrate;
 use kurator_api::restore::{Restore, RestoreDetails};
 use serde::Serialize;
 
+use crate::terminal::rows;
+
 /// A Backup, Restore or Migrate as it stands.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Run {
@@ -160,5 +162,11 @@ impl From<&RestoreDetails> for Row {
             reason: row.reason.clone().unwrap_or_default(),
             message: row.message.clone().unwrap_or_default(),
         }
+    }
+}
+
+impl From<&Row> for rows::Row {
+    fn from(row: &Row) -> Self {
+        Self { name: row.cluster.clone(), phase: row.phase.clone(), objects: row.objects, bytes: None }
     }
 }

@@ -54,9 +54,9 @@ pub(crate) struct FilterFlags {
     #[arg(long, short = 'l', value_name = "SELECTOR", value_parser = selector::parse)]
     selector: Option<LabelSelector>,
 
-    /// Only objects whose labels match one of these; may be given several times
-    #[arg(long, value_name = "SELECTOR", value_parser = selector::parse, conflicts_with = "selector", action = ArgAction::Append)]
-    or_selector: Vec<LabelSelector>,
+    /// Only objects whose labels match one of these, such as `app=shop or app=till`; may be given several times
+    #[arg(long, value_name = "SELECTORS", value_parser = selectors, conflicts_with = "selector", action = ArgAction::Append)]
+    or_selector: Vec<Vec<LabelSelector>>,
 }
 
 impl FilterFlags {
@@ -76,7 +76,7 @@ impl FilterFlags {
             included_namespace_scoped_resources: self.include_namespace_scoped_resources,
             excluded_namespace_scoped_resources: self.exclude_namespace_scoped_resources,
             label_selector: self.selector,
-            or_label_selectors: self.or_selector,
+            or_label_selectors: self.or_selector.into_iter().flatten().collect(),
         };
         match filter.conflicts().as_slice() {
             [] => Ok((filter != ResourceFilter::default()).then_some(filter)),
@@ -93,9 +93,9 @@ pub(crate) struct IntoFlags {
     #[arg(long, value_name = "FROM:TO", value_delimiter = ',', value_parser = pair(':'))]
     namespace_mappings: Vec<(String, String)>,
 
-    /// Keep the node ports of services
-    #[arg(long)]
-    preserve_nodeports: bool,
+    /// Whether services keep their node ports
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    preserve_nodeports: Option<bool>,
 
     /// Resources whose status is restored too
     #[arg(long, value_name = "RESOURCE", value_delimiter = ',')]
@@ -112,7 +112,7 @@ impl IntoFlags {
     }
 
     pub(crate) fn preserve_node_ports(&self) -> Option<bool> {
-        self.preserve_nodeports.then_some(true)
+        self.preserve_nodeports
     }
 
     pub(crate) fn preserve_status(self) -> Option<PreserveStatus> {
@@ -122,6 +122,11 @@ impl IntoFlags {
         };
         (status != PreserveStatus::default()).then_some(status)
     }
+}
+
+/// `app=shop or app=till`, as velero's flag of several selectors.
+fn selectors(text: &str) -> Result<Vec<LabelSelector>, String> {
+    text.split(" or ").map(selector::parse).collect()
 }
 
 /// `A:B` or `A=B`, by the separator.
@@ -197,6 +202,14 @@ mod tests {
             cluster("a/").unwrap_err(),
             "kind `a` is not a kind of cluster; use `AttachedCluster` or `Cluster`"
         );
+    }
+
+    #[test]
+    fn selectors_are_told_apart_as_velero_tells_them() {
+        let read = selectors("app=shop or tier in (front,back) or a=b,c=d").unwrap();
+        let alone = ["app=shop", "tier in (front,back)", "a=b,c=d"].map(|one| selector::parse(one).unwrap());
+        assert_eq!(read, alone);
+        assert!(selectors("app=shop or ").is_err());
     }
 
     #[test]

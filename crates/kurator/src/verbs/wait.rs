@@ -14,6 +14,9 @@ use super::hub::Hub;
 use super::note;
 use super::run::{Ending, Run};
 use crate::failure::Failure;
+use crate::terminal::rows::{self, rows};
+use crate::terminal::style::Style;
+use crate::terminal::{Stream, Terminal};
 
 /// A kind whose objects run to an end.
 pub(crate) trait Runs:
@@ -67,7 +70,7 @@ pub(crate) async fn wait<K: Runs>(
     let ended = async {
         let api = Api::<K>::namespaced(hub.client.clone(), &hub.namespace);
         let mut seen = watch_object(api, name).default_backoff().boxed();
-        let mut told = String::new();
+        let mut telling = Telling::new();
         while let Some(seen) = seen.next().await {
             let seen = match seen {
                 Ok(seen) => seen,
@@ -84,11 +87,7 @@ pub(crate) async fn wait<K: Runs>(
                 return Err(anyhow::anyhow!("{} `{name}` was deleted before it had ended", K::NOUN).into());
             };
             let run = object.run();
-            let line = line(&run);
-            if line != told {
-                note(&line);
-                told = line;
-            }
+            telling.tell(&run);
             match run.ended {
                 Some(Ending::Completed) => return Ok(()),
                 Some(ending) => {
@@ -110,6 +109,39 @@ pub(crate) async fn wait<K: Runs>(
         let why = anyhow::anyhow!("{} `{name}` has not ended after {timeout:?}; it goes on", K::NOUN);
         Err(Failure::with_hint(why, describe.clone()))
     })
+}
+
+/// What people are told on stderr while they wait: on a terminal all clusters, drawn again when they change; elsewhere a
+/// line for each change.
+struct Telling {
+    terminal: Terminal,
+    told: Vec<String>,
+}
+
+impl Telling {
+    fn new() -> Self {
+        Self { terminal: Terminal::of(Stream::Err), told: Vec::new() }
+    }
+
+    fn tell(&mut self, run: &Run) {
+        let is_live = self.terminal.is_live();
+        let lines = if is_live { drawing(self.terminal.style(), run) } else { vec![line(run)] };
+        if lines == self.told {
+            return;
+        }
+        if is_live {
+            self.terminal.draw(&lines);
+        } else {
+            lines.iter().for_each(|line| note(line));
+        }
+        self.told = lines;
+    }
+}
+
+/// A run, and a line with a bar for each of its clusters.
+fn drawing(style: Style, run: &Run) -> Vec<String> {
+    let clusters: Vec<_> = run.rows.iter().map(rows::Row::from).collect();
+    [style.cut(&line(run))].into_iter().chain(rows(style, &clusters)).collect()
 }
 
 fn is_refused(error: &kube::Error) -> bool {
@@ -141,18 +173,45 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn a_line_tells_phase_clusters_objects_and_what_is_waited_for() {
+    fn run() -> Run {
         let restore: Restore = serde_json::from_value(json!({
             "metadata": {"name": "r"}, "spec": {"backupName": "b"},
             "status": {"phase": "InProgress", "summary": {"status": "0/2"},
                 "conditions": [{"type": "Ready", "status": "False", "message": "a: running", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
                 "restoreDetails": [
-                    {"clusterName": "a", "restoreStatusInCluster": {"progress": {"itemsRestored": 2, "totalItems": 5}}},
-                    {"clusterName": "b", "restoreStatusInCluster": {"progress": {"totalItems": 4}}},
+                    {"clusterName": "a", "restoreStatusInCluster": {"phase": "InProgress", "progress": {"itemsRestored": 2, "totalItems": 5}}},
+                    {"clusterName": "edge", "restoreStatusInCluster": {"phase": "InProgress", "progress": {"totalItems": 4}}},
                 ]},
         }))
         .unwrap();
-        assert_eq!(line(&restore.run()), "InProgress, 0/2 clusters, 2/9 objects, a: running");
+        restore.run()
+    }
+
+    #[test]
+    fn a_line_tells_phase_clusters_objects_and_what_is_waited_for() {
+        assert_eq!(line(&run()), "InProgress, 0/2 clusters, 2/9 objects, a: running");
+    }
+
+    #[test]
+    fn on_a_terminal_each_cluster_has_a_bar() {
+        let expected = [
+            "InProgress, 0/2 clusters, 2/9 objects, a: running",
+            "  a     ██████░░░░░░░░░░ InProgress  2/5 objects",
+            "  edge  ░░░░░░░░░░░░░░░░ InProgress  0/4 objects",
+        ];
+        assert_eq!(drawing(Style { colour: false, bars: true, width: 80 }, &run()), expected);
+        let coloured = drawing(Style { colour: true, bars: true, width: 80 }, &run());
+        assert_eq!(coloured[1], "  a     \x1b[36m██████░░░░░░░░░░\x1b[0m InProgress  2/5 objects");
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_lines_that_do_not_break() {
+        let lines = drawing(Style { colour: true, bars: true, width: 40 }, &run());
+        let expected = [
+            "InProgress, 0/2 clusters, 2/9 objects, …",
+            "  a     InProgress  2/5 objects",
+            "  edge  InProgress  0/4 objects",
+        ];
+        assert_eq!(lines, expected);
     }
 }

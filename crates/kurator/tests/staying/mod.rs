@@ -1,11 +1,12 @@
-//! A quickstart that stays until it is interrupted.
+//! A quickstart that stays until it is ended.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 
 /// The program with this folder for temporary files, and nothing else of a user: neither a home nor a path.
 pub(crate) fn quickstart(temporary: &Path, words: &[&str]) -> Command {
@@ -20,20 +21,32 @@ pub(crate) struct Staying(Child);
 impl Staying {
     /// Starts it; what it prints up to its last line comes too.
     pub(crate) fn start(temporary: &Path) -> anyhow::Result<(Self, Vec<String>)> {
-        let mut staying = Self(quickstart(temporary, &[]).stdout(Stdio::piped()).spawn()?);
+        Self::until(&mut quickstart(temporary, &[]), "Ctrl-C ends all of it")
+    }
+
+    /// Starts it; what it prints up to the first line that begins so comes too.
+    pub(crate) fn until(command: &mut Command, last: &str) -> anyhow::Result<(Self, Vec<String>)> {
+        let mut staying = Self(command.stdout(Stdio::piped()).spawn()?);
         let stdout = staying.0.stdout.take().context("no stdout")?;
         let mut lines = BufReader::new(stdout).lines();
         let mut told = Vec::new();
-        while told.last().is_none_or(|line: &String| line != "Ctrl-C ends all of it") {
+        while told.last().is_none_or(|line: &String| !line.starts_with(last)) {
             told.push(lines.next().with_context(|| format!("it ended: {told:?}"))??);
         }
         Ok((staying, told))
     }
 
+    /// Sends signals one after the other; how it ended.
+    pub(crate) fn end(mut self, signals: &[Signal]) -> anyhow::Result<ExitStatus> {
+        for signal in signals {
+            kill_process(Pid::from_child(&self.0), *signal)?;
+        }
+        Ok(self.0.wait()?)
+    }
+
     /// Ctrl-C, and a clean end.
-    pub(crate) fn interrupt(mut self) -> anyhow::Result<()> {
-        kill_process(Pid::from_child(&self.0), Signal::INT)?;
-        let status = self.0.wait()?;
+    pub(crate) fn interrupt(self) -> anyhow::Result<()> {
+        let status = self.end(&[Signal::INT])?;
         ensure!(status.success(), "{status}");
         Ok(())
     }

@@ -1,8 +1,9 @@
 use super::*;
+use crate::terminal::rows::{Row, rows};
 
-const PLAIN: Style = Style { colour: false, width: 80 };
-const COLOURED: Style = Style { colour: true, width: 80 };
-const NARROW: Style = Style { colour: true, width: 40 };
+const PLAIN: Style = Style { colour: false, bars: false, width: 80 };
+const COLOURED: Style = Style { colour: true, bars: true, width: 80 };
+const NARROW: Style = Style { colour: true, bars: true, width: 40 };
 
 fn facts() -> Facts {
     Facts {
@@ -151,23 +152,4 @@ fn shown(text: &str) -> String {
 #[test]
 fn a_failed_step_says_so() {
     assert_eq!(end(PLAIN, Err(()), Duration::from_secs(3)), ["  failed after 3.0 s"]);
-}
-
-#[test]
-fn what_comes_from_a_cluster_does_not_steer_the_terminal() {
-    let row = Row { name: "a\x1b[2J".to_owned(), phase: "b\r".to_owned(), objects: None, bytes: None };
-    let lines = rows(PLAIN, &[row]);
-    assert!(lines.iter().all(|line| !line.contains(char::is_control)), "{lines:?}");
-}
-
-#[test]
-fn a_bar_is_never_longer_than_it_is() {
-    for (done, all) in [(0, 0), (5, 3), (-1, 7), (i64::MAX, i64::MAX)] {
-        assert_eq!(bar(done, all).chars().count(), BAR, "{done}/{all}");
-    }
-}
-
-#[test]
-fn sizes_have_the_unit_that_suits_them() {
-    assert_eq!([0, 1023, 1024, 1_572_864].map(bytes), ["0 B", "1023 B", "1.0 KiB", "1.5 MiB"]);
 }
