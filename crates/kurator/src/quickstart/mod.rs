@@ -61,6 +61,7 @@ pub(crate) fn quickstart(flags: QuickstartFlags) -> Result<(), Failure> {
     })?;
     let log = folder.path().join("kurator.log");
     process::log_into(&log)?;
+    process::allow_files();
     let outcome = process::block_on(run(flags, folder.path()));
     if outcome.is_err() {
         screen::tail(&log);
