@@ -20,9 +20,10 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Builds `kurator` in a profile and tells where it is.
+/// Builds `kurator` in a profile and tells where it is. With the features of the whole workspace, as `cargo build` does:
+/// what it depends on is built once for both.
 pub(crate) fn kurator(profile: &str) -> Result<PathBuf> {
-    cargo(&["build", "--quiet", "--package", "kurator", "--profile", profile])?;
+    cargo(&["build", "--quiet", "--workspace", "--bin", "kurator", "--profile", profile])?;
     let folder = if profile == "dev" { "debug" } else { profile };
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     Ok(target.join(folder).join("kurator"))

@@ -1,7 +1,8 @@
 //! Starts all watches and controllers of a hub, and ends them in order.
 
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
+use kurator_member::cache::trim;
 use kurator_member::clock::Clock;
 use kurator_member::connect::Connect;
 use kurator_member::gate::{GateClosed, WriteGate};
@@ -117,6 +119,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
         writes: Writes::new(work.clone()),
         probes: Arc::new(Probes::new(&work)),
         pace: crate::pace::Pace::default(),
+        turns: crate::pace::Turns::default(),
         backoff: crate::ctx::Backoff::default(),
         refusals: crate::run::deletion::Refusals::default(),
         questions: crate::fleet::heir::Questions::default(),
@@ -188,7 +191,8 @@ impl Watches {
         let cache = writer.as_reader();
         let mut before = BTreeSet::new();
         let api = Api::<Guarded<K>>::all(self.client.clone());
-        let events = reflect(writer, watch(api, watcher::Config::default()).backoff(SoonBack::default()));
+        let seen = watch(api, watcher::Config::default()).backoff(SoonBack::default());
+        let events = reflect(writer, seen.modify(trim));
         self.listen(K::kind(&()).into_owned(), events, move |event: &Event<Guarded<K>>| match event {
             Event::Init => before = names(&cache),
             Event::InitApply(_) => {}
@@ -341,9 +345,22 @@ where
     if ctx.hub.released.has(&*object) {
         return Ok(Action::await_change());
     }
-    let began = Instant::now();
     let uid = object.uid().unwrap_or_default();
-    let result = reconcile(object, Arc::clone(&ctx)).await;
+    if let Some(rest) = ctx.turns.wait(&uid) {
+        return Ok(Action::requeue(rest));
+    }
+    let began = Instant::now();
+    let mut busy = Duration::ZERO;
+    let mut pass = pin!(reconcile(object, Arc::clone(&ctx)));
+    // What is waited for takes no core.
+    let result = poll_fn(|context| {
+        let began = Instant::now();
+        let polled = pass.as_mut().poll(context);
+        busy += began.elapsed();
+        polled
+    })
+    .await;
+    ctx.turns.ended(&uid, busy);
     let outcome = match &result {
         Ok(_) => "ok",
         Err(error) if error.is_conflict() => "conflict",

@@ -21,7 +21,7 @@ use crate::fleet::probe::Probes;
 use crate::hub::{Hub, HubKind};
 use crate::members::Members;
 use crate::metrics::Metrics;
-use crate::pace::Pace;
+use crate::pace::{Pace, Turns};
 use crate::route::Router;
 use crate::run::deletion::Refusals;
 use crate::standing::{Standing, Verdict};
@@ -49,6 +49,7 @@ pub(crate) struct Ctx {
     pub(crate) writes: Arc<Writes>,
     pub(crate) probes: Arc<Probes>,
     pub(crate) pace: Pace,
+    pub(crate) turns: Turns,
     pub(crate) backoff: Backoff,
     pub(crate) refusals: Refusals,
     pub(crate) questions: Questions,

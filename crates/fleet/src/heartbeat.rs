@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 #[derive(Default)]
 pub(crate) struct Heartbeats {
-    seen: Mutex<HashMap<(ClusterKey, String), Beat>>,
+    /// By the location's name.
+    seen: Mutex<HashMap<ClusterKey, HashMap<String, Beat>>>,
     servers: Mutex<HashMap<ClusterKey, Server>>,
     /// Since when an owner waits for what the next syncs bring into a member.
     searches: Mutex<HashMap<(ClusterKey, String), Instant>>,
@@ -51,9 +52,10 @@ impl Heartbeats {
         let synced = status.and_then(|status| status.last_synced_time).map(|time| time.to_string());
         let is_awaited = self.is_searched(key);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = (key.clone(), location.name_any());
-        let Some(beat) = seen.get_mut(&slot) else {
-            seen.insert(slot, Beat { at: None, validated, synced, synced_at: None, content });
+        let beats = seen.entry(key.clone()).or_default();
+        let Some(beat) = beats.get_mut(&location.name_any()) else {
+            let beat = Beat { at: None, validated, synced, synced_at: None, content };
+            beats.insert(location.name_any(), beat);
             return true;
         };
         let lives = beat.validated != validated;
@@ -81,7 +83,7 @@ impl Heartbeats {
         };
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         locations.iter().all(|name| {
-            let beat = seen.get(&(key.clone(), name.clone()));
+            let beat = seen.get(key).and_then(|beats| beats.get(name));
             beat.and_then(|beat| beat.synced_at).is_some_and(|at| at > since)
         })
     }
@@ -126,14 +128,13 @@ impl Heartbeats {
         let answered =
             self.servers.lock().unwrap_or_else(PoisonError::into_inner).get(key).and_then(|s| s.answered);
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let validated =
-            seen.iter().filter(|((cluster, _), _)| cluster == key).filter_map(|(_, beat)| beat.at).max();
+        let validated = seen.get(key).and_then(|beats| beats.values().filter_map(|beat| beat.at).max());
         answered.max(validated)
     }
 
     /// Forgets a member that is gone.
     pub(crate) fn forget(&self, key: &ClusterKey) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|(cluster, _), _| cluster != key);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.servers.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.searches.lock().unwrap_or_else(PoisonError::into_inner).retain(|(cluster, _), _| cluster != key);
     }

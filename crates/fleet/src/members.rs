@@ -145,7 +145,6 @@ impl Members {
     /// How many members are connected, and how many of them answer.
     pub(crate) fn count(&self) -> (usize, usize) {
         let connected = self.connected.read().unwrap_or_else(PoisonError::into_inner);
-        let alive = |held: &&Connected| matches!(held.member.liveness(), Liveness::Alive { .. });
-        (connected.len(), connected.values().filter(alive).count())
+        (connected.len(), connected.values().filter(|held| held.member.is_alive()).count())
     }
 }

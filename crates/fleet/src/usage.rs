@@ -5,14 +5,13 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use kurator_api::backup::{Backup, BackupDetails, DeletionPolicy, RowPhase};
-use kurator_api::cluster::{ClusterKey, ClusterKind};
+use kurator_api::cluster::{ClusterKey, ClusterKind, ClusterReference};
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::restore::Restore;
 
-use crate::destination::clusters_of;
 use crate::hub::{Guarded, Hub, in_namespace};
 
 /// What a row says of a cluster.
@@ -197,8 +196,13 @@ fn leaves<T: Takes>(object: &T, key: &ClusterKey) -> Option<Need> {
 
 /// Whether a Fleet that stays wants this cluster.
 pub(crate) fn is_listed(hub: &Hub, key: &ClusterKey) -> bool {
-    let lists =
-        |fleet: &Fleet| fleet.metadata.deletion_timestamp.is_none() && clusters_of(fleet).contains(key);
+    // Asked for each of thousands of clusters that are listed: names first, and nothing is made of the others.
+    let names_it = |reference: &ClusterReference| {
+        reference.name == key.name && reference.key(&key.namespace).is_ok_and(|named| named == *key)
+    };
+    let lists = |fleet: &Fleet| {
+        fleet.metadata.deletion_timestamp.is_none() && fleet.spec.clusters.iter().any(names_it)
+    };
     in_namespace(&hub.fleets, &key.namespace).iter().any(|fleet| fleet.0.as_ref().is_ok_and(lists))
 }
 

@@ -25,7 +25,23 @@ pub(crate) fn run(
     command: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     log(format);
+    allow_files();
     block_on(command)
+}
+
+/// Lets the process have as many files open as the system allows: each member is a connection, each connection a file.
+pub(crate) fn allow_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => tracing::debug!(before = ?current, now = ?maximum, "more files may be open"),
+        Err(error) => {
+            tracing::warn!(limit = ?current, error = %error, "cannot raise the limit of open files, and so of members");
+        }
+    }
 }
 
 /// Runs `command` to its end.
@@ -226,6 +242,14 @@ mod tests {
 
     fn refused(given: &str) -> Option<String> {
         local_stores(given.into()).err().map(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn as_many_files_may_be_open_as_the_system_allows() {
+        use rustix::process::{Resource, getrlimit};
+        allow_files();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
     }
 
     #[test]

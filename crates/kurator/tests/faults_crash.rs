@@ -101,7 +101,7 @@ async fn live(lab: &Lab, death: &Death, done: impl Future<Output = Outcome>) -> 
             concurrency: 5,
         },
         connect: Arc::new(kurator_member::connect::Network),
-        stores: Arc::new(kurator_store::Network),
+        stores: Arc::new(kurator_store::Network::default()),
         served: tokio::sync::watch::Sender::default(),
         shutdown: shutdown.clone(),
     };

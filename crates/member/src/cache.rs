@@ -204,14 +204,18 @@ fn same<K: Resource>(a: &K, b: &K) -> bool {
     a.meta().uid == b.meta().uid && a.meta().resource_version == b.meta().resource_version
 }
 
-/// Without what nobody reads and what takes most of the room.
 fn trimmed<K: Resource>(mut object: K) -> K {
+    trim(&mut object);
+    object
+}
+
+/// Takes off what nobody reads and what takes most of the room: whatever is kept in a cache needs it not.
+pub fn trim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
         annotations.remove(LAST_APPLIED);
     }
-    object
 }
 
 #[cfg(test)]

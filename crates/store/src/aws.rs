@@ -9,6 +9,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use url::Url;
 
 use crate::bucket::{Bucket, retry};
+use crate::clients::Clients;
 use crate::config::Settings;
 use crate::transport::{Transport, TransportSettings};
 use crate::words::Secrets;
@@ -19,7 +20,11 @@ use options::Options;
 /// As Velero's plugin has it where a URL but no region is given.
 const DEFAULT_REGION: &str = "us-east-1";
 
-pub(crate) async fn open(location: &Location, settings: &Settings<'_>) -> Result<Arc<dyn Store>, StoreError> {
+pub(crate) async fn open(
+    location: &Location,
+    settings: &Settings<'_>,
+    clients: &Clients,
+) -> Result<Arc<dyn Store>, StoreError> {
     let options = Options::read(settings)?;
     let keys = Keys::parse(location.credential_text()?, settings.text("profile").unwrap_or("default"))?;
     let transport = Transport::new(TransportSettings {
@@ -31,6 +36,7 @@ pub(crate) async fn open(location: &Location, settings: &Settings<'_>) -> Result
         insecure: options.insecure,
         patience: location.patience,
         secrets: Secrets::new(keys.secrets()),
+        clients,
     })?;
     let region = match (&options.region, &options.url) {
         (Some(region), _) => region.clone(),
@@ -158,6 +164,7 @@ mod tests {
             insecure: false,
             patience: Patience::default(),
             secrets: Secrets::default(),
+            clients: &Clients::default(),
         })
         .unwrap();
         let answer = async {

@@ -8,13 +8,18 @@ use object_store::TagSet;
 use object_store::azure::MicrosoftAzureBuilder;
 
 use crate::bucket::{Bucket, retry};
+use crate::clients::Clients;
 use crate::config::{Settings, service_url, wrong};
 use crate::transport::{Transport, TransportSettings};
 use crate::words::Secrets;
 use crate::{Location, Store, StoreError};
 use credentials::{Cloud, Identity, Variables};
 
-pub(crate) fn open(location: &Location, settings: &Settings<'_>) -> Result<Arc<dyn Store>, StoreError> {
+pub(crate) fn open(
+    location: &Location,
+    settings: &Settings<'_>,
+    clients: &Clients,
+) -> Result<Arc<dyn Store>, StoreError> {
     let Some(account) = settings.text("storageAccount") else {
         return Err(StoreError::settings("config.storageAccount", "is missing; name the storage account"));
     };
@@ -38,6 +43,7 @@ pub(crate) fn open(location: &Location, settings: &Settings<'_>) -> Result<Arc<d
         insecure: false,
         patience: location.patience,
         secrets: Secrets::new([secret.as_str()]),
+        clients,
     })?;
     let builder = MicrosoftAzureBuilder::new()
         .with_account(account)

@@ -9,6 +9,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use url::Url;
 
 use crate::bucket::{Bucket, retry};
+use crate::clients::Clients;
 use crate::config::{Settings, service_url, wrong};
 use crate::transport::{Transport, TransportSettings};
 use crate::words::Secrets;
@@ -19,7 +20,11 @@ const GOOGLE: &str = "https://storage.googleapis.com";
 /// What Google's own library wants behind the host; the interface that is used here lies at the root.
 const JSON_API: &str = "/storage/v1";
 
-pub(crate) fn open(location: &Location, settings: &Settings<'_>) -> Result<Arc<dyn Store>, StoreError> {
+pub(crate) fn open(
+    location: &Location,
+    settings: &Settings<'_>,
+    clients: &Clients,
+) -> Result<Arc<dyn Store>, StoreError> {
     let account = ServiceAccount::parse(location.credential_text()?)?;
     let endpoint = endpoint(settings, account.universe())?;
     let transport = Transport::new(TransportSettings {
@@ -28,6 +33,7 @@ pub(crate) fn open(location: &Location, settings: &Settings<'_>) -> Result<Arc<d
         insecure: false,
         patience: location.patience,
         secrets: Secrets::new(account.secrets()),
+        clients,
     })?;
     let client = GoogleCloudStorageBuilder::new()
         .with_bucket_name(&location.bucket)

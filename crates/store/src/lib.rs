@@ -7,6 +7,7 @@
 mod aws;
 mod azure;
 mod bucket;
+mod clients;
 mod config;
 mod error;
 mod fault;

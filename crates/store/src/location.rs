@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::clients::Clients;
 use crate::config::{Dialect, Settings};
 use crate::{Store, StoreError, aws, azure, folder, gcp};
 
@@ -84,14 +85,16 @@ pub trait Open: Send + Sync {
     async fn open(&self, location: &Location) -> Result<Arc<dyn Store>, StoreError>;
 }
 
-/// Stores are where their location says: [`Location::open`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Network;
+/// Stores are where their location says: [`Location::open`]. Those that it has opened share their connections.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    clients: Clients,
+}
 
 #[async_trait]
 impl Open for Network {
     async fn open(&self, location: &Location) -> Result<Arc<dyn Store>, StoreError> {
-        location.open(None).await
+        location.open_with(None, &self.clients).await
     }
 }
 
@@ -104,11 +107,19 @@ impl Location {
     /// # Errors
     /// [`StoreError::Settings`] for whatever is wrong with the location.
     pub async fn open(&self, allowed_local: Option<&Path>) -> Result<Arc<dyn Store>, StoreError> {
+        self.open_with(allowed_local, &Clients::default()).await
+    }
+
+    async fn open_with(
+        &self,
+        allowed_local: Option<&Path>,
+        clients: &Clients,
+    ) -> Result<Arc<dyn Store>, StoreError> {
         let settings = Settings::of(self)?;
         match settings.dialect() {
-            Dialect::Aws => aws::open(self, &settings).await,
-            Dialect::Gcp => gcp::open(self, &settings),
-            Dialect::Azure => azure::open(self, &settings),
+            Dialect::Aws => aws::open(self, &settings, clients).await,
+            Dialect::Gcp => gcp::open(self, &settings, clients),
+            Dialect::Azure => azure::open(self, &settings, clients),
             Dialect::Folder => folder::open(self, &settings, allowed_local),
         }
     }

@@ -24,6 +24,7 @@ use reqwest::redirect;
 
 use self::body::{Progress, Sliced, Watched, collect};
 use crate::StoreError;
+use crate::clients::{Clients, Trust};
 use crate::location::Patience;
 use crate::words::{Secrets, code_and_message};
 
@@ -59,6 +60,30 @@ pub(crate) struct TransportSettings<'a> {
     pub(crate) insecure: bool,
     pub(crate) patience: Patience,
     pub(crate) secrets: Secrets,
+    pub(crate) clients: &'a Clients,
+}
+
+fn client(trust: &Trust) -> Result<reqwest::Client, StoreError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("kurator/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(trust.connect)
+        .redirect(redirect::Policy::none())
+        .dns_resolver(Resolver)
+        .referer(false)
+        .http1_only()
+        .https_only(trust.tls_only)
+        .tls_danger_accept_invalid_certs(trust.insecure);
+    if let Some(pem) = &trust.ca {
+        let none = || StoreError::settings("caCert", "holds no certificate; give one or more in PEM");
+        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| none())?;
+        if certificates.is_empty() {
+            return Err(none());
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder
+        .build()
+        .map_err(|error| StoreError::settings("caCert", format!("cannot be used: {}", last_words(&error))))
 }
 
 #[derive(Clone, Debug)]
@@ -72,27 +97,9 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(settings: TransportSettings<'_>) -> Result<Self, StoreError> {
-        let TransportSettings { tls_only, ca, insecure, patience, secrets } = settings;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("kurator/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(patience.connect)
-            .redirect(redirect::Policy::none())
-            .dns_resolver(Resolver)
-            .referer(false)
-            .http1_only()
-            .https_only(tls_only)
-            .tls_danger_accept_invalid_certs(insecure);
-        if let Some(pem) = ca {
-            let none = || StoreError::settings("caCert", "holds no certificate; give one or more in PEM");
-            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| none())?;
-            if certificates.is_empty() {
-                return Err(none());
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder.build().map_err(|error| {
-            StoreError::settings("caCert", format!("cannot be used: {}", last_words(&error)))
-        })?;
+        let TransportSettings { tls_only, ca, insecure, patience, secrets, clients } = settings;
+        let ca = ca.map(<[u8]>::to_vec);
+        let client = clients.get(Trust { tls_only, ca, insecure, connect: patience.connect }, client)?;
         Ok(Self { client, silence: patience.silence, secrets: Arc::new(secrets), if_absent: false })
     }
 

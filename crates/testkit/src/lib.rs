@@ -25,6 +25,7 @@ pub mod binaries;
 pub mod conformance;
 pub mod fixtures;
 pub mod guide;
+pub mod plain_http;
 pub mod wait;
 pub mod walkthrough;
 
@@ -37,7 +38,6 @@ mod error;
 mod guest;
 mod lab;
 mod pki;
-mod plain_http;
 mod proxy;
 mod requirements;
 mod s3;

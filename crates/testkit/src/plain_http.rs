@@ -8,7 +8,10 @@ use tokio::{
 };
 
 /// Status and body of the answer of `host`, an address with a port. For servers that send the body in one piece.
-pub(crate) async fn get(host: &str, path: &str) -> io::Result<(u16, String)> {
+///
+/// # Errors
+/// Nobody answers, or not in HTTP.
+pub async fn get(host: &str, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(host).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

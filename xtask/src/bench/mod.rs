@@ -3,6 +3,8 @@
 mod engine;
 mod fanout;
 mod migrate;
+mod scale;
+mod usage;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,6 +27,8 @@ pub(crate) enum Bench {
     Fanout(fanout::Fanout),
     /// How long a migration takes beyond Velero's backup and restore.
     Migrate(migrate::Migration),
+    /// What a hub takes with hundreds and thousands of members.
+    Scale(scale::Scale),
 }
 
 pub(crate) fn run(task: Bench) -> Result<ExitCode> {
@@ -32,6 +36,7 @@ pub(crate) fn run(task: Bench) -> Result<ExitCode> {
         Bench::Engine(task) => engine::run(&task),
         Bench::Fanout(task) => fanout::run(&task),
         Bench::Migrate(task) => migrate::run(&task),
+        Bench::Scale(task) => scale::run(&task),
     }
 }
 

@@ -124,7 +124,7 @@ impl Rounds {
 
     /// Starts what is to be done now; returns for how long nothing is.
     fn round(&mut self, server: &Arc<Server>, tenure: &mut Tenure) -> Duration {
-        if !server.member.liveness().is_alive() {
+        if !server.member.is_alive() {
             return LOOK;
         }
         let pause = self.requests(server).min(self.locations(server));

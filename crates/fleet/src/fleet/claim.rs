@@ -2,6 +2,7 @@
 //!
 //! A cluster listed by two Fleets stays with the one whose label it carries.
 
+use std::collections::HashSet;
 use std::future::ready;
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub(super) async fn claim(ctx: &Ctx, fleet: &Fleet) -> Result<(), Error> {
 /// Takes the label off every cluster but those in `kept`.
 pub(super) async fn release(ctx: &Ctx, fleet: &Fleet, kept: &[ClusterKey]) -> Result<(), Error> {
     let namespace = fleet.namespace().unwrap_or_default();
+    let kept: HashSet<_> = kept.iter().collect();
     let attached =
         labelled(&in_namespace(&ctx.hub.attached, &namespace), ClusterKind::AttachedCluster, fleet);
     let provisioned = labelled(&in_namespace(&ctx.hub.provisioned, &namespace), ClusterKind::Cluster, fleet);

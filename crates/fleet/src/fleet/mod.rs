@@ -56,8 +56,8 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Res
     let plan = plan::plan(&valid, seen);
     apply::apply(&ctx, fleet, &plan);
     ctx.router.engines.want(&ctx, &valid.uid, &plan.served);
-    report::report(&ctx, fleet, &plan).await?;
+    let delayed = report::report(&ctx, fleet, &plan).await?;
     claim::let_go(&ctx, fleet, &plan.left).await?;
     claimed?;
-    Ok(look_again([plan.look_again]))
+    Ok(look_again([plan.look_again, delayed]))
 }

@@ -4,6 +4,7 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::condition::{self, Condition};
 use kurator_api::fleet::{Fleet, FleetClusterStatus, FleetPhase, FleetStatus};
 use kurator_api::reason::Reason;
+use tokio::time::Instant;
 
 use super::plan::Plan;
 use crate::ctx::Ctx;
@@ -15,12 +16,15 @@ use crate::text;
 const NOT_MANAGED: &str = "NotManaged";
 /// Condition: something about the object store is worth knowing.
 const STORAGE: &str = "Storage";
+/// Above this many rows the status is not written with every change of one.
+const PACED_ABOVE: usize = 100;
 /// How many names a message holds.
 const NAMES_SHOWN: usize = 5;
 /// How many names an event holds, which must not exceed a kilobyte.
 const NAMES_IN_EVENT: usize = 10;
 
-pub(super) async fn report(ctx: &Ctx, fleet: &Fleet, plan: &Plan) -> Result<(), Error> {
+/// Writes what the plan says. Returns when to come back if it is too early to write.
+pub(super) async fn report(ctx: &Ctx, fleet: &Fleet, plan: &Plan) -> Result<Option<Instant>, Error> {
     let before = fleet.status.clone().unwrap_or_default();
     let now = ctx.clock.now();
     let (phase, verdict) = verdict(plan);
@@ -42,12 +46,19 @@ pub(super) async fn report(ctx: &Ctx, fleet: &Fleet, plan: &Plan) -> Result<(), 
         ..before.clone()
     };
     if fleet.status.as_ref() == Some(&status) {
-        return Ok(());
+        return Ok(None);
+    }
+    let uid = fleet.metadata.uid.as_deref().unwrap_or_default();
+    let is_paced = plan.rows.len() > PACED_ABOVE && before.phase == status.phase;
+    let size = || serde_json::to_vec(&status).map_or(0, |json| json.len());
+    if is_paced && let Some(wait) = ctx.pace.wait(uid, size) {
+        return Ok(Some(wait));
     }
     ctx.hub.write_status(fleet, &status).await?;
+    ctx.pace.wrote(uid);
     ctx.tell(fleet, &before.conditions, &verdict);
     tell_lost(ctx, fleet, &plan.lost);
-    Ok(())
+    Ok(None)
 }
 
 /// Names in an event the members that something of ours may be left in for good; in the log, all of them.

@@ -29,10 +29,9 @@ pub(crate) type NoStore = String;
 /// Reads what the Fleet's plugin and its Secret say now.
 pub(crate) async fn of(ctx: &Ctx, fleet: &Fleet) -> Result<Result<Store, NoStore>, Error> {
     let credential = observe::credential(ctx, fleet).await?;
-    let valid = validate::validate(fleet, credential.as_ref(), (&ctx.options).into());
     let name = fleet.name_any();
-    Ok(match valid.plugin {
-        Plugin::On(plugin) => Ok(Store { fleet: valid.uid, plugin }),
+    Ok(match validate::plugin(fleet, credential.as_ref(), (&ctx.options).into()) {
+        Plugin::On(plugin) => Ok(Store { fleet: fleet.uid().unwrap_or_default(), plugin }),
         Plugin::Off => Err(format!("fleet `{name}` has no backup plugin")),
         Plugin::Faulty(problems) => {
             let problems: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
@@ -96,7 +95,7 @@ impl Store {
             secret_key: "minio123".to_owned(),
             session_token: None,
         };
-        let valid = validate::validate(
+        let plugin = validate::plugin(
             &fleet,
             Some(&credential),
             validate::Defaults {
@@ -104,8 +103,8 @@ impl Store {
                 installer: kurator_api::fleet::Installer::None,
             },
         );
-        match valid.plugin {
-            Plugin::On(plugin) => Self { fleet: valid.uid, plugin },
+        match plugin {
+            Plugin::On(plugin) => Self { fleet: fleet.uid().unwrap_or_default(), plugin },
             Plugin::Off | Plugin::Faulty(_) => panic!("no plugin"),
         }
     }

@@ -86,14 +86,19 @@ pub(super) fn validate(fleet: &Fleet, credential: Option<&Credential>, defaults:
         name: fleet.name_any(),
         clusters: clusters_of(fleet),
         problems: reference_problems(fleet),
-        plugin: match plugins.and_then(|plugins| plugins.backup.as_ref()) {
-            None => Plugin::Off,
-            Some(plugin) => match valid_plugin(fleet, plugin, credential, defaults) {
-                Ok(plugin) => Plugin::On(Box::new(plugin)),
-                Err(problems) => Plugin::Faulty(problems),
-            },
-        },
+        plugin: plugin(fleet, credential, defaults),
         not_managed,
+    }
+}
+
+/// The plugin alone, for who works on one of thousands of clusters.
+pub(super) fn plugin(fleet: &Fleet, credential: Option<&Credential>, defaults: Defaults) -> Plugin {
+    let Some(plugin) = fleet.spec.plugin.as_ref().and_then(|plugins| plugins.backup.as_ref()) else {
+        return Plugin::Off;
+    };
+    match valid_plugin(fleet, plugin, credential, defaults) {
+        Ok(plugin) => Plugin::On(Box::new(plugin)),
+        Err(problems) => Plugin::Faulty(problems),
     }
 }
 

@@ -146,7 +146,7 @@ impl Hub {
             metrics,
             options,
             connect: Arc::new(kurator_member::connect::Network),
-            stores: Arc::new(kurator_store::Network),
+            stores: Arc::new(kurator_store::Network::default()),
             served,
             shutdown: shutdown.clone(),
         };

@@ -33,7 +33,10 @@ use kube::{
     Client,
     client::{Body, ClientBuilder, ConfigExt as _},
 };
-use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use rustls::{
+    client::Resumption,
+    pki_types::{InvalidDnsNameError, ServerName},
+};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use self::{deadline::DeadlineLayer, resolver::CheckedResolver, upgrade::Upgrading};
@@ -146,9 +149,11 @@ fn http2_client(
 ) -> Result<Client, ConnectError> {
     let server = || config.cluster_url.to_string();
     use_one_crypto_provider();
-    let tls = config
+    let mut tls = config
         .rustls_client_config()
         .map_err(|source| ConnectError::Tls { server: server(), source: Box::new(source) })?;
+    // There is one server: room for the sessions of others would be kept for nothing.
+    tls.resumption = Resumption::in_memory_sessions(1);
     let auth = config
         .auth_layer()
         .map_err(|source| ConnectError::Credentials { server: server(), source: Box::new(source) })?;

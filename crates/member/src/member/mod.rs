@@ -7,6 +7,7 @@
 //!
 //! Nothing is written here, and nothing of what a member says is followed anywhere.
 
+mod lines;
 mod liveness;
 mod probe;
 #[cfg(test)]
@@ -17,14 +18,14 @@ mod why;
 use std::{fmt, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, core::PartialObjectMeta, runtime::watcher};
+use kube::{Api, Client, core::PartialObjectMeta};
 use kurator_api::{
     cluster::ClusterKey,
     velero::{Backup, BackupStorageLocation, DeleteBackupRequest, Restore, Schedule, ServerStatusRequest},
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 pub use self::liveness::Liveness;
 use self::watching::Watch;
@@ -125,6 +126,8 @@ pub struct Member {
     shared: Arc<Shared>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// One for all tasks: of thousands of members, each would take its room in the log's registry.
+    span: Span,
 }
 
 impl Member {
@@ -140,18 +143,19 @@ impl Member {
         on_change: Arc<dyn Fn(Change) + Send + Sync>,
     ) -> Arc<Self> {
         let MemberOptions { namespace, everything, look_every, clock } = options;
-        let ours = if everything { "" } else { OURS };
+        let ours = (!everything).then_some(OURS);
         let shared = Arc::new(Shared::new(client, namespace, clock, on_change));
-        let member = Self { id, shared, stop: CancellationToken::new(), tasks: TaskTracker::new() };
+        let span = tracing::info_span!("member", cluster = %id);
+        let member = Self { id, shared, stop: CancellationToken::new(), tasks: TaskTracker::new(), span };
         member.start(probe::run(Arc::clone(&member.shared), look_every));
         let Caches { backups, restores, locations, schedules, delete_requests, status_requests, secrets } =
             &member.shared.caches;
-        member.watch(Kind::Backups, backups, "", Change::Backup);
-        member.watch(Kind::Restores, restores, "", Change::Restore);
-        member.watch(Kind::Locations, locations, "", Change::Location);
-        member.watch(Kind::Schedules, schedules, "", Change::Schedule);
+        member.watch(Kind::Backups, backups, None, Change::Backup);
+        member.watch(Kind::Restores, restores, None, Change::Restore);
+        member.watch(Kind::Locations, locations, None, Change::Location);
+        member.watch(Kind::Schedules, schedules, None, Change::Schedule);
         member.watch(Kind::DeleteRequests, delete_requests, ours, Change::DeleteRequest);
-        member.watch(Kind::StatusRequests, status_requests, "", Change::StatusRequest);
+        member.watch(Kind::StatusRequests, status_requests, None, Change::StatusRequest);
         member.watch(Kind::Secrets, secrets, ours, |secret| {
             Change::Secret(secret.metadata.name.clone().unwrap_or_default())
         });
@@ -160,21 +164,21 @@ impl Member {
     }
 
     fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let span = tracing::info_span!("member", cluster = %self.id);
         let task = self.stop.clone().run_until_cancelled_owned(task);
-        self.tasks.spawn(task.instrument(span));
+        self.tasks.spawn(task.instrument(self.span.clone()));
     }
 
-    fn watch<K>(&self, kind: Kind, cache: &Arc<Cache<K>>, labels: &str, change: fn(Arc<K>) -> Change)
-    where
+    fn watch<K>(
+        &self,
+        kind: Kind,
+        cache: &Arc<Cache<K>>,
+        labels: Option<&'static str>,
+        change: fn(Arc<K>) -> Change,
+    ) where
         K: Watched,
     {
-        let mut config = watcher::Config::default();
-        if !labels.is_empty() {
-            config = config.labels(labels);
-        }
         let api = Api::namespaced(self.shared.client.clone(), &self.shared.namespace);
-        let watch = Watch { kind, api, config, cache: Arc::clone(cache), change };
+        let watch = Watch { kind, api, labels, cache: Arc::clone(cache), change };
         self.start(watch.run(Arc::clone(&self.shared)));
     }
 
@@ -188,6 +192,12 @@ impl Member {
     #[must_use]
     pub fn liveness(&self) -> Liveness {
         self.shared.liveness()
+    }
+
+    /// Whether it answers, for who needs not know more.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.shared.state.borrow().liveness.is_alive()
     }
 
     /// The connection that the watches run over; writes pass its gate.

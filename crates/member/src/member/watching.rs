@@ -1,27 +1,43 @@
 //! One task per watch: keeps one cache true while the member is alive.
 //!
-//! A broken watch is never resumed but begun anew with a complete list: the client library doesn't tell when a
-//! resumed watch runs again, and what can't be told can't be called known.
+//! A broken watch is never resumed but begun anew with a complete list: until that is there, nothing is known. One that
+//! its server ends in order goes on where it ended. The client library's own watcher keeps a buffer of 8 KiB for each
+//! watch, and a hub has seven for each of thousands of members.
 
-use std::{fmt::Debug, pin::pin, sync::Arc};
+use std::{fmt::Debug, io, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
-use kube::{Api, Resource, runtime::watcher};
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{ListParams, WatchEvent, WatchParams},
+    core::Request,
+    runtime::watcher::{Error, Event},
+};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Change, Kind, Shared,
+    Change, Kind, Shared, lines,
     liveness::Backoff,
     why::{casts_doubt, explain_watch},
 };
 use crate::cache::{Cache, Effect, Feed};
 
-/// One of the five.
+/// Objects of one page of a list.
+const PAGE: u32 = 500;
+/// Longest time that the server is to let a watch go on, in seconds. The shortest is a tenth less: what began together
+/// is not to begin anew together for ever.
+const LONGEST: u32 = 290;
+/// How much later than that the end may come.
+const GRACE: Duration = Duration::from_secs(5);
+/// Least time between the beginnings of two watches where the server ends them.
+const AT_LEAST: Duration = Duration::from_secs(1);
+
+/// One of the watches.
 pub(super) struct Watch<K: Resource> {
     pub(super) kind: Kind,
     pub(super) api: Api<K>,
-    pub(super) config: watcher::Config,
+    /// Selector; none for all.
+    pub(super) labels: Option<&'static str>,
     pub(super) cache: Arc<Cache<K>>,
     pub(super) change: fn(Arc<K>) -> Change,
 }
@@ -68,26 +84,102 @@ where
     }
 
     /// Feeds the cache up to the first error.
-    async fn follow(&self, feed: &Feed<K>, shared: &Shared) -> watcher::Error {
-        let mut events = pin!(watcher(self.api.clone(), self.config.clone()));
+    async fn follow(&self, feed: &Feed<K>, shared: &Shared) -> Error {
+        // In a box of its own: what a list takes is given back when it is complete.
+        let mut version = match Box::pin(self.list(feed, shared)).await {
+            Ok(version) => version,
+            Err(error) => return error,
+        };
         loop {
-            let event = match events.next().await {
-                Some(Ok(event)) => event,
-                Some(Err(error)) => return error,
-                // The stream has no end; if it ever gets one, a new list is the safe answer.
-                None => return watcher::Error::NoResourceVersion,
-            };
-            match feed.apply(event, shared.clock.now()) {
-                Effect::None => {}
-                Effect::One(object) => shared.tell((self.change)(object)),
-                Effect::All(objects) => {
-                    for object in objects {
-                        shared.tell((self.change)(object));
-                    }
-                    shared.tell(Change::Resynced(self.kind));
-                }
-                Effect::Forgotten => shared.tell(Change::Resynced(self.kind)),
+            let began = Instant::now();
+            if let Err(error) = self.watch(&mut version, feed, shared).await {
+                return error;
             }
+            sleep(AT_LEAST.saturating_sub(began.elapsed())).await;
         }
     }
+
+    /// Lists everything; the version that this was.
+    async fn list(&self, feed: &Feed<K>, shared: &Shared) -> Result<String, Error> {
+        self.tell(feed.apply(Event::Init, shared.clock.now()), shared);
+        let mut page = ListParams { label_selector: self.labels.map(str::to_owned), ..ListParams::default() }
+            .limit(PAGE);
+        loop {
+            let list = self.api.list(&page).await.map_err(Error::InitialListFailed)?;
+            for object in list.items {
+                self.tell(feed.apply(Event::InitApply(object), shared.clock.now()), shared);
+            }
+            let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+            if let Some(next) = some(list.metadata.continue_) {
+                page.continue_token = Some(next);
+                continue;
+            }
+            let version = some(list.metadata.resource_version).ok_or(Error::NoResourceVersion)?;
+            self.tell(feed.apply(Event::InitDone, shared.clock.now()), shared);
+            return Ok(version);
+        }
+    }
+
+    /// Follows what changes after `version`, and moves that along, until the server ends the watch.
+    async fn watch(&self, version: &mut String, feed: &Feed<K>, shared: &Shared) -> Result<(), Error> {
+        let limit = fastrand::u32(LONGEST - LONGEST / 10..=LONGEST);
+        let params = WatchParams { label_selector: self.labels.map(str::to_owned), ..WatchParams::default() }
+            .timeout(limit);
+        let request = Request::new(self.api.resource_url()).watch(&params, version);
+        let request = request.map_err(|error| Error::WatchStartFailed(kube::Error::BuildRequest(error)))?;
+        let client = self.api.clone().into_client();
+        // In a box of its own, likewise.
+        let body = Box::pin(client.request_stream(request)).await;
+        let mut body = body.map_err(Error::WatchStartFailed)?;
+        let quiet = Duration::from_secs(limit.into()) + GRACE;
+        loop {
+            // A server that ends nothing has gone without a word, or forgotten this watch.
+            let Ok(line) = timeout(quiet, lines::next(&mut body)).await else { return Ok(()) };
+            let broken = |error: io::Error| Error::WatchFailed(kube::Error::ReadEvents(error));
+            let Some(line) = line.map_err(broken)? else { return Ok(()) };
+            let event = match event::<K>(&line)? {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    *version = object.resource_version().unwrap_or_default();
+                    Event::Apply(object)
+                }
+                WatchEvent::Deleted(object) => {
+                    *version = object.resource_version().unwrap_or_default();
+                    Event::Delete(object)
+                }
+                WatchEvent::Bookmark(bookmark) => {
+                    *version = bookmark.metadata.resource_version;
+                    continue;
+                }
+                WatchEvent::Error(status) => return Err(Error::WatchError(status)),
+            };
+            if version.is_empty() {
+                return Err(Error::NoResourceVersion);
+            }
+            self.tell(feed.apply(event, shared.clock.now()), shared);
+        }
+    }
+
+    fn tell(&self, effect: Effect<K>, shared: &Shared) {
+        match effect {
+            Effect::None => {}
+            Effect::One(object) => shared.tell((self.change)(object)),
+            Effect::All(objects) => {
+                for object in objects {
+                    shared.tell((self.change)(object));
+                }
+                shared.tell(Change::Resynced(self.kind));
+            }
+            Effect::Forgotten => shared.tell(Change::Resynced(self.kind)),
+        }
+    }
+}
+
+fn event<K: DeserializeOwned>(line: &[u8]) -> Result<WatchEvent<K>, Error> {
+    serde_json::from_slice(line).map_err(|error| {
+        // What is on the way to a server says in its own form that it is not there.
+        match serde_json::from_slice(line) {
+            Ok(status) => Error::WatchError(status),
+            Err(_) => Error::WatchFailed(kube::Error::SerdeError(error)),
+        }
+    })
 }

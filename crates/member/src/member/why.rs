@@ -10,6 +10,8 @@ use kube::{core::Status, runtime::watcher};
 
 /// Longest sentence that goes into a status, in characters.
 const SENTENCE: usize = 200;
+/// EMFILE, on every system that this runs on.
+const NO_MORE_FILES: i32 = 24;
 
 /// What went wrong with a request, in one sentence.
 ///
@@ -22,16 +24,26 @@ pub(super) fn explain(error: &kube::Error) -> String {
     let mut innermost: &(dyn Error + 'static) = error;
     let mut connecting = false;
     let mut cut_off = false;
+    let mut no_files = false;
     loop {
         connecting |= innermost.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect);
-        cut_off |=
-            innermost.downcast_ref().is_some_and(|io: &io::Error| io.kind() == ErrorKind::UnexpectedEof);
+        if let Some(io) = innermost.downcast_ref::<io::Error>() {
+            cut_off |= io.kind() == ErrorKind::UnexpectedEof;
+            no_files |= io.raw_os_error() == Some(NO_MORE_FILES);
+        }
         match innermost.source() {
             Some(source) => innermost = source,
             None => break,
         }
     }
-    let cause = if cut_off { "the server closed the connection".to_owned() } else { innermost.to_string() };
+    let cause = match (no_files, cut_off) {
+        (true, _) => {
+            "this process has as many files open as it may have; raise its limit (`ulimit -n`, LimitNOFILE)"
+                .to_owned()
+        }
+        (false, true) => "the server closed the connection".to_owned(),
+        (false, false) => innermost.to_string(),
+    };
     let sentence = if connecting { format!("cannot connect: {cause}") } else { cause };
     sentence.chars().take(SENTENCE).collect()
 }
@@ -86,5 +98,19 @@ fn status_of(error: &watcher::Error) -> Option<&Status> {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_without_free_files_is_said() {
+        let error = io::Error::from_raw_os_error(NO_MORE_FILES);
+        let said = explain(&kube::Error::Service(Box::new(error)));
+        let expected =
+            "this process has as many files open as it may have; raise its limit (`ulimit -n`, LimitNOFILE)";
+        assert_eq!(said, expected);
     }
 }

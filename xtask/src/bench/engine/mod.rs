@@ -5,7 +5,6 @@
 //! until a watch shows its last phase, for both alike.
 
 mod floor;
-mod usage;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -31,8 +30,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use self::usage::{Process, Taken};
 use self::workload::{SOURCE, Workload};
+use super::usage::{Process, Taken};
 use super::{follow, machine, publish};
 
 /// Longest time for anything; Velero restores some 28 objects a second.

@@ -23,8 +23,26 @@ impl Process {
         Ok(Begun { process: self, cpu: self.cpu()? })
     }
 
+    /// What it has in memory now, in KiB.
+    pub(super) fn memory(self) -> Result<Memory> {
+        let Self(pid) = self;
+        let read = |file: &str| {
+            let path = format!("/proc/{pid}/{file}");
+            fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+        };
+        let (status, rollup) = (read("status")?, read("smaps_rollup")?);
+        let field = |text: &str, name: &str| {
+            kib(text, name).with_context(|| format!("/proc/{pid} does not say {name}"))
+        };
+        Ok(Memory {
+            resident: field(&status, "VmRSS:")?,
+            peak: field(&status, "VmHWM:")?,
+            private: field(&rollup, "Pss_Anon:")?,
+        })
+    }
+
     /// CPU time of the process, of those that it started and that run, and of those that it has waited for.
-    fn cpu(self) -> Result<Duration> {
+    pub(super) fn cpu(self) -> Result<Duration> {
         let mut all = HashMap::new();
         for entry in fs::read_dir("/proc").context("cannot read /proc")?.flatten() {
             // A process may end between the two looks.
@@ -52,6 +70,16 @@ impl Process {
     }
 }
 
+/// Memory of one process, in KiB.
+#[derive(Clone, Copy)]
+pub(super) struct Memory {
+    pub(super) resident: u64,
+    /// Most that was resident.
+    pub(super) peak: u64,
+    /// Its own: neither files nor shared with others.
+    pub(super) private: u64,
+}
+
 /// A measurement under way.
 pub(super) struct Begun {
     process: Process,
@@ -68,17 +96,14 @@ pub(super) struct Taken {
 
 impl Begun {
     pub(super) fn end(self) -> Result<Taken> {
-        let Process(pid) = self.process;
-        let path = format!("/proc/{pid}/status");
-        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let peak = peak_kib(&status).with_context(|| format!("{path} has no VmHWM"))?;
+        let peak = self.process.memory()?.peak;
         let cpu = self.process.cpu()?.saturating_sub(self.cpu);
         Ok(Taken { cpu, peak_mib: peak as f64 / 1024.0 })
     }
 }
 
-fn peak_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -113,6 +138,6 @@ mod tests {
 
     #[test]
     fn the_peak_is_the_high_water_mark() {
-        assert_eq!(peak_kib("VmPeak:\t  900 kB\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n"), Some(2048));
+        assert_eq!(kib("VmPeak:\t  900 kB\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n", "VmHWM:"), Some(2048));
     }
 }
