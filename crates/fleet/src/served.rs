@@ -242,6 +242,7 @@ impl Engines {
         // Whoever has found nobody to ask for a proof asks now.
         namespaces.into_iter().for_each(|namespace| ctx.router.runs_changed(namespace));
     }
+
     /// A connection has ended, and with it whatever worked over it.
     pub(crate) fn end(&self, key: &ClusterKey) {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);

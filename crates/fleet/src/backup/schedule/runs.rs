@@ -156,7 +156,7 @@ pub(super) fn as_good_run(run: &Backup) -> GoodRun {
 #[expect(clippy::needless_pass_by_value, reason = "`json!` reads best where it is used")]
 mod tests {
     use super::*;
-    use crate::backup::schedule::testing::{cluster, owner};
+    use crate::backup::schedule::testing::{cluster, history, owner};
     use serde_json::{Value, json};
 
     fn at(time: &str) -> Timestamp {
@@ -164,11 +164,6 @@ mod tests {
     }
 
     const NOON: &str = "2026-11-01T12:00:00Z";
-
-    /// Where what they say is believed.
-    fn history(runs: Vec<Arc<Backup>>, now: Timestamp) -> History {
-        super::history(proven(runs, None, now, |run| (run, None)), now)
-    }
 
     fn run(name: &str, status: Value) -> Arc<Backup> {
         let metadata = json!({"name": name, "creationTimestamp": "2026-11-01T11:00:00Z"});
