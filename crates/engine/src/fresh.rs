@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
@@ -23,12 +24,28 @@ pub(crate) async fn fresh<K>(caller: &Caller, namespace: &str, known: &K) -> Res
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    let path = path::<K>(namespace, &known.name_any());
-    let read = tokio::time::timeout(FRESH_WITHIN, caller.get(&path));
+    let found: Option<K> = read(caller, &path::<K>(namespace, &known.name_any())).await?;
+    Ok(found.filter(|found| found.uid() == known.uid()))
+}
+
+/// Metadata of what is at `path` now; none if nothing is.
+///
+/// # Errors
+/// The member does not say so in [`FRESH_WITHIN`].
+pub(crate) async fn metadata_at(caller: &Caller, path: &str) -> Result<Option<ObjectMeta>, CallError> {
+    #[derive(serde::Deserialize)]
+    struct Found {
+        metadata: ObjectMeta,
+    }
+    let found: Option<Found> = read(caller, path).await?;
+    Ok(found.map(|found| found.metadata))
+}
+
+async fn read<T: DeserializeOwned>(caller: &Caller, path: &str) -> Result<Option<T>, CallError> {
+    let read = tokio::time::timeout(FRESH_WITHIN, caller.get(path));
     let late = |_| CallError::Unreachable(format!("nothing within {} s", FRESH_WITHIN.as_secs()));
     let Some(json) = read.await.map_err(late)?? else { return Ok(None) };
-    let found = serde_json::from_slice::<K>(&json).map_err(|error| CallError::Unusable(error.to_string()))?;
-    Ok(Some(found).filter(|found| found.uid() == known.uid()))
+    serde_json::from_slice(&json).map(Some).map_err(|error| CallError::Unusable(error.to_string()))
 }
 
 #[cfg(test)]

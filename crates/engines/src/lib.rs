@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kurator_api::cluster::ClusterKey;
-use kurator_api::velero::BackupStorageLocation;
+use kurator_api::velero::{BackupPhase, BackupStorageLocation};
 use kurator_engine::server::{Leader, Runs, SERVER_VERSION, ServeError, Setup, Stores, serve};
 use kurator_fleet::{Served, ServedMembers, Standing};
 use kurator_member::clock::Clock;
@@ -138,6 +138,7 @@ async fn keep(
         let _ended = before.await;
     }
     let mut pause = FIRST_RETRY;
+    let led = engines.led.as_ref().map(|led| led.by(served.hub()));
     while !stop.is_cancelled() {
         // Before its types are there, an engine can't even ask whether it is alone.
         if stop.run_until_cancelled(until_known(&served)).await.is_none() {
@@ -149,7 +150,7 @@ async fn keep(
             namespace: served.namespace().to_owned(),
             stores: Arc::new(AsTheHubSays(Arc::clone(&served))),
             folder: engines.folder.clone(),
-            led: engines.led.as_ref().map(|led| led.by(served.hub())),
+            led: led.clone(),
             runs: Arc::clone(&engines.runs),
             clock: Arc::clone(&engines.clock),
             answer_within: engines.answer_within,
@@ -201,11 +202,19 @@ impl Stores for AsTheHubSays {
         self.0.keys_changed()
     }
 
-    fn awaits(&self, backup: &str) {
-        self.0.awaits(backup);
+    fn is_doubted(&self, backup: &str) -> bool {
+        self.0.is_doubted(backup)
     }
 
-    fn believes(&self, backup: &str) {
-        self.0.believes(backup);
+    fn proven(&self, backup: &str, end: &BackupPhase) {
+        self.0.proven(backup, end);
+    }
+
+    fn unproven(&self, backup: &str, why: &str) {
+        self.0.unproven(backup, why);
+    }
+
+    fn keep_only(&self, there: &dyn Fn(&str) -> bool) {
+        self.0.keep_only(there);
     }
 }

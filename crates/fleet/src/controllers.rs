@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::{Writer, store};
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, DefaultBackoff, Event};
 use kube::runtime::{WatchStreamExt, applier, reflector as reflect, watcher as watch};
@@ -44,12 +44,10 @@ use crate::released::Released;
 use crate::route::{Router, Wakes};
 use crate::served::{Engines, ServedMembers};
 use crate::wake::WakeSet;
-use crate::writes::{Writes, retry_delay};
+use crate::writes::{Writes, conflict_delay, retry_delay};
 
 /// Longest time that running passes and writes are given when the process ends.
 const DRAIN: Duration = Duration::from_secs(8);
-/// Pause before a pass over an object that changed under the last one; its watch event usually comes first.
-const AFTER_CONFLICT: Duration = Duration::from_millis(100);
 
 /// What the controllers are made of.
 pub struct Setup {
@@ -317,8 +315,19 @@ impl Start<'_> {
     {
         let kind = kind_name::<K>();
         let queue = Arc::clone(wakes).stream().take_until(self.shutdown.clone().cancelled_owned());
-        let pass =
-            move |object: Arc<Guarded<K>>, ctx: Arc<Ctx>| Box::pin(measured(kind, reconcile, object, ctx));
+        let cache = store.clone();
+        let pass = move |object: Arc<Guarded<K>>, ctx: Arc<Ctx>| {
+            let cache = cache.clone();
+            Box::pin(async move {
+                let (about, hub) = (ObjectRef::from_obj(&*object), Arc::clone(&ctx.hub));
+                let ended = measured(kind, reconcile, Arc::clone(&object), ctx).await;
+                // Its deletion may have been told before it was noted.
+                if cache.get(&about).is_none_or(|shown| shown.uid() != object.uid()) {
+                    hub.released.forget(&*object);
+                }
+                ended
+            })
+        };
         let config = Config::default().concurrency(self.ctx.options.concurrency);
         let passes = applier(pass, after_error::<K>, Arc::clone(self.ctx), store.clone(), queue, config);
         self.tasks.spawn(passes.for_each(|_passed| std::future::ready(())));
@@ -376,14 +385,14 @@ where
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that kube's applier asks for")]
 fn after_error<K: HubKind>(object: Arc<Guarded<K>>, error: &Error, ctx: Arc<Ctx>) -> Action {
-    if error.is_conflict() {
-        return Action::requeue(AFTER_CONFLICT);
-    }
     let Error::Hub { source, .. } = error;
     if GateClosed::behind(source).is_some() {
         return Action::await_change();
     }
     let attempts = ctx.backoff.next(&object.uid().unwrap_or_default());
+    if error.is_conflict() {
+        return Action::requeue(conflict_delay(attempts));
+    }
     tracing::warn!(
         object = crate::hub::describe(&*object),
         attempts,

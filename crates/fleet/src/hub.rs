@@ -241,14 +241,18 @@ impl Hub {
         finalizer: &str,
     ) -> Result<bool, Error> {
         let finalizers: Vec<_> = object.finalizers().iter().filter(|kept| *kept != finalizer).collect();
-        let was_there = match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
-            Err(Error::Hub { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => {
-                false
-            }
-            other => other.map(|()| true)?,
-        };
+        // First, since the deletion may be told before the answer comes.
         self.released.add(object);
-        Ok(was_there)
+        match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
+            Ok(()) => Ok(true),
+            Err(Error::Hub { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => {
+                Ok(false)
+            }
+            Err(error) => {
+                self.released.forget(object);
+                Err(error)
+            }
+        }
     }
 
     /// Merges into `metadata`, provided that nobody changed the object since it was read.

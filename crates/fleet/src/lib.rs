@@ -26,6 +26,7 @@ mod metrics;
 mod migrate;
 mod mount;
 mod pace;
+mod proof;
 mod released;
 mod restore;
 mod route;

@@ -36,8 +36,8 @@ struct Connected {
 
 /// What a controller may do with a member now.
 pub(crate) enum Access {
-    /// It answers. Until `settled` its first lists may be under way, and not knowing says nothing.
-    Alive { member: Arc<Member>, uid: String, settled: Option<Instant> },
+    /// It answers, `since` then. Until `settled` its first lists may be under way, and not knowing says nothing.
+    Alive { member: Arc<Member>, uid: String, since: Timestamp, settled: Option<Instant> },
     /// Not tried long enough to say anything; what was said before stands.
     Connecting,
     /// It does not, or it is not known how to reach it: what the status says.
@@ -79,7 +79,9 @@ impl Members {
             return Access::Away { reason, why };
         };
         match member.liveness() {
-            Liveness::Alive { uid, since, .. } => Access::Alive { member, uid, settled: self.settled(since) },
+            Liveness::Alive { uid, since, .. } => {
+                Access::Alive { member, uid, since, settled: self.settled(since) }
+            }
             Liveness::Connecting { why: None, .. } => Access::Connecting,
             Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why } => {
                 Access::Away {

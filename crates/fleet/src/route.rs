@@ -64,8 +64,13 @@ impl Router {
 
     fn members_of_fleets_changed(&self, key: &ClusterKey) {
         self.fleets_with(key);
-        self.unfinished_backups(&key.namespace, |_| true);
-        self.readers(&key.namespace);
+        self.runs_changed(&key.namespace);
+    }
+
+    /// Something that any run of a namespace may wait for has changed.
+    pub(crate) fn runs_changed(&self, namespace: &str) {
+        self.unfinished_backups(namespace, |_| true);
+        self.readers(namespace);
     }
 
     /// A Fleet changed: whoever refers to it may have more, fewer or other clusters.

@@ -2,16 +2,16 @@
 //!
 //! The set is a level, not a stream of events: what it holds is to be served, everything else is not.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use kube::ResourceExt as _;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Engine, Fleet};
 use kurator_api::names;
-use kurator_api::velero::{self, BackupStorageLocation};
+use kurator_api::velero::{self, BackupPhase, BackupStorageLocation};
 use kurator_member::causes::chain;
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::ctx::Ctx;
 use crate::fleet::places::{self, Refusal};
 use crate::hub::{Guarded, in_namespace};
+use crate::proof::{Proof, Proofs};
 
 /// How long a location may differ from what its Fleet gives, as when the Fleet takes it over from Velero or moves it.
 const MENDED_WITHIN: Duration = Duration::from_secs(15);
@@ -54,8 +55,7 @@ pub struct Served {
     news: watch::Sender<()>,
     /// How often such a key has changed.
     keys: AtomicU64,
-    /// UIDs of Velero Backups whose end nobody but the engine tells.
-    awaited: Mutex<HashSet<String>>,
+    proofs: Mutex<Proofs>,
     /// UID of the hub's namespace kube-system.
     hub: String,
     ctx: Weak<Ctx>,
@@ -129,40 +129,66 @@ impl Served {
         self.keys.load(Relaxed)
     }
 
-    /// The engine has the Velero Backup with this UID before it: whoever else says that it has ended is not believed.
-    pub fn awaits(&self, backup: &str) {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert(backup.to_owned());
+    /// Whether somebody on the hub wants to know if the store has the end that the Velero Backup with this UID claims.
+    #[must_use]
+    pub fn is_doubted(&self, backup: &str) -> bool {
+        self.proofs().is_asked(backup)
     }
 
-    /// What its status says is true from now on.
-    pub fn believes(&self, backup: &str) {
-        if !self.awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(backup) {
-            return;
+    /// The store has this end of the Velero Backup with this UID, whatever its status says.
+    pub fn proven(&self, backup: &str, end: &BackupPhase) {
+        let is_awaited = self.proofs().stored(backup, end.clone());
+        if is_awaited {
+            self.wake_owners(|uid| uid == backup);
         }
+    }
+
+    /// Whether the store has it cannot be seen now, since `why`.
+    pub fn unproven(&self, backup: &str, why: &str) {
+        let is_news = self.proofs().unseen(backup, why);
+        if is_news {
+            self.wake_owners(|uid| uid == backup);
+        }
+    }
+
+    /// The member has these Velero Backups and no others.
+    pub fn keep_only(&self, there: &dyn Fn(&str) -> bool) {
+        self.proofs().keep_only(there);
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, Proofs> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes those for whom Velero Backups of the member were made.
+    fn wake_owners(&self, concerned: impl Fn(&str) -> bool) {
         let Some(ctx) = self.ctx.upgrade() else { return };
-        let was_not_believed = |found: &velero::Backup| {
-            let phase = found.status.as_ref().and_then(|status| status.phase.as_ref());
-            found.metadata.uid.as_deref() == Some(backup)
-                && phase.is_some_and(velero::BackupPhase::is_terminal)
-        };
-        for found in self.member.backups().select(was_not_believed).present().into_iter().flatten() {
+        let made_for = |found: &velero::Backup| found.metadata.uid.as_deref().is_some_and(&concerned);
+        for found in self.member.backups().select(made_for).present().into_iter().flatten() {
             ctx.router.wake_owner(found.as_ref());
+        }
+    }
+
+    /// Nobody proves anything any more to those who wait for it.
+    fn end_of_proofs(&self) {
+        let asked = self.proofs().take_asked();
+        if !asked.is_empty() {
+            self.wake_owners(|uid| asked.contains(uid));
         }
     }
 
     /// Tells the Fleet how far the engine is.
     pub fn say(&self, standing: Standing) {
-        if !matches!(standing, Standing::Serves { .. }) {
-            // The next one says anew what it has before it.
-            let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            awaited.iter().for_each(|backup| self.believes(backup));
-        }
+        let serves_another = matches!(standing, Standing::Refused(_));
         let news = {
             let mut said = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
             let news = *said != standing;
             *said = standing;
             news
         };
+        if serves_another {
+            self.end_of_proofs();
+        }
         if let Some(ctx) = self.ctx.upgrade().filter(|_| news) {
             ctx.router.fleets_with(self.member.id());
         }
@@ -184,11 +210,6 @@ pub(crate) fn is_served(ctx: &Ctx, cluster: &ClusterKey) -> bool {
         || in_namespace(&ctx.hub.fleets, &cluster.namespace).iter().any(says_so)
 }
 
-/// Whether the end of a Velero Backup is not proven: somebody wrote it, and the engine of the hub has not run it.
-pub(crate) fn is_unproven(ctx: &Ctx, cluster: &ClusterKey, uid: Option<&str>) -> bool {
-    uid.is_some_and(|uid| ctx.router.engines.awaits(cluster, uid))
-}
-
 /// What the Fleets want to be served.
 pub(crate) struct Engines {
     published: watch::Sender<ServedMembers>,
@@ -208,52 +229,27 @@ impl Engines {
 
     /// These members of a Fleet are to be served, and none of its others. One that was connected anew begins anew.
     pub(crate) fn want(&self, ctx: &Arc<Ctx>, fleet: &str, clusters: &[ClusterKey]) {
-        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut news = false;
-        let these: HashSet<_> = clusters.iter().collect();
-        wanted.retain(|key, held| {
-            let stays = held.fleet != fleet || these.contains(key);
-            if !stays {
-                // What the engine wrote says nothing of another server.
-                ctx.router.heartbeats.forget(key);
-                news = true;
+        let (ended, begun) = {
+            let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            let (ended, begun) = adjust(&mut wanted, ctx, fleet, clusters);
+            if !ended.is_empty() || !begun.is_empty() {
+                self.publish(&wanted);
             }
-            stays
-        });
-        for key in clusters {
-            let Some(member) = ctx.members.get(key) else {
-                news |= wanted.remove(key).is_some();
-                continue;
-            };
-            if let Some(held) = wanted.get_mut(key).filter(|held| Arc::ptr_eq(&held.served.member, &member)) {
-                // A Fleet that was made anew under its name takes over what the last one wanted.
-                fleet.clone_into(&mut held.fleet);
-                continue;
-            }
-            let served = Arc::new(Served {
-                member,
-                wake: Arc::new(Notify::new()),
-                standing: Mutex::new(Standing::Starting),
-                news: watch::Sender::new(()),
-                keys: AtomicU64::new(0),
-                awaited: Mutex::default(),
-                hub: ctx.hub.uid.clone(),
-                ctx: Arc::downgrade(ctx),
-            });
-            wanted.insert(key.clone(), Wanted { fleet: fleet.to_owned(), served });
-            news = true;
-        }
-        if news {
-            self.publish(&wanted);
-        }
+            (ended, begun)
+        };
+        ended.iter().for_each(|served| served.end_of_proofs());
+        let namespaces: BTreeSet<_> = begun.iter().map(|key| key.namespace.as_str()).collect();
+        // Whoever has found nobody to ask for a proof asks now.
+        namespaces.into_iter().for_each(|namespace| ctx.router.runs_changed(namespace));
     }
 
     /// A connection has ended, and with it whatever worked over it.
     pub(crate) fn end(&self, key: &ClusterKey) {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        if wanted.remove(key).is_some() {
-            self.publish(&wanted);
-        }
+        let Some(ended) = wanted.remove(key) else { return };
+        self.publish(&wanted);
+        drop(wanted);
+        ended.served.end_of_proofs();
     }
 
     fn publish(&self, wanted: &HashMap<ClusterKey, Wanted>) {
@@ -290,12 +286,21 @@ impl Engines {
         }
     }
 
-    /// Whether the engine of a member has this Velero Backup before it.
-    fn awaits(&self, key: &ClusterKey, backup: &str) -> bool {
+    /// What the engine of a member has seen of the end of a Velero Backup; nothing where none is wanted. What it has not
+    /// seen it is asked.
+    pub(crate) fn proof(&self, key: &ClusterKey, backup: &str) -> Option<Proof> {
         let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.get(key).is_some_and(|held| {
-            held.served.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(backup)
-        })
+        let served = &wanted.get(key)?.served;
+        // Held meanwhile: when it is refused after this, whoever has asked is told.
+        let mut proofs = served.proofs();
+        if matches!(served.standing(), Standing::Refused(_)) {
+            return Some(Proof::Unneeded);
+        }
+        let (proof, is_news) = proofs.of(backup);
+        if is_news {
+            served.wake.notify_one();
+        }
+        Some(proof)
     }
 
     /// How far the engine of a member is; nothing where none is wanted.
@@ -303,4 +308,49 @@ impl Engines {
         let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         wanted.get(key).map(|held| held.served.standing())
     }
+}
+
+/// Puts these members of a Fleet there and none of its others; what has ended, and where something has begun.
+fn adjust(
+    wanted: &mut HashMap<ClusterKey, Wanted>,
+    ctx: &Arc<Ctx>,
+    fleet: &str,
+    clusters: &[ClusterKey],
+) -> (Vec<Arc<Served>>, Vec<ClusterKey>) {
+    let (mut ended, mut begun) = (Vec::new(), Vec::new());
+    let these: HashSet<_> = clusters.iter().collect();
+    wanted.retain(|key, held| {
+        let stays = held.fleet != fleet || these.contains(key);
+        if !stays {
+            // What the engine wrote says nothing of another server.
+            ctx.router.heartbeats.forget(key);
+            ended.push(Arc::clone(&held.served));
+        }
+        stays
+    });
+    for key in clusters {
+        let Some(member) = ctx.members.get(key) else {
+            ended.extend(wanted.remove(key).map(|held| held.served));
+            continue;
+        };
+        if let Some(held) = wanted.get_mut(key).filter(|held| Arc::ptr_eq(&held.served.member, &member)) {
+            // A Fleet that was made anew under its name takes over what the last one wanted.
+            fleet.clone_into(&mut held.fleet);
+            continue;
+        }
+        let served = Arc::new(Served {
+            member,
+            wake: Arc::new(Notify::new()),
+            standing: Mutex::new(Standing::Starting),
+            news: watch::Sender::new(()),
+            keys: AtomicU64::new(0),
+            proofs: Mutex::default(),
+            hub: ctx.hub.uid.clone(),
+            ctx: Arc::downgrade(ctx),
+        });
+        let before = wanted.insert(key.clone(), Wanted { fleet: fleet.to_owned(), served });
+        ended.extend(before.map(|held| held.served));
+        begun.push(key.clone());
+    }
+    (ended, begun)
 }

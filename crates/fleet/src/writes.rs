@@ -20,6 +20,8 @@ use crate::hub::MANAGER;
 
 /// How long a finished write is believed over a cache that does not show its result yet.
 const BELIEVED: Duration = Duration::from_secs(10);
+/// Pause after a first conflict.
+const AFTER_CONFLICT: Duration = Duration::from_millis(100);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
@@ -247,10 +249,22 @@ pub(crate) fn retry_delay(attempts: u32) -> Duration {
     FIRST_RETRY.saturating_mul(factor).min(LAST_RETRY)
 }
 
+/// Pause before a pass over an object that changed under the last one. Its watch event usually comes first; while the watch
+/// is cut, no pass sees what it conflicts with.
+pub(crate) fn conflict_delay(attempts: u32) -> Duration {
+    if attempts <= 1 { AFTER_CONFLICT } else { retry_delay(attempts - 1) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use kurator_api::cluster::ClusterKind;
+
+    #[test]
+    fn after_a_conflict_comes_a_look_soon_and_after_several_ever_later() {
+        let pauses = [1, 2, 3, 4, 100].map(conflict_delay).map(|pause| pause.as_millis());
+        assert_eq!(pauses, [100, 500, 1_000, 2_000, 60_000]);
+    }
 
     fn key() -> WriteKey {
         WriteKey {

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt as _};
-use kurator_api::velero::{Backup, BackupPhase, BackupStorageLocation};
+use kurator_api::velero::{Backup, BackupStorageLocation};
 use kurator_store::Purpose;
 use tokio::sync::watch;
 
 use super::Server;
+use super::awaited::good_end;
 use super::ended::{failed, tell, whole};
 use super::progress::follow;
 use super::queue::Work as _;
 use super::turn::Ran;
-use super::write::merge;
+use super::write::{Target, merge};
 use crate::backup::prepare::{
     ClusterVersion, Defaults, Facts, Prepared, SnapshotLocation, policy_name, prepare,
 };
@@ -23,7 +24,7 @@ use crate::backup::run::{RunError, Tools, run};
 use crate::backup::select::{EXCLUDE_LABEL, NamespaceFact};
 use crate::call::CallError;
 use crate::discover::discover;
-use crate::fresh::{fresh, path};
+use crate::fresh::fresh;
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
 use crate::progress::Progress;
@@ -34,28 +35,34 @@ pub(super) async fn back_up(server: &Server, known: &Backup, place: Place) -> Ra
     // Another engine may have ended it, and the watch not said so yet.
     let backup = match fresh(&server.caller, &server.namespace, known).await {
         Ok(Some(backup)) if backup.stage().is_some() => backup,
-        Ok(_) => return Ran::Ended,
+        Ok(Some(_)) => return Ran::Ended,
+        // The watch says so too, or the server was wrong.
+        Ok(None) => return Ran::NotNow,
         Err(error) => {
             tracing::warn!(backup = known.name_any(), error = %error, "cannot read the Backup; trying again");
             return Ran::NotNow;
         }
     };
     let (Some(locations), Some(cluster)) = (server.locations(), server.cluster()) else { return Ran::NotNow };
-    let path = path::<Backup>(&server.namespace, &backup.name_any());
-    let ended = match attempt(server, &backup, &path, (&cluster, &locations), &place).await {
+    let ended = match attempt(server, &backup, (&cluster, &locations), &place).await {
         Ok(Some(ended)) => ended,
         Ok(None) => {
             tracing::warn!(backup = backup.name_any(), "deleted while it was made; nothing of it is kept");
-            return Ran::Ended;
+            return Ran::NotNow;
         }
         Err(why) => failed(server, backup, why),
     };
     // What is left needs next to no memory and may take long.
     drop(place);
+    let uid = ended.uid().unwrap_or_default();
+    // First: whatever is written into its status from now on, the store has this.
+    if let Some(end) = good_end(&ended) {
+        server.stores.proven(&uid, end);
+    }
     tell(server, &ended).await;
     // Another end is believed when the watch shows it: until then it may still show what somebody else said.
-    if ended.status.as_ref().and_then(|status| status.phase.as_ref()).is_some_and(BackupPhase::is_usable) {
-        server.awaited.ended(server, &ended.uid().unwrap_or_default());
+    if good_end(&ended).is_some() {
+        server.awaited.ended(&uid);
     }
     Ran::Ended
 }
@@ -64,7 +71,6 @@ pub(super) async fn back_up(server: &Server, known: &Backup, place: Place) -> Ra
 async fn attempt(
     server: &Server,
     backup: &Backup,
-    path: &str,
     (cluster, locations): (&str, &[BackupStorageLocation]),
     place: &Place,
 ) -> Result<Option<Backup>, String> {
@@ -73,8 +79,11 @@ async fn attempt(
         Ok(prepared) => prepared,
         Err(refused) => return Ok(Some(refused)),
     };
-    let begun = merge(&server.caller, path, &whole(&prepared.backup)).await;
-    begun.map_err(|error| format!("cannot begin: {error}"))?;
+    let target = Target::of(&server.namespace, &prepared.backup);
+    if let Err(error) = merge(&server.caller, &target, whole(&prepared.backup)).await {
+        let lost = target.is_lost(&server.caller, &error, false).await;
+        return if lost { Ok(None) } else { Err(format!("cannot begin: {error}")) };
+    }
 
     let name = prepared.backup.spec.storage_location.clone().unwrap_or_default();
     let location = locations.iter().find(|location| location.name_any() == name);
@@ -94,7 +103,7 @@ async fn in_location(
     (cluster, namespaces): (&str, &[NamespaceFact]),
     place: &Place,
 ) -> Result<Option<Backup>, String> {
-    let path = path::<Backup>(&server.namespace, &prepared.backup.name_any());
+    let target = Target::of(&server.namespace, &prepared.backup);
     let catalog = async { discover(&server.caller).await.map_err(|error| chain(&error)) };
     let (store, catalog) = futures::try_join!(server.stores.open(location, Purpose::Store), catalog)?;
     let (progress, told) = watch::channel(Progress::default());
@@ -118,7 +127,7 @@ async fn in_location(
             Err(RunError::Deleted) => Ok(None),
             Err(error) => Err(chain(&error)),
         },
-        never = follow(server, &path, "itemsBackedUp", told) => never,
+        never = follow(server, &target, "itemsBackedUp", told) => never,
     }
 }
 

@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt as _};
 use kurator_api::velero::{Backup, BackupPhase, Restore, RestorePhase};
+use kurator_member::cache::Cache;
+use kurator_member::knowledge::Knowledge;
+use kurator_member::member::Member;
 use serde_json::{Value, json};
 
 use super::Server;
 use super::queue::Work;
-use super::write::{End, tell_end};
-use crate::fresh::path;
+use super::write::{End, Target, tell_end};
 
 /// Something that has run, or can't be run.
 pub(super) trait Ended: Work + Resource<DynamicType = ()> + Clone {
@@ -17,9 +19,16 @@ pub(super) trait Ended: Work + Resource<DynamicType = ()> + Clone {
 
     /// What its object is told.
     fn end(&self) -> End<'_>;
+
+    /// Where the watch shows it.
+    fn shown_in(member: &Member) -> &Cache<Self>;
 }
 
 impl Ended for Backup {
+    fn shown_in(member: &Member) -> &Cache<Self> {
+        member.backups()
+    }
+
     fn fail(&mut self, why: String, at: Timestamp) {
         let status = self.status.get_or_insert_default();
         status.phase = Some(BackupPhase::Failed);
@@ -39,6 +48,10 @@ impl Ended for Backup {
 }
 
 impl Ended for Restore {
+    fn shown_in(member: &Member) -> &Cache<Self> {
+        member.restores()
+    }
+
     fn fail(&mut self, why: String, at: Timestamp) {
         let status = self.status.get_or_insert_default();
         status.phase = Some(RestorePhase::Failed);
@@ -77,8 +90,14 @@ pub(super) fn failed<K: Ended>(server: &Server, mut object: K, why: String) -> K
 
 /// Tells the object how its run has ended.
 pub(super) async fn tell<K: Ended>(server: &Server, ended: &K) {
-    let (end, path) = (ended.end(), path::<K>(&server.namespace, &ended.name_any()));
-    tell_end(&server.caller, &path, &end).await;
+    let end = ended.end();
+    let is_shown = || match K::shown_in(&server.member).get(&ended.name_any()) {
+        Knowledge::Present(shown) => shown.meta().uid == ended.meta().uid,
+        Knowledge::Absent => false,
+        // What is not known is not gone.
+        Knowledge::Unknown { .. } => true,
+    };
+    tell_end(&server.caller, &Target::of(&server.namespace, ended), &end, is_shown).await;
     tracing::info!(kind = &*K::kind(&()), name = ended.name_any(), phase = end.phase, "the run has ended");
 }
 

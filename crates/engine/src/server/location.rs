@@ -12,8 +12,7 @@ use kurator_store::Purpose;
 use serde_json::json;
 
 use super::Server;
-use super::write::{AGAIN, merge};
-use crate::fresh::path;
+use super::write::{AGAIN, Target, merge};
 use kurator_member::causes::chain;
 
 /// Time between two looks at a location that names none, as Velero 1.18's `--store-validation-frequency`.
@@ -44,8 +43,8 @@ pub(super) async fn check(server: &Server, location: Arc<BackupStorageLocation>)
     };
     let now = server.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let status = json!({"phase": phase, "message": problem, "lastValidationTime": now});
-    let path = path::<BackupStorageLocation>(&server.namespace, &location.name_any());
-    if let Err(error) = merge(&server.caller, &path, &json!({"status": status})).await {
+    let target = Target::of(&server.namespace, &*location);
+    if let Err(error) = merge(&server.caller, &target, json!({"status": status})).await {
         tracing::warn!(location = location.name_any(), error = %error, "cannot write the status of the location");
         tokio::time::sleep(AGAIN).await;
     }

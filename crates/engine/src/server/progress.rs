@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::Server;
-use super::write::merge;
+use super::write::{Target, merge};
 use crate::progress::Progress;
 
 /// Progress is written at most this often, as Velero 1.18.
@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Follows `progress` and never ends; `done` is the name of the field that counts what is done.
 pub(super) async fn follow<T>(
     server: &Server,
-    path: &str,
+    target: &Target,
     done: &str,
     mut progress: watch::Receiver<Progress>,
 ) -> T {
@@ -26,8 +26,8 @@ pub(super) async fn follow<T>(
         }
         let told = *progress.borrow_and_update();
         let patch = json!({"status": {"progress": {"totalItems": told.total, done: told.done}}});
-        if let Err(error) = merge(&server.caller, path, &patch).await {
-            tracing::debug!(path, error = %error, "progress is not written; the next one tells more");
+        if let Err(error) = merge(&server.caller, target, patch).await {
+            tracing::debug!(object = ?target, error = %error, "progress is not written; the next one tells more");
         }
     }
 }

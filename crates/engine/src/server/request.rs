@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use kurator_api::velero::{RequestPhase, ServerStatusRequest};
 use serde_json::json;
 
-use super::write::{AGAIN, merge};
+use super::write::{AGAIN, Target, merge};
 use super::{SERVER_VERSION, Server};
 use crate::fresh::path;
 
@@ -31,15 +31,15 @@ pub(super) fn due(request: &ServerStatusRequest, now: Timestamp) -> Option<Durat
 
 /// Says who serves, or removes what was answered long enough ago.
 pub(super) async fn handle(server: &Server, request: &ServerStatusRequest) {
-    let path = path::<ServerStatusRequest>(&server.namespace, &request.name_any());
     let done = if is_answered(request) {
+        let path = path::<ServerStatusRequest>(&server.namespace, &request.name_any());
         server.caller.delete(&path).await.map(drop)
     } else {
         let now = server.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let status = json!({
             "phase": "Processed", "processedTimestamp": now, "serverVersion": SERVER_VERSION, "plugins": [],
         });
-        merge(&server.caller, &path, &json!({"status": status})).await
+        merge(&server.caller, &Target::of(&server.namespace, request), json!({"status": status})).await
     };
     if let Err(error) = done {
         tracing::warn!(request = request.name_any(), error = %error, "cannot answer or remove a status request");

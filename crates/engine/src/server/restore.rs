@@ -16,10 +16,10 @@ use super::ended::{failed, tell};
 use super::progress::follow;
 use super::queue::{Stage, Work as _};
 use super::turn::Ran;
-use super::write::merge;
+use super::write::{Target, merge};
 use crate::call::CallError;
 use crate::discover::discover;
-use crate::fresh::{fresh, path};
+use crate::fresh::fresh;
 use crate::list::{ListRequest, Lister};
 use crate::object::Head;
 use crate::progress::Progress;
@@ -36,16 +36,21 @@ pub(super) async fn restore(server: &Server, known: &Restore, place: Place) -> R
     // Another engine may have ended it, and the watch not said so yet.
     let restore = match fresh(&server.caller, &server.namespace, known).await {
         Ok(Some(restore)) if restore.stage().is_some() => restore,
-        Ok(_) => return Ran::Ended,
+        Ok(Some(_)) => return Ran::Ended,
+        // The watch says so too, or the server was wrong.
+        Ok(None) => return Ran::NotNow,
         Err(error) => {
             tracing::warn!(restore = known.name_any(), error = %error, "cannot read the Restore; trying again");
             return Ran::NotNow;
         }
     };
     let (Some(backups), Some(locations)) = (server.backups(), server.locations()) else { return Ran::NotNow };
-    let path = path::<Restore>(&server.namespace, &restore.name_any());
-    let ended = match attempt(server, &restore, &path, (&backups, &locations), &place).await {
-        Ok(ended) => ended,
+    let ended = match attempt(server, &restore, (&backups, &locations), &place).await {
+        Ok(Some(ended)) => ended,
+        Ok(None) => {
+            tracing::warn!(restore = restore.name_any(), "deleted before it could begin");
+            return Ran::NotNow;
+        }
         Err(why) => failed(server, restore, why),
     };
     // What is left needs next to no memory and may take long.
@@ -54,13 +59,13 @@ pub(super) async fn restore(server: &Server, known: &Restore, place: Place) -> R
     Ran::Ended
 }
 
+/// The Restore with its last status, or why it failed; none if somebody has deleted it.
 async fn attempt(
     server: &Server,
     restore: &Restore,
-    path: &str,
     (backups, locations): (&[Backup], &[BackupStorageLocation]),
     place: &Place,
-) -> Result<Restore, String> {
+) -> Result<Option<Restore>, String> {
     let catalog = discover(&server.caller).await.map_err(|error| chain(&error))?;
     let modifiers = map_named(server, modifiers_named(restore)).await?;
     let policy = map_named(server, policy_named(restore)).await?;
@@ -78,7 +83,7 @@ async fn attempt(
             let status = refused.status.get_or_insert_default();
             status.phase = Some(RestorePhase::FailedValidation);
             status.validation_errors = reasons;
-            return Ok(refused);
+            return Ok(Some(refused));
         }
     };
     let status = prepared.restore.status.get_or_insert_default();
@@ -87,14 +92,18 @@ async fn attempt(
         status.start_timestamp = Some(server.clock.now());
     }
     let begun = json!({"spec": prepared.restore.spec, "status": prepared.restore.status});
-    merge(&server.caller, path, &begun).await.map_err(|error| format!("cannot begin: {error}"))?;
+    let target = Target::of(&server.namespace, &prepared.restore);
+    if let Err(error) = merge(&server.caller, &target, begun).await {
+        let lost = target.is_lost(&server.caller, &error, false).await;
+        return if lost { Ok(None) } else { Err(format!("cannot begin: {error}")) };
+    }
 
     let location = prepared.location.clone();
     let ran = in_location(server, prepared, catalog, restore.stage() == Some(Stage::Begun), place).await;
     if ran.is_err() {
         server.doubt(&location);
     }
-    ran
+    ran.map(Some)
 }
 
 /// Runs what was prepared; `resumed` if a run before it was broken off.
@@ -105,7 +114,7 @@ async fn in_location(
     resumed: bool,
     place: &Place,
 ) -> Result<Restore, String> {
-    let path = path::<Restore>(&server.namespace, &prepared.restore.name_any());
+    let target = Target::of(&server.namespace, &prepared.restore);
     let restored = prepared.backup.name_any();
     let (store, of_classes, of_images, classes) = futures::try_join!(
         server.stores.open(&prepared.location, Purpose::Restore(&restored)),
@@ -130,7 +139,7 @@ async fn in_location(
     };
     tokio::select! {
         ended = Box::pin(run(prepared, tools)) => ended.map_err(|error| chain(&error)),
-        never = follow(server, &path, "itemsRestored", told) => never,
+        never = follow(server, &target, "itemsRestored", told) => never,
     }
 }
 

@@ -152,7 +152,7 @@ impl Rounds {
         rests.into_iter().flatten().fold(pause, Duration::min)
     }
 
-    /// Looks for Backups that have ended and that nobody here has run.
+    /// Looks for Backups that have ended, of which somebody has to see whether the store has them.
     fn prove(&mut self, server: &Arc<Server>, all: &[Arc<Backup>]) -> Duration {
         let mut pause = LOOK;
         for backup in all {
@@ -165,6 +165,7 @@ impl Rounds {
                         self.start(Job::Proof(uid), async move { awaited::prove(&server, &backup).await });
                     pause = pause.min(rest.unwrap_or(LOOK));
                 }
+                Look::Later(rest) => pause = pause.min(rest),
                 // The end of one is followed by a round.
                 Look::Prove | Look::Rest => {}
             }
@@ -292,11 +293,13 @@ impl Rounds {
             return;
         }
         let there: HashSet<_> = backups.iter().filter_map(|backup| backup.meta().uid.as_deref()).collect();
-        server.awaited.keep_only(server, |uid| there.contains(uid));
+        server.awaited.keep_only(|uid| there.contains(uid));
+        server.stores.keep_only(&|uid| there.contains(uid));
         let (backups, restores) = (uids(backups), uids(restores));
         self.ended.retain(|uid| backups.contains(uid.as_str()) || restores.contains(uid.as_str()));
         self.faults.retain(|job| match job {
-            Job::Backup(uid) | Job::Proof(uid) => backups.contains(uid.as_str()),
+            Job::Backup(uid) => backups.contains(uid.as_str()),
+            Job::Proof(uid) => there.contains(uid.as_str()),
             Job::Restore(uid) => restores.contains(uid.as_str()),
             Job::Location(name) => is_there(&server.member.locations().get(name)),
             Job::Schedule(name) => is_there(&server.member.schedules().get(name)),

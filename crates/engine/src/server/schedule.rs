@@ -12,8 +12,8 @@ use kurator_schedule::{Cron, Dialect, NextRun, base, next_run};
 use serde_json::{Value, json};
 
 use super::Server;
-use super::write::{AGAIN, merge};
-use crate::fresh::{fresh, path};
+use super::write::{AGAIN, Target, merge};
+use crate::fresh::fresh;
 
 /// Velero looks at its schedules this often; one that is always due runs no more often.
 const EVERY: Duration = Duration::from_secs(60);
@@ -114,8 +114,7 @@ pub(super) async fn run(server: &Server, known: &Schedule) {
             }
         },
     };
-    let path = path::<Schedule>(&server.namespace, &schedule.name_any());
-    if let Err(error) = merge(&server.caller, &path, &patch).await {
+    if let Err(error) = merge(&server.caller, &Target::of(&server.namespace, schedule), patch).await {
         tracing::warn!(schedule = schedule.name_any(), error = %error, "cannot write the schedule");
         tokio::time::sleep(AGAIN).await;
     }

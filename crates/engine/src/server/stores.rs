@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _};
-use kurator_api::velero::BackupStorageLocation;
+use kurator_api::velero::{BackupPhase, BackupStorageLocation};
 use kurator_store::{Location, Patience, Purpose, Store};
 
 use crate::call::Caller;
@@ -33,12 +33,19 @@ pub trait Stores: Send + Sync {
         0
     }
 
-    /// The Backup with this UID waits for this engine: what its status says of its end is not to be believed before
-    /// [`believes`](Self::believes).
-    fn awaits(&self, _backup: &str) {}
+    /// Whether somebody wants to know if the store has the end that the Backup with this UID claims.
+    fn is_doubted(&self, _backup: &str) -> bool {
+        false
+    }
 
-    /// What the status of the Backup says is true, or will be.
-    fn believes(&self, _backup: &str) {}
+    /// The store has this end of the Backup with this UID, whatever its status says.
+    fn proven(&self, _backup: &str, _end: &BackupPhase) {}
+
+    /// Whether the store has an end of it cannot be seen now, since `why`.
+    fn unproven(&self, _backup: &str, _why: &str) {}
+
+    /// There are these Backups and no others.
+    fn keep_only(&self, _there: &dyn Fn(&str) -> bool) {}
 }
 
 /// Follows what the cluster itself says: the location and the Secret that it names. For an engine that serves this one

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
+use kube::{Resource, ResourceExt as _};
 use serde_json::{Value, json};
 
 use crate::call::{CallError, Caller, Content};
+use crate::fresh::{metadata_at, path};
 
 /// Pause before a write that has to be made is tried again.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
@@ -14,10 +16,65 @@ pub(super) const AGAIN: Duration = Duration::from_secs(5);
 const FOR_GOOD: [StatusCode; 3] =
     [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY, StatusCode::PAYLOAD_TOO_LARGE];
 
-/// Merges `patch` into what is at `path`.
-pub(super) async fn merge(caller: &Caller, path: &str, patch: &Value) -> Result<(), CallError> {
-    let body = patch.to_string().into_bytes();
-    caller.patch(path, Content { kind: "application/merge-patch+json", body: body.into() }).await.map(drop)
+/// How the API server may answer who means an object whose name another one has by now.
+const PERHAPS_ANOTHER: [StatusCode; 3] =
+    [StatusCode::NOT_FOUND, StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY];
+
+/// The object that is written to, and no other that has its name later.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    path: String,
+    /// None of one that was never in a cluster.
+    uid: Option<String>,
+}
+
+/// Who has the name of a target now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    /// The target, or the server does not say.
+    Kept,
+    /// Another object.
+    Another,
+    /// Nobody, as the server says this once.
+    Free,
+}
+
+impl Target {
+    pub(super) fn of<K: Resource<DynamicType = ()>>(namespace: &str, object: &K) -> Self {
+        Self { path: path::<K>(namespace, &object.name_any()), uid: object.uid() }
+    }
+
+    /// Whether `error` is about an object that has gone, and another may have its name: one answer of a server that has
+    /// just started is not enough for it if the object is still `shown`.
+    pub(super) async fn is_lost(&self, caller: &Caller, error: &CallError, shown: bool) -> bool {
+        if !PERHAPS_ANOTHER.iter().any(|code| error.is(*code)) {
+            return false;
+        }
+        match self.name(caller).await {
+            Name::Kept => false,
+            Name::Another => true,
+            Name::Free => !shown,
+        }
+    }
+
+    async fn name(&self, caller: &Caller) -> Name {
+        match metadata_at(caller, &self.path).await {
+            Ok(Some(there)) if self.uid.is_some() && there.uid != self.uid => Name::Another,
+            Ok(Some(_)) | Err(_) => Name::Kept,
+            Ok(None) => Name::Free,
+        }
+    }
+}
+
+/// Merges `patch` into the target.
+pub(super) async fn merge(caller: &Caller, target: &Target, mut patch: Value) -> Result<(), CallError> {
+    if let Some(uid) = &target.uid {
+        // The server refuses it for any other.
+        patch["metadata"]["uid"] = json!(uid);
+    }
+    let content =
+        Content { kind: "application/merge-patch+json", body: patch.to_string().into_bytes().into() };
+    caller.patch(&target.path, content).await.map(drop)
 }
 
 /// What an object is told of the end of its run.
@@ -42,12 +99,15 @@ impl End<'_> {
     }
 }
 
-/// Tells the object at `path` how its run has ended, for as long as it takes. Where the server refuses that for good, it is
-/// told the least; where it refuses that too, the object stays as it is and the log says so.
-pub(super) async fn tell_end(caller: &Caller, path: &str, end: &End<'_>) {
+/// Tells the target how its run has ended, for as long as it takes and the target is there; `is_shown` says whether a
+/// watch still shows it. Where the server refuses that for good, it is told the least; where it refuses that too, the
+/// object stays as it is and the log says so.
+pub(super) async fn tell_end(caller: &Caller, target: &Target, end: &End<'_>, is_shown: impl Fn() -> bool) {
+    let path = target.path.as_str();
     let mut least = None;
-    while let Err(error) = merge(caller, path, least.as_ref().unwrap_or(&end.whole)).await {
-        if error.is(StatusCode::NOT_FOUND) {
+    while let Err(error) = merge(caller, target, least.as_ref().unwrap_or(&end.whole).clone()).await {
+        if target.is_lost(caller, &error, is_shown()).await {
+            tracing::warn!(path, "deleted before it could be told how its run has ended");
             return;
         }
         if !FOR_GOOD.iter().any(|code| error.is(*code)) {
@@ -69,52 +129,4 @@ pub(super) async fn tell_end(caller: &Caller, path: &str, end: &End<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{ok, server, status};
-
-    fn end() -> End<'static> {
-        End {
-            whole: json!({"status": {"phase": "Completed", "progress": {"totalItems": 3}}}),
-            phase: Some("Completed"),
-            reason: None,
-            at: Some(Timestamp::UNIX_EPOCH),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_end_that_is_not_taken_now_is_written_later() {
-        for code in [403, 409, 503] {
-            let (caller, log) =
-                server(move |n, _| if n < 20 { status(code, "", "not now") } else { ok("{}") });
-            tell_end(&caller, "/x", &end()).await;
-            assert_eq!(log.paths().len(), 21, "{code}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn of_a_status_that_is_refused_for_good_the_least_is_written_with_the_refusal() {
-        for code in [400, 413, 422] {
-            let (caller, log) =
-                server(move |n, _| if n == 0 { status(code, "Invalid", "no such field") } else { ok("{}") });
-            tell_end(&caller, "/x", &end()).await;
-            let bodies = log.bodies();
-            assert_eq!(bodies.len(), 2, "{code}");
-            let told: Value = serde_json::from_slice(&bodies[1]).unwrap();
-            assert_eq!(
-                told,
-                json!({"status": {
-                    "phase": "Completed", "completionTimestamp": "1970-01-01T00:00:00Z",
-                    "failureReason": "the API server refuses the whole status of this run: no such field",
-                }})
-            );
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn where_the_least_is_refused_too_nothing_is_repeated() {
-        let (caller, log) = server(|_, _| status(422, "Invalid", "no"));
-        tell_end(&caller, "/x", &end()).await;
-        assert_eq!(log.paths().len(), 2);
-    }
-}
+mod tests;

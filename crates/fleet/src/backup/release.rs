@@ -187,7 +187,7 @@ fn observe(
 ) -> (Option<Arc<Member>>, Seen) {
     let exists = ctx.hub.has_cluster(cluster);
     let (member, uid, settled) = match ctx.members.access(cluster) {
-        Access::Alive { member, uid, settled } => (member, uid, settled),
+        Access::Alive { member, uid, settled, .. } => (member, uid, settled),
         Access::Connecting => return (None, Seen::nothing(exists, Contact::NotYet(None))),
         Access::Away { reason, why } => {
             return (None, Seen::nothing(exists, Contact::Lost { reason, why }));

@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kurator_api::cluster::ClusterKey;
 use tokio::time::Instant;
 
-/// How long a hub has to answer: as long as another process of it needs to lead, and to see what is in its members.
+/// How long a hub has to answer: as long as another process of it needs to lead, and to see what is in its members. It
+/// counts while the question stands in a member that answers: before that nobody could read it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a question that was written may not show yet.
 const SHOWS_WITHIN: Duration = Duration::from_secs(10);
@@ -33,44 +35,52 @@ pub(super) enum Heir {
 
 /// The questions of this process.
 #[derive(Default)]
-pub(crate) struct Questions(Mutex<HashMap<(String, ClusterKey), Asked>>);
+pub(crate) struct Questions(Mutex<HashMap<String, HashMap<ClusterKey, Asked>>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Asked {
+    /// When it was asked; once the member has shown it, since when it can be read.
     at: Instant,
-    /// Whether the member has shown the question.
-    shown: bool,
+    /// Since when the member that showed it answers; none if it has not.
+    shown: Option<Timestamp>,
 }
 
 impl Questions {
     /// The Fleet with this UID asks in a member now.
     pub(super) fn ask(&self, fleet: &str, cluster: &ClusterKey) {
-        let asked = Asked { at: Instant::now(), shown: false };
+        let asked = Asked { at: Instant::now(), shown: None };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert((fleet.to_owned(), cluster.clone()), asked);
+        all.entry(fleet.to_owned()).or_default().insert(cluster.clone(), asked);
     }
 
-    /// What follows for this Fleet, whose question `stands` in the member or does not.
-    pub(super) fn answer(&self, fleet: &str, cluster: &ClusterKey, stands: bool) -> Heir {
-        let (now, key) = (Instant::now(), (fleet.to_owned(), cluster.clone()));
+    /// What follows for this Fleet, whose question `stands` or does not in the member that answers since `alive`.
+    pub(super) fn answer(&self, fleet: &str, cluster: &ClusterKey, stands: bool, alive: Timestamp) -> Heir {
+        let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = match all.get_mut(&key) {
-            // An earlier process has asked; nobody knows since when.
-            None if stands => Some(*all.entry(key).or_insert(Asked { at: now, shown: true })),
-            None => None,
-            Some(asked) => {
-                asked.shown |= stands;
-                Some(*asked)
-            }
-        };
+        let mut asked = all.get(fleet).and_then(|all| all.get(cluster)).copied();
+        // An earlier process may have asked, and a member that was away may have been so for everybody.
+        if stands && asked.is_none_or(|asked| asked.shown != Some(alive)) {
+            let shown = *asked.insert(Asked { at: now, shown: Some(alive) });
+            all.entry(fleet.to_owned()).or_default().insert(cluster.clone(), shown);
+        }
         judge(asked, stands, now)
+    }
+
+    /// Forgets what this Fleet has asked in other members than these.
+    pub(super) fn keep_only(&self, fleet: &str, is_listed: impl Fn(&ClusterKey) -> bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(asked) = all.get_mut(fleet) else { return };
+        asked.retain(|cluster, _| is_listed(cluster));
+        if asked.is_empty() {
+            all.remove(fleet);
+        }
     }
 }
 
 fn judge(asked: Option<Asked>, stands: bool, now: Instant) -> Heir {
     let Some(Asked { at, shown }) = asked else { return Heir::Ask };
     let before = |pause: Duration| Some(at + pause).filter(|until| *until > now);
-    match (stands, shown) {
+    match (stands, shown.is_some()) {
         (true, _) => before(ANSWER_WITHIN).map_or(Heir::Inherits, |until| Heir::Asked { until }),
         (false, true) => before(ASK_AGAIN).map_or(Heir::Ask, |until| Heir::Outlived { until }),
         (false, false) => before(SHOWS_WITHIN).map_or(Heir::Ask, |until| Heir::Asked { until }),
@@ -87,7 +97,7 @@ mod tests {
         let questions = Questions::default();
         let cluster =
             ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
-        let answer = |stands| questions.answer("f", &cluster, stands);
+        let answer = |stands| questions.answer("f", &cluster, stands, Timestamp::UNIX_EPOCH);
         let within = |seconds| Instant::now() + Duration::from_secs(seconds);
         let pass = |seconds| tokio::time::advance(Duration::from_secs(seconds));
 
@@ -95,15 +105,44 @@ mod tests {
         questions.ask("f", &cluster);
         assert_eq!(answer(false), Heir::Asked { until: within(10) }, "it does not show yet");
         pass(5).await;
-        assert_eq!(answer(true), Heir::Asked { until: within(25) });
+        assert_eq!(answer(true), Heir::Asked { until: within(30) }, "from now on it can be read");
+        pass(5).await;
         assert_eq!(answer(false), Heir::Outlived { until: within(55) }, "somebody has taken it off");
         pass(55).await;
         assert_eq!(answer(false), Heir::Ask, "that was a while ago");
         questions.ask("f", &cluster);
+        assert_eq!(answer(true), Heir::Asked { until: within(30) });
         pass(29).await;
         assert_eq!(answer(true), Heir::Asked { until: within(1) });
         pass(1).await;
         assert_eq!(answer(true), Heir::Inherits);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_member_is_away_nobody_can_answer() {
+        let questions = Questions::default();
+        let cluster =
+            ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
+        let answer = |alive| questions.answer("f", &cluster, true, Timestamp::from_second(alive).unwrap());
+        questions.ask("f", &cluster);
+        answer(1);
+        tokio::time::advance(ANSWER_WITHIN * 2).await;
+        // It was out of reach meanwhile, and is back.
+        assert_eq!(answer(2), Heir::Asked { until: Instant::now() + ANSWER_WITHIN });
+        tokio::time::advance(ANSWER_WITHIN).await;
+        assert_eq!(answer(2), Heir::Inherits);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_asked_in_a_member_that_has_left_is_forgotten() {
+        let questions = Questions::default();
+        let cluster =
+            ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
+        questions.ask("f", &cluster);
+        questions.keep_only("other", |_| false);
+        assert!(!questions.0.lock().unwrap().is_empty());
+        questions.keep_only("f", |_| false);
+        assert!(questions.0.lock().unwrap().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -112,9 +151,10 @@ mod tests {
         let cluster =
             ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
         let until = Instant::now() + ANSWER_WITHIN;
-        assert_eq!(questions.answer("f", &cluster, true), Heir::Asked { until });
+        let answer = || questions.answer("f", &cluster, true, Timestamp::UNIX_EPOCH);
+        assert_eq!(answer(), Heir::Asked { until });
         tokio::time::advance(ANSWER_WITHIN).await;
-        assert_eq!(questions.answer("f", &cluster, true), Heir::Inherits);
+        assert_eq!(answer(), Heir::Inherits);
     }
 
     #[tokio::test(start_paused = true)]
@@ -124,6 +164,6 @@ mod tests {
             ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
         questions.ask("f", &cluster);
         tokio::time::advance(SHOWS_WITHIN).await;
-        assert_eq!(questions.answer("f", &cluster, false), Heir::Ask);
+        assert_eq!(questions.answer("f", &cluster, false, Timestamp::UNIX_EPOCH), Heir::Ask);
     }
 }

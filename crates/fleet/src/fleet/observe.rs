@@ -192,6 +192,7 @@ pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen
         name: row.name.clone(),
     };
     let listed: HashSet<_> = valid.clusters.iter().collect();
+    ctx.questions.keep_only(&valid.uid, |key| listed.contains(key));
     let left: Vec<_> = rows.iter().map(key_of).filter(|key| !listed.contains(key)).collect();
     // The first row of a cluster counts.
     let recorded: HashMap<_, _> = rows.iter().rev().map(|row| (key_of(row), row)).collect();
@@ -222,10 +223,10 @@ fn contact(
     key: &ClusterKey,
     recorded: Option<&FleetClusterStatus>,
 ) -> SeenContact {
-    let (member, uid, settled) = match ctx.members.access(key) {
+    let (member, uid, since, settled) = match ctx.members.access(key) {
         Access::Connecting => return SeenContact::Connecting,
         Access::Away { reason, why } => return SeenContact::Away { reason, why },
-        Access::Alive { member, uid, settled } => (member, uid, settled),
+        Access::Alive { member, uid, since, settled } => (member, uid, since, settled),
     };
     let write = |what| ctx.writes.state(&WriteKey { owner: valid.uid.clone(), cluster: key.clone(), what });
     let place = plugin.and_then(|(plugin, root)| {
@@ -249,7 +250,7 @@ fn contact(
         foundation: write(super::apply::FOUNDATION),
         foundation_removal: write(super::apply::FOUNDATION_REMOVAL),
         question: write(super::apply::QUESTION),
-        heir: ctx.questions.answer(&valid.uid, key, asks(&member, &valid.uid)),
+        heir: ctx.questions.answer(&valid.uid, key, asks(&member, &valid.uid), since),
         engine: ctx.router.engines.standing(key),
         sign_of_life: ctx.router.heartbeats.sign_of_life(key),
         asked: ctx.router.heartbeats.asked(key),

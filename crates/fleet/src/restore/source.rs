@@ -46,7 +46,7 @@ fn newest_good(
     member: &Member,
     now: Timestamp,
 ) -> Precondition<String> {
-    let in_member = schedule::restorable(member, backup, &ctx.hub.uid, now)
+    let in_member = schedule::restorable(ctx, member, backup, row, now)
         .map_err(|why| NotYet::Wait(Reason::VeleroMissing, why))?;
     let remembered = || {
         let good = row.and_then(schedule::good_run)?;

@@ -11,6 +11,7 @@ use kurator_api::backup::RowPhase;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::names;
 use kurator_api::reason::Reason;
+use kurator_api::velero::BackupPhase;
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use super::rows::Row;
 use super::{Claim, Owner, Started};
 use crate::ctx::Ctx;
 use crate::members::Access;
-use crate::served::is_unproven;
+use crate::proof::shown;
 use crate::writes::{Failure, Write};
 
 /// A Velero object with an end.
@@ -30,6 +31,17 @@ pub(crate) trait VeleroRun: ResourceExt + Clone {
     type Needs;
     /// What the object's status says, in this project's terms.
     fn outcome(&self) -> Outcome<Self::Status>;
+
+    /// The good end that its status claims, where a store can tell whether that is so.
+    fn claim(&self) -> Option<&BackupPhase> {
+        None
+    }
+
+    /// Itself with another end than it claims.
+    #[must_use]
+    fn ending(&self, _: BackupPhase) -> Self {
+        self.clone()
+    }
 }
 
 /// A Velero status, read.
@@ -175,8 +187,8 @@ pub(crate) struct Seen<'a, K: VeleroRun> {
     pub(crate) place: Place<K>,
     /// Our object was made by somebody else and does not say yet that it is ours.
     pub(crate) adopted: bool,
-    /// Whoever says that our object has ended did not run it.
-    pub(crate) unproven: bool,
+    /// Why the good end that our object claims is not believed.
+    pub(crate) unproven: Option<String>,
     pub(crate) write: Write,
     pub(crate) precondition: Precondition<K::Needs>,
 }
@@ -194,7 +206,7 @@ pub(crate) fn observe<'a, K: VeleroRun>(
 ) -> Seen<'a, K> {
     let recorded = run.recorded.get(cluster).cloned();
     let (member, uid, settled) = match ctx.members.access(cluster) {
-        Access::Alive { member, uid, settled } => (member, uid, settled),
+        Access::Alive { member, uid, settled, .. } => (member, uid, settled),
         Access::Connecting => return Seen::nothing(cluster, recorded, Contact::NotYet(None)),
         Access::Away { reason, why } => {
             return Seen::nothing(cluster, recorded, Contact::Lost { reason, why });
@@ -213,13 +225,16 @@ pub(crate) fn observe<'a, K: VeleroRun>(
         return Seen::nothing(cluster, recorded, Contact::NotYet(settled));
     }
     let key = creation(&run.owner, cluster);
-    let (adopted, unproven) = match &place {
+    let is_over = recorded.as_ref().is_some_and(|row| row.phase.is_terminal());
+    let (place, adopted, unproven) = match place {
         Place::Ours(child) => {
             ctx.writes.forget(&key);
             let adopted = child.labels().get(names::OWNER_UID_LABEL) != Some(&run.owner.uid);
-            (adopted, is_unproven(ctx, cluster, child.uid().as_deref()))
+            // What is said of a run that is over stays, whatever becomes of its object.
+            let (child, unproven) = if is_over { (child, None) } else { shown(ctx, cluster, child) };
+            (Place::Ours(child), adopted, unproven)
         }
-        _ => (false, false),
+        other => (other, false, None),
     };
     let (write, precondition) = (ctx.writes.state(&key), needs(&member));
     Seen { cluster, recorded, contact: Contact::Live { uid }, place, adopted, unproven, write, precondition }
@@ -231,7 +246,7 @@ impl<'a, K: VeleroRun> Seen<'a, K> {
         let why = "the member can't be asked";
         let place = Place::Unknown { why: why.to_owned() };
         let precondition = Err(NotYet::Wait(Reason::Unreachable, why.to_owned()));
-        let (adopted, unproven, write) = (false, false, Write::None);
+        let (adopted, unproven, write) = (false, None, Write::None);
         Seen { cluster, recorded, contact, place, adopted, unproven, write, precondition }
     }
 }
@@ -345,12 +360,13 @@ fn observed<K: VeleroRun>(row: Row<K::Status>, child: &K) -> Row<K::Status> {
 }
 
 /// A good end is not told before it is proven.
-fn proven<S>(row: Row<S>, unproven: bool) -> Row<S> {
-    if !unproven || !matches!(row.phase, RowPhase::Completed | RowPhase::PartiallyFailed) {
-        return row;
+fn proven<S>(row: Row<S>, unproven: Option<String>) -> Row<S> {
+    match unproven {
+        Some(why) if row.phase.is_terminal() => {
+            row.in_phase(RowPhase::InProgress).because(Reason::InProgress, why)
+        }
+        _ => row,
     }
-    let why = "its status says that it has ended, but it was not run; the object store is being asked";
-    row.in_phase(RowPhase::InProgress).because(Reason::InProgress, why)
 }
 
 fn child_is_gone<S>(row: Row<S>) -> Row<S> {

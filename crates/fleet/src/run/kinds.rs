@@ -317,7 +317,7 @@ trait VeleroStatus {
 const NOTHING: &str = "0 items: nothing is chosen by the filter";
 
 macro_rules! velero_run {
-    ($Kind:ident, $Status:ident, $Phase:ident, $noun:literal, $(#[$doc:meta])* needs $Needs:ty) => {
+    ($Kind:ident, $Status:ident, $Phase:ident, $noun:literal, $(#[$doc:meta])* needs $Needs:ty, $($proof:tt)*) => {
         impl VeleroStatus for velero::$Status {
             fn row_phase(&self) -> RowPhase {
                 use velero::$Phase as P;
@@ -348,12 +348,24 @@ macro_rules! velero_run {
                 let message = message.or_else(nothing);
                 Outcome { status, phase, message, without_data: volumes::without_data(self) }
             }
+
+            $($proof)*
         }
     };
 }
 
-velero_run!(Backup, BackupStatus, BackupPhase, "backup", /** Name of the storage location. */ needs String);
-velero_run!(Restore, RestoreStatus, RestorePhase, "restore", /** Name of the Velero Backup. */ needs String);
+velero_run!(
+    Backup, BackupStatus, BackupPhase, "backup", /** Name of the storage location. */ needs String,
+    fn claim(&self) -> Option<&velero::BackupPhase> {
+        self.status.as_ref()?.phase.as_ref().filter(|phase| phase.is_usable())
+    }
+
+    fn ending(&self, end: velero::BackupPhase) -> Self {
+        let status = velero::BackupStatus { phase: Some(end), ..self.status.clone().unwrap_or_default() };
+        Self { status: Some(status), ..self.clone() }
+    }
+);
+velero_run!(Restore, RestoreStatus, RestorePhase, "restore", /** Name of the Velero Backup. */ needs String,);
 
 /// How to learn more, because Velero's status only counts.
 fn in_log(count: i64, what: &str, command: &str) -> String {

@@ -1,5 +1,7 @@
 //! The decision, without a clock and without a client.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -44,10 +46,14 @@ pub enum LeaseAction {
 ///
 /// Whoever of them leads there knows that the earlier ones do not any more. It need not wait until what they hold here
 /// has run out, provided that they stop with the end of their leadership, however long they hold this Lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// That is so once. After this process has held the Lease, whoever else of the line holds it came later, and so lives:
+/// where the cluster that they lead in was copied there are two who call the line their own. Clones share this.
+#[derive(Clone, Debug)]
 pub struct Succession {
     line: String,
     process: String,
+    followed: Arc<AtomicBool>,
 }
 
 impl Succession {
@@ -55,7 +61,7 @@ impl Succession {
     #[must_use]
     pub fn new(line: impl AsRef<str>, process: impl AsRef<str>) -> Self {
         let line = format!("{}/", line.as_ref());
-        Self { process: format!("{line}{}/", process.as_ref()), line }
+        Self { process: format!("{line}{}/", process.as_ref()), line, followed: Arc::default() }
     }
 
     /// Who somebody of this process is, as holder of a Lease.
@@ -64,9 +70,9 @@ impl Succession {
         format!("{}{of_process}", self.process)
     }
 
-    /// Whether this is one of the line, and not this process.
+    /// Whether this is one of the line that this process follows.
     fn precedes(&self, holder: &str) -> bool {
-        holder.starts_with(&self.line) && !holder.starts_with(&self.process)
+        !self.followed.load(Relaxed) && holder.starts_with(&self.line) && !holder.starts_with(&self.process)
     }
 }
 
@@ -129,6 +135,9 @@ impl LeaseState {
     /// The server accepted a `Create`, `Take` or `Renew`.
     pub fn written(&mut self) {
         self.held = true;
+        if let Some(line) = &self.succession {
+            line.followed.store(true, Relaxed);
+        }
         self.rival = None;
     }
 
@@ -255,6 +264,22 @@ mod tests {
         let mut state = LeaseState::new(line.identity("me"), TERM, Some(line));
         state.written();
         assert_eq!(state.step(Instant::now(), by("hub/second/x", "2")), LeaseAction::StepDown);
+    }
+
+    #[test]
+    fn of_two_that_call_one_line_their_own_each_takes_the_lease_from_the_other_once() {
+        let lines = ["one", "other"].map(|process| Succession::new("hub", process));
+        let contend = |line: &Succession, holder: &Succession| {
+            let mut state = LeaseState::new(line.identity("x"), TERM, Some(line.clone()));
+            let action = state.step(Instant::now(), by(&holder.identity("x"), "1"));
+            if action == LeaseAction::Take {
+                state.written();
+            }
+            action == LeaseAction::Take
+        };
+        let [one, other] = &lines;
+        let taken = [(one, other), (other, one), (one, other), (other, one)].map(|(a, b)| contend(a, b));
+        assert_eq!(taken, [true, true, false, false]);
     }
 
     #[test]

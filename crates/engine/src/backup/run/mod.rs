@@ -14,6 +14,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kurator_api::names::{PROBLEMS_ANNOTATION, WITHOUT_DATA_ANNOTATION};
@@ -97,12 +98,12 @@ impl From<StoreError> for RunError {
 /// [`RunError`]; there is no backup then.
 pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunError> {
     let at = BackupFiles::new("", &prepared.backup.name_any())?;
-    if let Some(ended) = ended_before(&*tools.store, &at, &prepared.backup).await? {
+    if let Found::Ended(ended) = find(&*tools.store, &at, &prepared.backup).await? {
         // A process that was killed after it had sealed the backup has left its mark; another's is none of our business.
         if let Ok(mark) = Mark::set(&*tools.store, &at, tools.cluster, &prepared.backup).await {
             mark.remove(&*tools.store).await;
         }
-        return Ok(ended);
+        return Ok(*ended);
     }
     let mark = Mark::set(&*tools.store, &at, tools.cluster, &prepared.backup).await?;
     let ended = marked(prepared, &at, tools).await;
@@ -114,8 +115,8 @@ pub async fn run(prepared: Prepared, tools: &Tools<'_>) -> Result<Backup, RunErr
 async fn marked(prepared: Prepared, at: &BackupFiles, tools: &Tools<'_>) -> Result<Backup, RunError> {
     let Prepared { mut backup, filters, hooks, warnings } = prepared;
     let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
-    if let Some(ended) = ended_before(&*tools.store, at, &backup).await? {
-        return Ok(ended);
+    if let Found::Ended(ended) = find(&*tools.store, at, &backup).await? {
+        return Ok(*ended);
     }
     let report = Report::new("backup", &namespace, &name, Arc::clone(&tools.clock), tools.folder);
     for warning in warnings {
@@ -172,16 +173,18 @@ async fn marked(prepared: Prepared, at: &BackupFiles, tools: &Tools<'_>) -> Resu
     backup.status = Some(status);
     let files = Files { packed, log, results, volumes };
     // A Velero, which knows no marks, may have stored one of this name meanwhile.
-    if let Some(ended) = ended_before(&*tools.store, at, &backup).await? {
-        return Ok(ended);
-    }
+    let over = match find(&*tools.store, at, &backup).await? {
+        Found::Ended(ended) => return Ok(*ended),
+        Found::Begun(json) => Some(json),
+        Found::Nothing => None,
+    };
     still_wanted(tools.caller, &backup).await?;
     store::keep(&*tools.store, at, files, tools.folder).await?;
     if let Err(deleted) = still_wanted(tools.caller, &backup).await {
         store::discard(&*tools.store, at).await;
         return Err(deleted);
     }
-    store::seal(&*tools.store, at, &backup).await?;
+    store::seal(&*tools.store, at, &backup, over).await?;
     Ok(backup)
 }
 
@@ -202,17 +205,26 @@ async fn still_wanted(caller: &Caller, backup: &Backup) -> Result<(), RunError> 
     }
 }
 
-/// The backup that is in the store already, if it is this one: the process ended before it could say so.
-async fn ended_before(
-    store: &dyn Store,
-    at: &BackupFiles,
-    backup: &Backup,
-) -> Result<Option<Backup>, RunError> {
-    let Some(found) = store.get(&at.metadata()).await? else { return Ok(None) };
-    match serde_json::from_slice::<Backup>(&found) {
-        Ok(found) if found.uid().is_some() && found.uid() == backup.uid() => Ok(Some(found)),
-        _ => Err(KeepError::Exists.into()),
+/// What the store has under the name of a backup.
+enum Found {
+    Nothing,
+    /// This one: the process ended before it could say so.
+    Ended(Box<Backup>),
+    /// This one as JSON, without an end: Velero stores it before that, and was stopped.
+    Begun(Bytes),
+}
+
+/// What the store has of this backup; another of its name is an error.
+async fn find(store: &dyn Store, at: &BackupFiles, backup: &Backup) -> Result<Found, RunError> {
+    let Some(json) = store.get(&at.metadata()).await? else { return Ok(Found::Nothing) };
+    let found = serde_json::from_slice::<Backup>(&json).ok();
+    let found = found.filter(|found| found.uid().is_some() && found.uid() == backup.uid());
+    let found = found.ok_or(KeepError::Exists)?;
+    let phase = found.status.as_ref().and_then(|status| status.phase.as_ref());
+    if phase.is_some_and(BackupPhase::is_terminal) {
+        return Ok(Found::Ended(Box::new(found)));
     }
+    Ok(Found::Begun(json))
 }
 
 fn last_status(backup: &Backup, items: u64, warnings: u64, errors: u64, now: Timestamp) -> BackupStatus {

@@ -7,7 +7,7 @@ use kurator_api::velero::Backup;
 use kurator_archive::BackupFiles;
 use kurator_archive::metadata::results::Results;
 use kurator_archive::metadata::{self, MetadataError};
-use kurator_store::{Creation, Store, StoreError};
+use kurator_store::{Creation, Replacement, Store, StoreError};
 use tempfile::SpooledTempFile;
 
 use super::pack::Packed;
@@ -95,12 +95,25 @@ pub(super) async fn discard(store: &dyn Store, at: &BackupFiles) {
     }
 }
 
-/// Makes the backup exist: stores the object with its last status. Never over another.
-pub(super) async fn seal(store: &dyn Store, at: &BackupFiles, backup: &Backup) -> Result<(), KeepError> {
+/// Makes the backup exist: stores the object with its last status. Never over another; `over` is what is there of this one
+/// without an end.
+pub(super) async fn seal(
+    store: &dyn Store,
+    at: &BackupFiles,
+    backup: &Backup,
+    over: Option<Bytes>,
+) -> Result<(), KeepError> {
     let json = Bytes::from(serde_json::to_vec_pretty(backup)?);
-    let failed = match store.create(&at.metadata(), json.clone()).await {
-        Ok(Creation::Created) => return Ok(()),
-        Ok(Creation::AlreadyExists) => KeepError::Exists,
+    let sealed = match over {
+        None => store.create(&at.metadata(), json.clone()).await.map(|made| made == Creation::Created),
+        Some(there) => {
+            let replaced = store.replace(&at.metadata(), &there, json.clone()).await;
+            replaced.map(|replaced| replaced == Replacement::Replaced)
+        }
+    };
+    let failed = match sealed {
+        Ok(true) => return Ok(()),
+        Ok(false) => KeepError::Exists,
         Err(error) => error.into(),
     };
     // Where only the answer was lost, what is there is ours.

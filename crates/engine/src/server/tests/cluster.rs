@@ -111,7 +111,14 @@ impl Cluster {
                 let name = body["metadata"]["name"].as_str().unwrap_or_default();
                 self.write(&format!("{path}/{name}"), |object| *object = body.clone())
             }
-            (Method::PATCH, path) => self.write(path, |object| merge(object, &body)),
+            (Method::PATCH, path) => {
+                let (sent, there) = (&body["metadata"]["uid"], self.object(path));
+                match sent.is_null() || *sent == there["metadata"]["uid"] {
+                    _ if there.is_null() => status(404, "NotFound", "not found"),
+                    false => status(409, "Conflict", "another UID"),
+                    true => self.write(path, |object| merge(object, &body)),
+                }
+            }
             (Method::PUT, path) => self.write(path, |object| *object = body),
             (_, path) => {
                 self.0.objects.lock().unwrap().remove(path);

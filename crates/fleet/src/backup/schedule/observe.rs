@@ -24,6 +24,7 @@ use crate::fleet::places;
 use crate::hub::{Guarded, Presence};
 use crate::location::{self, Usable};
 use crate::members::Access;
+use crate::proof::shown;
 use crate::run::Owner;
 use crate::run::child::{Contact, Place, place, place_among};
 use crate::run::rows::Details;
@@ -163,7 +164,7 @@ impl Look<'_> {
         match self.ctx.members.access(&nothing.cluster) {
             Access::Connecting => nothing,
             Access::Away { reason, why } => Seen { contact: Contact::Lost { reason, why }, ..nothing },
-            Access::Alive { member, uid, settled } => self.in_member(nothing, &member, uid, settled),
+            Access::Alive { member, uid, settled, .. } => self.in_member(nothing, &member, uid, settled),
         }
     }
 
@@ -175,7 +176,9 @@ impl Look<'_> {
         if matches!(place, Place::Ours(_)) {
             self.ctx.writes.forget(&key(self.owner, &nothing.cluster, CREATE));
         }
+        let shown = |run| shown(self.ctx, &nothing.cluster, run);
         let history = known_runs(member, self.owner, &nothing.cluster, &place)
+            .map(|known| runs::proven(known, nothing.recorded.as_ref(), self.now, shown))
             .map(|known| runs::history(known, self.now));
         let telling = history.as_ref().and_then(|history| history.good.as_ref().or(history.newest.as_ref()));
         let asked_run = match (self.run_now, &place) {
@@ -234,15 +237,19 @@ fn known_runs(
 /// The newest complete run of a scheduled Backup that a member has and that has not expired; `None` if it has none,
 /// an error that says why if nobody knows.
 pub(crate) fn restorable(
+    ctx: &Ctx,
     member: &Member,
     backup: &Backup,
-    hub: &str,
+    row: Option<&BackupDetails>,
     now: Timestamp,
 ) -> Result<Option<GoodRun>, String> {
-    let (owner, cluster) = (owner(backup, hub), member.id());
+    let (owner, cluster) = (owner(backup, &ctx.hub.uid), member.id());
     let place = place(|name| member.schedules().get(name), &owner, cluster);
     match known_runs(member, &owner, cluster, &place) {
-        Some(known) => Ok(runs::history(known, now).good.map(|run| runs::as_good_run(&run))),
+        Some(known) => {
+            let known = runs::proven(known, row, now, |run| shown(ctx, cluster, run));
+            Ok(runs::history(known, now).good.map(|run| runs::as_good_run(&run)))
+        }
         None => Err(match place {
             Place::Unknown { why } => why,
             _ => "its Backups are being listed".to_owned(),

@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kurator_api::backup::GoodRun;
+use kurator_api::backup::{BackupDetails, GoodRun, RowPhase};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::names;
-use kurator_api::velero::{Backup, BackupPhase, Schedule};
+use kurator_api::velero::{Backup, BackupPhase, BackupStatus, Schedule};
 
+use super::rows::good_run;
 use crate::run::Owner;
+use crate::run::child::VeleroRun;
 use crate::run::volumes::without_data;
 
 /// All runs of one Schedule, without those that are being deleted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct History {
     pub(super) newest: Option<Arc<Backup>>,
+    /// Why the good end that the newest one claims is not believed.
+    pub(super) unproven: Option<String>,
     /// The newest complete one that has not expired.
     pub(super) good: Option<Arc<Backup>>,
     pub(super) runs: u32,
@@ -54,10 +58,57 @@ fn began(backup: &Backup) -> Option<Timestamp> {
     started.or_else(|| backup.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
-pub(super) fn history(mut runs: Vec<Arc<Backup>>, now: Timestamp) -> History {
+/// Runs in their order, with the ends that they may be told with.
+#[derive(Debug, Default)]
+pub(super) struct Proven {
+    runs: Vec<Arc<Backup>>,
+    /// Why the end that the newest one claims is not believed.
+    newest: Option<String>,
+}
+
+/// The runs as they may be told, where `shown` says that of one: what the row told of a run before stands, and of what ended
+/// before the newest run that is proven to be complete nothing need be proven.
+pub(super) fn proven(
+    mut runs: Vec<Arc<Backup>>,
+    row: Option<&BackupDetails>,
+    now: Timestamp,
+    shown: impl Fn(Arc<Backup>) -> (Arc<Backup>, Option<String>),
+) -> Proven {
+    let mut newest = None;
     runs.retain(|run| !is_leaving(run));
     runs.sort_by_cached_key(|run| (began(run), run.name_any()));
-    let mut history = History { newest: runs.last().cloned(), ..History::default() };
+    for (newer, run) in runs.iter_mut().rev().enumerate() {
+        if row.is_none_or(|row| !was_told(row, run)) {
+            let (known, unproven) = shown(Arc::clone(run));
+            // Neither good nor bad.
+            let open = |known: Arc<Backup>| Arc::new(known.ending(BackupPhase::InProgress));
+            *run = if unproven.is_some() { open(known) } else { known };
+            newest = newest.or(unproven.filter(|_| newer == 0));
+        }
+        if phase(run).is_some_and(BackupPhase::is_success) && !has_expired(run, now) {
+            break;
+        }
+    }
+    Proven { runs, newest }
+}
+
+/// Whether a row told of this end of a run: as that of the newest, or of the newest complete one.
+fn was_told(row: &BackupDetails, run: &Backup) -> bool {
+    let ended = |status: &BackupStatus| (status.phase.clone(), status.completion_timestamp);
+    let Some(now) = run.status.as_ref() else { return false };
+    let is_newest = row.backup_name_in_cluster.as_ref() == Some(&run.name_any());
+    let newest = row.backup_status_in_cluster.as_ref().filter(|_| is_newest);
+    let told = row.phase.is_some_and(RowPhase::is_terminal) && newest.map(ended) == Some(ended(now));
+    let is_good = |good: GoodRun| {
+        good.backup_name_in_cluster == run.name_any() && good.completion_timestamp == now.completion_timestamp
+    };
+    told || now.phase == Some(BackupPhase::Completed) && good_run(row).is_some_and(is_good)
+}
+
+/// What they come to.
+pub(super) fn history(proven: Proven, now: Timestamp) -> History {
+    let Proven { runs, newest: unproven } = proven;
+    let mut history = History { newest: runs.last().cloned(), unproven, ..History::default() };
     for run in &runs {
         history.runs += 1;
         match phase(run) {
@@ -105,7 +156,7 @@ pub(super) fn as_good_run(run: &Backup) -> GoodRun {
 #[expect(clippy::needless_pass_by_value, reason = "`json!` reads best where it is used")]
 mod tests {
     use super::*;
-    use crate::backup::schedule::testing::{cluster, owner};
+    use crate::backup::schedule::testing::{cluster, history, owner};
     use serde_json::{Value, json};
 
     fn at(time: &str) -> Timestamp {
@@ -168,6 +219,44 @@ mod tests {
     fn a_run_that_has_not_begun_is_newer_than_those_that_had_when_it_was_made() {
         let history = history(vec![run("queued", json!({})), ended(10, "Completed")], at(NOON));
         assert_eq!(names(&history).0.as_deref(), Some("queued"));
+    }
+
+    /// As [`history`], where of these runs the store tells nothing yet.
+    fn doubted(runs: &[Arc<Backup>], row: Option<&BackupDetails>, doubted: &[&str]) -> History {
+        let shown = |run: Arc<Backup>| {
+            let is_doubted = doubted.contains(&run.name_any().as_str());
+            (run, is_doubted.then(|| "nobody knows".to_owned()))
+        };
+        super::history(proven(runs.to_vec(), row, at(NOON), shown), at(NOON))
+    }
+
+    #[test]
+    fn a_run_whose_good_end_is_not_proven_is_under_way() {
+        let runs = [ended(1, "Completed"), ended(2, "Failed"), ended(3, "Completed")];
+        let history = doubted(&runs, None, &["run-03"]);
+        assert_eq!(names(&history), (Some("run-03".into()), Some("run-01".into())));
+        assert_eq!(phase(history.newest.as_ref().unwrap()), Some(&BackupPhase::InProgress));
+        assert_eq!((history.failed_since_success, history.unproven.as_deref()), (1, Some("nobody knows")));
+    }
+
+    #[test]
+    fn what_is_older_than_a_complete_run_or_was_told_before_need_not_be_proven() {
+        let runs = [ended(1, "Completed"), ended(2, "Completed")];
+        let asked = std::cell::RefCell::new(Vec::new());
+        let ask = |run: Arc<Backup>| {
+            asked.borrow_mut().push(run.name_any());
+            (run, None)
+        };
+        proven(runs.to_vec(), None, at(NOON), ask);
+        assert_eq!(asked.take(), ["run-02"]);
+        let told: BackupDetails = serde_json::from_value(json!({
+            "clusterName": "m1", "clusterKind": "AttachedCluster", "phase": "Completed", "backupNameInCluster": "run-02",
+            "backupStatusInCluster": {"phase": "Completed", "completionTimestamp": "2026-11-01T02:10:00Z"},
+        }))
+        .unwrap();
+        assert_eq!(doubted(&runs, Some(&told), &["run-02"]).unproven, None);
+        let said_before = BackupDetails { phase: Some(RowPhase::InProgress), ..told };
+        assert!(doubted(&runs, Some(&said_before), &["run-02"]).unproven.is_some());
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What the tables of this folder are made of.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::names::ChildKind;
-use kurator_api::velero::BackupSpec;
+use kurator_api::velero::{Backup, BackupSpec};
 
+use super::runs::{self, History};
 use super::validate::Wanted;
 use crate::run::{Claim, Owner};
 
@@ -39,4 +43,9 @@ pub(super) fn wanted() -> Wanted {
         run_now: None,
         remarks: Vec::new(),
     }
+}
+
+/// What runs come to, where what they say is believed.
+pub(super) fn history(all: Vec<Arc<Backup>>, now: Timestamp) -> History {
+    runs::history(runs::proven(all, None, now, |run| (run, None)), now)
 }

@@ -48,7 +48,7 @@ fn decide(change: impl FnOnce(&mut Seen<'_, velero::Backup>)) -> Backups {
         contact: Contact::Live { uid: "cluster-uid".into() },
         place: Place::Free { name: "m1-backup-default-nightly".into() },
         adopted: false,
-        unproven: false,
+        unproven: None,
         write: Write::None,
         precondition: Ok("default".into()),
     };
@@ -315,18 +315,29 @@ fn a_row_remembers_which_cluster_its_object_was_seen_in() {
 }
 
 #[test]
-fn a_good_end_that_nobody_has_run_is_not_told_before_it_is_proven() {
-    let step = |phase, unproven| {
+fn a_good_end_is_not_told_before_it_is_proven() {
+    let step = |phase, unproven: Option<&str>| {
         decide(|seen| {
             seen.recorded = recorded(RowPhase::InProgress);
             seen.place = Place::Ours(ours(Some(phase)));
-            seen.unproven = unproven;
+            seen.unproven = unproven.map(str::to_owned);
         })
     };
     let in_progress = (RowPhase::InProgress, Some(Reason::InProgress), false);
     for phase in ["Completed", "PartiallyFailed"] {
-        assert_eq!(says(&step(phase, true)), in_progress, "{phase}");
+        assert_eq!(says(&step(phase, Some("nobody knows"))), in_progress, "{phase}");
     }
-    assert_eq!(says(&step("Completed", false)).0, RowPhase::Completed);
-    assert_eq!(says(&step("Failed", true)).0, RowPhase::Failed);
+    assert_eq!(says(&step("Completed", None)).0, RowPhase::Completed);
+    assert_eq!(says(&step("Failed", None)).0, RowPhase::Failed);
+    assert_eq!(step("Completed", Some("nobody knows")).row.message.as_deref(), Some("nobody knows"));
+}
+
+#[test]
+fn a_backup_claims_its_good_end_alone_and_can_be_shown_with_another() {
+    let claim = |phase| ours(phase).claim().cloned();
+    let good = [velero::BackupPhase::Completed, velero::BackupPhase::PartiallyFailed];
+    assert_eq!([claim(Some("Completed")), claim(Some("PartiallyFailed"))], good.clone().map(Some));
+    assert_eq!([claim(None), claim(Some("InProgress")), claim(Some("Failed"))], [None, None, None]);
+    let [_, partly] = good;
+    assert_eq!(ours(Some("Completed")).ending(partly).outcome().phase, RowPhase::PartiallyFailed);
 }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::backup::schedule::observe::Writes;
 use crate::backup::schedule::render;
-use crate::backup::schedule::runs::{History, history};
-use crate::backup::schedule::testing::{cluster, owner, wanted};
+use crate::backup::schedule::runs::History;
+use crate::backup::schedule::testing::{cluster, history, owner, wanted};
 use crate::run::child::{Contact, Place};
 use crate::writes::{Failure, Write};
 use kurator_api::backup::RowPhase;
