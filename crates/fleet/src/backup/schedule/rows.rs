@@ -48,7 +48,7 @@ pub(super) fn tell(row: BackupDetails, history: &History, paused: bool) -> Backu
     row.backup_status_in_cluster = Some(status);
     row.phase = Some(phase);
     row.volumes_without_data = without_data;
-    because(row, reason_of(phase), message.or_else(|| history.unproven.clone()).unwrap_or_default())
+    because(row, reason_of(phase), history.unproven.clone().or(message).unwrap_or_default())
 }
 
 /// A row that tells of the runs what it told before, and nothing of what kept the member from telling more.
