@@ -138,7 +138,7 @@ impl Ctx {
         let event = Event {
             type_,
             reason: said.reason.as_str().to_owned(),
-            note: Some(said.message.clone()),
+            note: Some(condition::shorten(&said.message, condition::MAX_MESSAGE)),
             action: "Reconcile".to_owned(),
             secondary: None,
         };

@@ -15,6 +15,7 @@ use super::child::{Outcome, VeleroRun};
 use super::rows::{Details, Row};
 use super::volumes;
 use crate::hub::HubKind;
+use crate::text;
 
 /// Phases of a run on the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -383,10 +384,10 @@ fn complaint(
     logs: &str,
 ) -> Option<String> {
     if let Some(failure) = failure.filter(|text| !text.is_empty()) {
-        return Some(failure.to_owned());
+        return Some(text::veleros_words(failure));
     }
     if !validation.is_empty() {
-        return Some(validation.join("; "));
+        return Some(text::veleros_words(&validation.join("; ")));
     }
     match (errors.unwrap_or(0), warnings.unwrap_or(0)) {
         (0, 0) => None,

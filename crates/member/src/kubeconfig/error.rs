@@ -64,7 +64,7 @@ impl KubeconfigError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown(Option<String>);
 
-/// Longest value that is shown, in characters. A status message has 256 in all.
+/// Longest value that is shown, in characters. A row of a status may have 256 bytes in all.
 const SHOWN_CHARS: usize = 80;
 
 impl Shown {

@@ -7,9 +7,10 @@ use std::{
 
 use http::StatusCode;
 use kube::{core::Status, runtime::watcher};
+use kurator_api::condition::shorten;
 
-/// Longest sentence that goes into a status, in characters.
-const SENTENCE: usize = 200;
+/// Longest sentence that goes into a status, in bytes.
+const SENTENCE: usize = 400;
 /// EMFILE, on every system that this runs on.
 const NO_MORE_FILES: i32 = 24;
 
@@ -45,13 +46,13 @@ pub(super) fn explain(error: &kube::Error) -> String {
         (false, false) => innermost.to_string(),
     };
     let sentence = if connecting { format!("cannot connect: {cause}") } else { cause };
-    sentence.chars().take(SENTENCE).collect()
+    shorten(&sentence, SENTENCE)
 }
 
 pub(super) fn explain_status(status: &Status) -> String {
     match status.code {
         401 => CREDENTIALS_REFUSED.to_owned(),
-        code => format!("{} ({code})", status.message).chars().take(SENTENCE).collect(),
+        code => shorten(&format!("{} ({code})", status.message), SENTENCE),
     }
 }
 
