@@ -124,7 +124,12 @@ impl Ctx {
         let type_ = match said.standing {
             Standing::Stalled => EventType::Warning,
             // Waited for, because it may come; more often it is a name mistyped.
-            Standing::Underway if matches!(said.reason, Reason::BackupNotFound | Reason::FleetNotFound) => {
+            Standing::Underway
+                if matches!(
+                    said.reason,
+                    Reason::BackupNotFound | Reason::FleetNotFound | Reason::Unreachable
+                ) =>
+            {
                 EventType::Warning
             }
             Standing::Ready | Standing::Underway => EventType::Normal,
