@@ -24,9 +24,13 @@ pub const VOLUME_DATA: &str = "VolumeData";
 /// Whether backups go when the spec says so; only there where they do not.
 pub const RETENTION: &str = "Retention";
 
-/// The longest message, in characters; longer ones are cut. At thousands of rows a status must stay
-/// within what the API server stores.
-pub const MAX_MESSAGE: usize = 256;
+/// The longest message, in bytes; longer ones lose their middle. As long as the note of an event may be.
+pub const MAX_MESSAGE: usize = 1024;
+/// What the messages of all rows of a status may take together, in bytes: with thousands of rows, too, the status must
+/// stay within what the API server stores.
+const ALL_ROWS: usize = 256 << 10;
+/// What the message of a row may take in any case, in bytes.
+const ANY_ROW: usize = 256;
 
 /// Whether a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -64,7 +68,7 @@ pub struct Condition {
     /// Why, as one word of a closed set; see `docs/reasons.md`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Why, for people. At most 256 characters.
+    /// Why, for people. At most 1,024 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -86,7 +90,7 @@ impl Condition {
             last_transition_time: whole_seconds(now),
             severity: None,
             reason: Some(reason.as_str().to_owned()),
-            message: (!message.is_empty()).then(|| shorten(message)),
+            message: (!message.is_empty()).then(|| shorten(message, MAX_MESSAGE)),
         }
     }
 
@@ -118,13 +122,24 @@ pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditio
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-/// Cuts a message to [`MAX_MESSAGE`] characters, an ellipsis included.
+/// The longest message of a row of a status that has so many, in bytes.
 #[must_use]
-pub fn shorten(message: &str) -> String {
-    if message.chars().count() <= MAX_MESSAGE {
+pub fn room(rows: usize) -> usize {
+    (ALL_ROWS / rows.max(1)).clamp(ANY_ROW, MAX_MESSAGE)
+}
+
+/// A message of at most so many bytes. What is cut is the middle of a longer one: it begins with what happened, and
+/// ends with the cause or the remedy.
+#[must_use]
+pub fn shorten(message: &str, most: usize) -> String {
+    const CUT: &str = "…";
+    if message.len() <= most {
         return message.to_owned();
     }
-    message.chars().take(MAX_MESSAGE - 1).chain(['…']).collect()
+    let kept = most.saturating_sub(CUT.len());
+    let front = message.floor_char_boundary(kept.div_ceil(2));
+    let back = message.ceil_char_boundary(message.len() - kept / 2);
+    [&message[..front], CUT, &message[back..]].concat()
 }
 
 /// What is stored are whole seconds: without this a condition would differ from its own stored form.
@@ -183,9 +198,26 @@ mod tests {
     #[test]
     fn a_long_message_is_cut_between_characters() {
         let condition =
-            Condition::new(STALLED, true, Reason::MemberRefused, "ü".repeat(300), at("2026-11-01T00:00:00Z"));
+            Condition::new(STALLED, true, Reason::MemberRefused, "ü".repeat(600), at("2026-11-01T00:00:00Z"));
         let message = condition.message.unwrap();
-        assert_eq!(message.chars().count(), MAX_MESSAGE);
-        assert!(message.ends_with('…'));
+        assert!((MAX_MESSAGE - 3..=MAX_MESSAGE).contains(&message.len()), "{}", message.len());
+        assert!(message.contains("ü…ü"));
+    }
+
+    #[test]
+    fn of_a_long_message_the_beginning_and_the_end_stay() {
+        let message = format!("no such bucket: {}; create it", "x".repeat(100));
+        let short = shorten(&message, 40);
+        assert_eq!(short, "no such bucket: xxx…xxxxxxxx; create it");
+        assert_eq!(short.len(), 40);
+        assert_eq!(shorten(&short, 40), short);
+        assert_eq!(shorten("as it is", 8), "as it is");
+    }
+
+    #[test]
+    fn the_fewer_the_rows_the_more_each_may_say() {
+        for (rows, each) in [(0, 1024), (1, 1024), (256, 1024), (512, 512), (1024, 256), (3000, 256)] {
+            assert_eq!(room(rows), each, "{rows}");
+        }
     }
 }

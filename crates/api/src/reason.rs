@@ -33,6 +33,7 @@ reasons! {
     Connected: "The member's API server answers and its credential is accepted.",
     Connecting: "The first connection to the member is being made; nothing is known yet.",
     Unreachable: "The member's API server does not answer; what is known of it may be old.",
+    Unauthorized: "The member's API server does not accept the credential of the kubeconfig.",
     KubeconfigSecretMissing: "The Secret named in `spec.kubeconfig` does not exist.",
     KubeconfigKeyMissing: "The kubeconfig Secret has no such key.",
     KubeconfigInvalid: "The kubeconfig cannot be read as one.",

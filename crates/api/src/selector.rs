@@ -1,5 +1,7 @@
 //! Which label selectors can match at all.
 
+use std::collections::HashSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::names::MAX_LABEL;
@@ -29,6 +31,9 @@ pub fn problems(selector: &LabelSelector) -> Vec<String> {
         };
         problems.push(format!("`{}` {problem}", shown(&requirement.operator)));
     }
+    // As often as it is made, a mistake is one sentence.
+    let mut said = HashSet::new();
+    problems.retain(|problem| said.insert(problem.clone()));
     problems
 }
 
@@ -100,6 +105,12 @@ mod tests {
         ] {
             assert_eq!(of(selector.clone()), Vec::<String>::new(), "{selector}");
         }
+    }
+
+    #[test]
+    fn a_mistake_that_is_made_twice_is_named_once() {
+        let empty = json!({"key": "", "operator": "Exists"});
+        assert_eq!(of(json!({"matchExpressions": [empty, empty]})).len(), 1);
     }
 
     #[test]

@@ -124,7 +124,12 @@ impl Ctx {
         let type_ = match said.standing {
             Standing::Stalled => EventType::Warning,
             // Waited for, because it may come; more often it is a name mistyped.
-            Standing::Underway if matches!(said.reason, Reason::BackupNotFound | Reason::FleetNotFound) => {
+            Standing::Underway
+                if matches!(
+                    said.reason,
+                    Reason::BackupNotFound | Reason::FleetNotFound | Reason::Unreachable
+                ) =>
+            {
                 EventType::Warning
             }
             Standing::Ready | Standing::Underway => EventType::Normal,
@@ -138,7 +143,7 @@ impl Ctx {
         let event = Event {
             type_,
             reason: said.reason.as_str().to_owned(),
-            note: Some(said.message.clone()),
+            note: Some(condition::shorten(&said.message, condition::MAX_MESSAGE)),
             action: "Reconcile".to_owned(),
             secondary: None,
         };

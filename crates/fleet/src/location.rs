@@ -12,6 +12,7 @@ use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
 
 use crate::hub::{Hub, in_namespace};
+use crate::text;
 
 /// Name of the location, or why there is none to use.
 pub(crate) type Usable = Result<String, (Reason, String)>;
@@ -132,6 +133,7 @@ pub(crate) fn available(location: &BackupStorageLocation) -> Usable {
         }
         Some(phase) => {
             let message = status.and_then(|status| status.message.as_deref()).unwrap_or("no message");
+            let message = text::veleros_words(message);
             Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
         }
     }

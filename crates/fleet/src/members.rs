@@ -10,15 +10,44 @@ use kurator_api::reason::Reason;
 use kurator_member::connect::{Connect, ConnectError};
 use kurator_member::gate::WriteGate;
 use kurator_member::kubeconfig::TrustedConfig;
-use kurator_member::member::{Change, Liveness, Member, MemberOptions};
+use kurator_member::member::{Change, Liveness, Member, MemberOptions, Trouble};
 
 use tokio::time::Instant;
 
 use crate::route::Router;
+use crate::text;
 use crate::usage;
 
 /// A member that answers lists what it has within this time.
 const LISTED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why nothing can be done with a member, and what helps.
+pub(crate) fn out_of_reach(
+    whose: &impl std::fmt::Display,
+    since: Timestamp,
+    trouble: &Trouble,
+) -> (Reason, String) {
+    let since = text::time(since);
+    match trouble {
+        Trouble::NoAnswer(why) => {
+            (Reason::Unreachable, format!("{whose} has not answered since {since}: {why}"))
+        }
+        Trouble::Unauthorized => (
+            Reason::Unauthorized,
+            format!(
+                "the API server of {whose} refuses the kubeconfig since {since}; write a valid one into its Secret: \
+                 {trouble}"
+            ),
+        ),
+        Trouble::Forbidden(why) => (
+            Reason::Forbidden,
+            format!(
+                "the API server of {whose} lets the kubeconfig do too little since {since}; grant its user `get` on \
+                 namespace `kube-system`: {why}"
+            ),
+        ),
+    }
+}
 
 /// All connections; one per cluster object.
 pub(crate) struct Members {
@@ -84,10 +113,8 @@ impl Members {
             }
             Liveness::Connecting { why: None, .. } => Access::Connecting,
             Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why } => {
-                Access::Away {
-                    reason: Reason::Unreachable,
-                    why: format!("{key} has not answered since {}: {why}", crate::text::time(since)),
-                }
+                let (reason, why) = out_of_reach(key, since, &why);
+                Access::Away { reason, why }
             }
         }
     }

@@ -128,7 +128,6 @@ impl Router {
             if fleet.0.as_ref().is_ok_and(names_it) {
                 self.wakes.fleets.wake(reference(namespace, &fleet.name_any()));
                 self.readers(namespace);
-                self.engines.fleet_changed(namespace, true);
             }
         }
     }

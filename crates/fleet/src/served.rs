@@ -214,6 +214,19 @@ pub(crate) fn is_served(ctx: &Ctx, cluster: &ClusterKey) -> bool {
 pub(crate) struct Engines {
     published: watch::Sender<ServedMembers>,
     wanted: Mutex<HashMap<ClusterKey, Wanted>>,
+    keys: Mutex<Keys>,
+}
+
+/// The key of its store that each Fleet has, by the Fleet's UID: a hash, or nothing while it can't be used.
+#[derive(Default)]
+struct Keys(HashMap<String, Option<String>>);
+
+impl Keys {
+    /// Whether the Fleet had another one when it was last looked at.
+    fn is_another(&mut self, fleet: &str, key: Option<String>) -> bool {
+        let before = self.0.insert(fleet.to_owned(), key.clone());
+        before.is_some_and(|before| before != key)
+    }
 }
 
 struct Wanted {
@@ -224,7 +237,7 @@ struct Wanted {
 
 impl Engines {
     pub(crate) fn new(published: watch::Sender<ServedMembers>) -> Self {
-        Self { published, wanted: Mutex::default() }
+        Self { published, wanted: Mutex::default(), keys: Mutex::default() }
     }
 
     /// These members of a Fleet are to be served, and none of its others. One that was connected anew begins anew.
@@ -271,6 +284,20 @@ impl Engines {
         if let Some(held) = wanted.get(key) {
             held.served.news.send_replace(());
         }
+    }
+
+    /// The store of a Fleet is opened with this key now, by its hash: each location in the namespace is looked at again
+    /// if it was another one, be it that the Secret has changed or that the Fleet names another.
+    pub(crate) fn key_is(&self, namespace: &str, fleet: &str, key: Option<String>) {
+        let is_another = self.keys.lock().unwrap_or_else(PoisonError::into_inner).is_another(fleet, key);
+        if is_another {
+            self.fleet_changed(namespace, true);
+        }
+    }
+
+    /// A Fleet is gone.
+    pub(crate) fn forget_key(&self, fleet: &str) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).0.remove(fleet);
     }
 
     /// Likewise of all members in a namespace, since a Fleet has changed; or the `key` of its store, and each location
@@ -353,4 +380,21 @@ fn adjust(
         begun.push(key.clone());
     }
     (ended, begun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_another_one_only_if_the_fleet_had_one_before() {
+        let mut keys = Keys::default();
+        let key = |text: &str| Some(text.to_owned());
+        assert!(!keys.is_another("f", key("a")));
+        assert!(!keys.is_another("f", key("a")));
+        assert!(!keys.is_another("g", key("b")));
+        assert!(keys.is_another("f", key("b")));
+        assert!(keys.is_another("f", None));
+        assert!(keys.is_another("f", key("b")));
+    }
 }

@@ -32,6 +32,8 @@ struct Inner<K> {
     epoch: u64,
     /// `Some` while nothing is known.
     unknown: Option<(Timestamp, String)>,
+    /// The server has said that it won't tell, since it was last asked anew.
+    refused: bool,
     /// What is known, or was known last: then only to tell what changed meanwhile.
     objects: Objects<K>,
     /// A list that is not complete yet.
@@ -43,6 +45,7 @@ impl<K: Resource> Cache<K> {
         Self(RwLock::new(Inner {
             epoch: 0,
             unknown: Some((since, why.to_owned())),
+            refused: false,
             objects: BTreeMap::new(),
             listing: BTreeMap::new(),
         }))
@@ -58,6 +61,12 @@ impl<K: Resource> Cache<K> {
                 .get(name)
                 .map_or(Knowledge::Absent, |object| Knowledge::Present(Arc::clone(object))),
         }
+    }
+
+    /// Whether nothing is known because the server does not serve these objects or may not show them: it has answered.
+    pub fn is_refused(&self) -> bool {
+        let inner = self.read();
+        inner.unknown.is_some() && inner.refused
     }
 
     /// All objects in the order of their names; `Present` (perhaps empty) or `Unknown`, never `Absent`.
@@ -80,6 +89,7 @@ impl<K: Resource> Cache<K> {
     pub(crate) fn forget(&self, now: Timestamp, why: &str) -> bool {
         let mut inner = self.write();
         inner.epoch += 1;
+        inner.refused = false;
         inner.forget(now, why)
     }
 
@@ -183,10 +193,14 @@ impl<K: Resource> Feed<K> {
         }
     }
 
-    /// The watch broke: nothing is known until the next complete list. `true` if a reader can tell.
-    pub(crate) fn broken(&self, now: Timestamp, why: &str) -> bool {
+    /// The watch broke, or was `refused`: nothing is known until the next complete list. `true` if a reader can tell.
+    pub(crate) fn broken(&self, now: Timestamp, why: &str, refused: bool) -> bool {
         let mut inner = self.cache.write();
-        inner.epoch == self.epoch && inner.forget(now, why)
+        if inner.epoch != self.epoch {
+            return false;
+        }
+        let is_news = std::mem::replace(&mut inner.refused, refused) != refused;
+        inner.forget(now, why) || is_news
     }
 }
 

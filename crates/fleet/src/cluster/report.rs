@@ -1,9 +1,10 @@
 //! The status of an AttachedCluster.
 
+use jiff::Timestamp;
 use kurator_api::cluster::{AttachedCluster, AttachedClusterStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
-use kurator_member::member::Liveness;
+use kurator_member::member::{Liveness, Trouble};
 
 use super::Outcome;
 use crate::ctx::Ctx;
@@ -20,7 +21,7 @@ pub(super) async fn report(
 ) -> Result<(), Error> {
     let said = match waits_for {
         Some(need) => Some(leaving(need, outcome)),
-        None => verdict(outcome),
+        None => verdict(cluster, outcome),
     };
     let Some(said) = said else { return Ok(()) };
     let before = cluster.status.clone().unwrap_or_default();
@@ -55,7 +56,7 @@ pub(super) async fn report(
 
 /// `None` while there is nothing new to say: after a restart the last word stands until the cluster
 /// has had the time to answer.
-fn verdict(outcome: &Outcome) -> Option<Verdict> {
+fn verdict(cluster: &AttachedCluster, outcome: &Outcome) -> Option<Verdict> {
     Some(match outcome {
         Outcome::Connected(Liveness::Alive { version, .. }) => {
             Verdict::ready(Reason::Connected, format!("Kubernetes {version} answers"))
@@ -63,9 +64,34 @@ fn verdict(outcome: &Outcome) -> Option<Verdict> {
         Outcome::Connected(Liveness::Connecting { why: None, .. }) => return None,
         Outcome::Connected(
             Liveness::Connecting { since, why: Some(why) } | Liveness::Unreachable { since, why },
-        ) => Verdict::underway(Reason::Unreachable, format!("no answer since {}: {why}", text::time(*since))),
+        ) => in_trouble(cluster, *since, why),
         Outcome::Faulty(fault) => Verdict::stalled(fault.reason, &fault.message),
     })
+}
+
+/// A server that does not answer may come back; one that refuses waits for somebody to mend the kubeconfig.
+fn in_trouble(cluster: &AttachedCluster, since: Timestamp, trouble: &Trouble) -> Verdict {
+    let since = text::time(since);
+    let secret = cluster.spec.kubeconfig.as_ref().map_or("", |secret| &secret.name);
+    match trouble {
+        Trouble::NoAnswer(why) => {
+            Verdict::underway(Reason::Unreachable, format!("no answer since {since}: {why}"))
+        }
+        Trouble::Unauthorized => Verdict::stalled(
+            Reason::Unauthorized,
+            format!(
+                "the API server refuses the kubeconfig in Secret `{secret}` since {since}; write a valid one there: \
+                 {trouble}"
+            ),
+        ),
+        Trouble::Forbidden(why) => Verdict::stalled(
+            Reason::Forbidden,
+            format!(
+                "the API server lets the kubeconfig in Secret `{secret}` do too little since {since}; grant its user \
+                 `get` on namespace `kube-system`: {why}"
+            ),
+        ),
+    }
 }
 
 /// The object is being deleted, and waits for what is to be removed from the cluster.
@@ -84,4 +110,43 @@ fn leaving(need: &Need, outcome: &Outcome) -> Verdict {
         message.push_str(&format!("; {why}"));
     }
     Verdict::underway(Reason::MemberCleanupPending, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::standing::Standing;
+
+    fn said(why: Trouble) -> Verdict {
+        let spec = serde_json::json!({"kubeconfig": {"name": "m1", "key": "value"}});
+        let cluster = serde_json::json!({"metadata": {"name": "m1"}, "spec": spec});
+        let cluster: AttachedCluster = serde_json::from_value(cluster).unwrap();
+        let unreachable = Liveness::Unreachable { since: Timestamp::UNIX_EPOCH, why };
+        verdict(&cluster, &Outcome::Connected(unreachable)).unwrap()
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_may_come_back() {
+        let said = said(Trouble::NoAnswer("cannot connect".into()));
+        assert_eq!((said.standing, said.reason), (Standing::Underway, Reason::Unreachable));
+        assert_eq!(said.message, "no answer since 1970-01-01T00:00:00Z: cannot connect");
+    }
+
+    #[test]
+    fn a_kubeconfig_that_is_refused_waits_for_a_person_and_says_what_to_do() {
+        let refused = said(Trouble::Unauthorized);
+        assert_eq!((refused.standing, refused.reason), (Standing::Stalled, Reason::Unauthorized));
+        assert_eq!(
+            refused.message,
+            "the API server refuses the kubeconfig in Secret `m1` since 1970-01-01T00:00:00Z; write a valid one there: \
+             credentials refused (401)"
+        );
+        let forbidden = said(Trouble::Forbidden("forbidden (403)".into()));
+        assert_eq!((forbidden.standing, forbidden.reason), (Standing::Stalled, Reason::Forbidden));
+        assert_eq!(
+            forbidden.message,
+            "the API server lets the kubeconfig in Secret `m1` do too little since 1970-01-01T00:00:00Z; grant its user \
+             `get` on namespace `kube-system`: forbidden (403)"
+        );
+    }
 }

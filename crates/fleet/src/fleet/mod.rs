@@ -33,6 +33,7 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::hub::Guarded;
 use crate::run::look_again;
+use validate::Plugin;
 
 pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Result<Action, Error> {
     let fleet = match &object.0 {
@@ -52,6 +53,11 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Res
     let claimed = claim::claim(&ctx, fleet).await;
     let credential = observe::credential(&ctx, fleet).await?;
     let valid = validate::validate(fleet, credential.as_ref(), (&ctx.options).into());
+    let key = match &valid.plugin {
+        Plugin::On(plugin) => Some(render::content_hash(plugin)),
+        Plugin::Off | Plugin::Faulty(_) => None,
+    };
+    ctx.router.engines.key_is(&fleet.namespace().unwrap_or_default(), &valid.uid, key);
     let seen = observe::observe(&ctx, fleet, &valid);
     let plan = plan::plan(&valid, seen);
     apply::apply(&ctx, fleet, &plan);

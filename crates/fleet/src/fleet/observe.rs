@@ -1,7 +1,7 @@
 //! What is known of the members and of the object store.
 
 use std::cell::LazyCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -26,8 +26,12 @@ use crate::hub::Presence;
 use crate::location::is_owned_by;
 use crate::members::Access;
 use crate::served::Standing;
+use crate::text;
 use crate::usage;
 use crate::writes::{Write, WriteKey};
+
+/// How many keys of a Secret a message names.
+const KEYS_SHOWN: usize = 5;
 
 /// What the hub's Secret for the object store holds.
 pub(super) enum Credential {
@@ -57,12 +61,12 @@ fn missing(name: &str) -> Credential {
 }
 
 fn read(name: &str, secret: &Secret) -> Credential {
-    let mut faults = Vec::new();
-    let mut value = |key: &str, needed: bool| -> Option<String> {
+    let (mut faults, mut missing) = (Vec::new(), Vec::new());
+    let mut value = |key: &'static str, needed: bool| -> Option<String> {
         let fault =
             |reason, text: &str| Problem { reason, message: format!("Secret `{name}`, key `{key}`: {text}") };
         match secret.data.as_ref().and_then(|data| data.get(key)) {
-            None if needed => faults.push(fault(Reason::CredentialKeyMissing, "is missing; add it")),
+            None if needed => missing.push(key),
             None => {}
             Some(bytes) => match std::str::from_utf8(&bytes.0) {
                 Ok("") => faults.push(fault(Reason::CredentialKeyMissing, "is empty; fill it")),
@@ -81,6 +85,15 @@ fn read(name: &str, secret: &Secret) -> Credential {
     };
     let (access_key, secret_key) = (value("access-key", true), value("secret-key", true));
     let session_token = value("session-token", false);
+    if !missing.is_empty() {
+        let keys = |keys: &[String]| text::some_of(keys, KEYS_SHOWN);
+        let present: Vec<_> =
+            secret.data.iter().flat_map(BTreeMap::keys).map(|key| format!("`{key}`")).collect();
+        let has = if present.is_empty() { "no key".to_owned() } else { keys(&present) };
+        let missing: Vec<_> = missing.iter().map(|key| format!("`{key}`")).collect();
+        let message = format!("Secret `{name}` has {has}; add {}", keys(&missing));
+        faults.insert(0, Problem { reason: Reason::CredentialKeyMissing, message });
+    }
     match (access_key, secret_key) {
         (Some(access_key), Some(secret_key)) if faults.is_empty() => {
             Credential::Keys { access_key, secret_key, session_token }
@@ -238,7 +251,8 @@ fn contact(
         None => Probe::Running,
     };
     SeenContact::Alive(Box::new(SeenAlive {
-        settled,
+        // Where the types are not served there is no list to wait for.
+        settled: settled.filter(|_| !member.locations().is_refused()),
         velero: velero(&member),
         owner,
         secret_write: write(super::apply::SECRET),
@@ -313,5 +327,27 @@ pub(super) struct SeenSecret {
 impl SeenVelero {
     pub(super) fn ours<'a>(&'a self, fleet_uid: &'a str) -> impl Iterator<Item = &'a BackupStorageLocation> {
         self.locations.iter().map(AsRef::as_ref).filter(move |location| is_owned_by(location, fleet_uid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k53_a_secret_without_the_keys_is_told_what_it_has_and_what_to_add_in_one_sentence() {
+        for (data, expected) in [
+            (
+                serde_json::json!({"aws_access_key_id": "YQ==", "aws_secret_access_key": "cw=="}),
+                "Secret `s` has `aws_access_key_id`, `aws_secret_access_key`; add `access-key`, `secret-key`",
+            ),
+            (serde_json::json!({"access-key": "YQ=="}), "Secret `s` has `access-key`; add `secret-key`"),
+            (serde_json::json!({}), "Secret `s` has no key; add `access-key`, `secret-key`"),
+        ] {
+            let secret: Secret = serde_json::from_value(serde_json::json!({"data": data})).unwrap();
+            let Credential::Faulty(faults) = read("s", &secret) else { panic!("taken") };
+            let said: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+            assert_eq!(said, [expected]);
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use kurator_api::cluster::ClusterKey;
+use kurator_api::condition;
 use kurator_api::fleet::{Engine, FleetClusterStatus, Layout, MemberBackupStatus};
 use kurator_api::reason::Reason;
 use kurator_api::velero::BackupStorageLocation;
@@ -17,6 +18,7 @@ use super::probe::Probe;
 use super::turn::{Goal, Hitch, Turn};
 use super::validate::{Plugin, Problem, ValidFleet, ValidPlugin};
 use crate::hub::Presence;
+use crate::run::rows::cut;
 
 /// Something to write in a member.
 pub(super) enum Action {
@@ -89,7 +91,7 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
     if let Probe::Failed { retry_at, .. } = &seen.root {
         look_again = Some(*retry_at);
     }
-    let mut rows = Vec::with_capacity(seen.members.len());
+    let mut rows: Vec<FleetClusterStatus> = Vec::with_capacity(seen.members.len());
     let mut actions = Vec::new();
     let (mut stuck, mut lost, mut left, mut served) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let holders = holders(&seen.members);
@@ -121,6 +123,11 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
         look_again = look_again.into_iter().chain(turn.look_again).min();
         actions.extend(turn.actions.into_iter().map(|action| (member.key.clone(), action)));
         rows.extend(row);
+    }
+    let room = condition::room(rows.len());
+    for row in &mut rows {
+        cut(&mut row.message, room);
+        row.backup.iter_mut().for_each(|backup| cut(&mut backup.message, room));
     }
     Plan {
         rows,

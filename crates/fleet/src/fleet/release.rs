@@ -58,6 +58,7 @@ pub(super) async fn release(ctx: &Arc<Ctx>, fleet: &Fleet) -> Result<Action, Err
         report::tell_lost(ctx, fleet, &given_up);
     }
     ctx.router.engines.want(ctx, &uid, &[]);
+    ctx.router.engines.forget_key(&uid);
     ctx.forget(fleet);
     Ok(Action::await_change())
 }

@@ -85,8 +85,10 @@ fn is_good(row: &FleetClusterStatus) -> bool {
 
 /// Out of reach: no reason to call the Fleet as a whole unwell.
 fn is_away(row: &FleetClusterStatus) -> bool {
-    const AWAY: [Reason; 6] = [
+    const AWAY: [Reason; 8] = [
         Reason::Unreachable,
+        Reason::Unauthorized,
+        Reason::Forbidden,
         Reason::Connecting,
         Reason::KubeconfigSecretMissing,
         Reason::KubeconfigKeyMissing,
@@ -98,7 +100,8 @@ fn is_away(row: &FleetClusterStatus) -> bool {
 
 /// Whether somebody must edit something before the row can become good.
 fn needs_help(row: &FleetClusterStatus) -> bool {
-    const HELP: [Reason; 7] = [
+    const HELP: [Reason; 8] = [
+        Reason::Unauthorized,
         Reason::ServedByAnother,
         Reason::SameCluster,
         Reason::PrefixTaken,

@@ -6,7 +6,7 @@ mod inherit;
 mod location;
 
 use kurator_api::cluster::ClusterKey;
-use kurator_api::condition::shorten;
+use kurator_api::condition::{MAX_MESSAGE, shorten};
 use kurator_api::fleet::{Engine, FleetClusterStatus, MemberBackupStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
@@ -20,6 +20,7 @@ use super::probe::Probe;
 use super::server::{self, Server};
 use super::validate::{Problem, ValidFleet, ValidPlugin};
 use crate::hub::Presence;
+use crate::text;
 use crate::writes::Write;
 pub(super) use clean_up::Hitch;
 use location::{Wanted, record_place};
@@ -96,7 +97,7 @@ impl Turn<'_> {
             Err(why) => why,
         };
         backup.reason = Some(reason.as_str().to_owned());
-        backup.message = Some(shorten(&message)).filter(|text| !text.is_empty());
+        backup.message = Some(shorten(&message, MAX_MESSAGE)).filter(|text| !text.is_empty());
         row.backup = Some(backup);
         row
     }
@@ -275,6 +276,7 @@ fn check_location(
         Some(phase) if phase.is_available() => Ok(()),
         Some(phase) => {
             let message = seen.and_then(|seen| seen.message.as_deref()).unwrap_or("no message");
+            let message = text::veleros_words(message);
             Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
         }
     }
@@ -290,7 +292,7 @@ fn still(status: &MemberBackupStatus, why: &str) -> Result<(), (Reason, String)>
 fn not_ready(mut row: FleetClusterStatus, reason: Reason, message: impl AsRef<str>) -> FleetClusterStatus {
     row.ready = false;
     row.reason = Some(reason.as_str().to_owned());
-    row.message = Some(shorten(message.as_ref()));
+    row.message = Some(shorten(message.as_ref(), MAX_MESSAGE));
     row
 }
 

@@ -74,14 +74,14 @@ pub(super) fn whole(
         }
         Stage::Incomplete => {
             let message = format!(
-                "the backup of source {name} is incomplete{because}; set spec.policy.allowPartiallyFailed: true to go \
-                 on with it, or delete this Migrate"
+                "the backup of source {name} is incomplete (set spec.policy.allowPartiallyFailed: true to go on with it, \
+                 or delete this Migrate){because}"
             );
             not_ready(MigratePhase::Pending, Verdict::stalled(Reason::SourcePartiallyFailed, message))
         }
         Stage::Failed => {
             let message =
-                format!("the backup of source {name} failed{because}; mend that and create a new Migrate");
+                format!("the backup of source {name} failed (mend it and create a new Migrate){because}");
             not_ready(MigratePhase::Failed, Verdict::stalled(Reason::BackupFailed, message))
         }
         Stage::Good { partial } => {
@@ -161,8 +161,8 @@ mod tests {
         assert!(!waits.source_ready.0);
         assert_eq!(
             waits.verdict.message,
-            "the backup of source m1 is incomplete: 1 error; set spec.policy.allowPartiallyFailed: true to go on with it, \
-             or delete this Migrate"
+            "the backup of source m1 is incomplete (set spec.policy.allowPartiallyFailed: true to go on with it, or delete \
+             this Migrate): 1 error"
         );
         let goes_on = said(RowPhase::PartiallyFailed, true, true, RunPhase::Pending);
         assert_eq!(goes_on.phase, MigratePhase::RestoreInProgress);

@@ -3,7 +3,7 @@
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
-use kurator_api::condition::shorten;
+use kurator_api::condition;
 use kurator_api::names;
 use kurator_api::velero::{self, PodVolumeBackup};
 use serde_json::json;
@@ -50,12 +50,13 @@ pub(crate) fn note_lost_volumes(
     run: &Started<velero::RestoreStatus>,
     rows: &mut Rows<velero::RestoreStatus>,
 ) {
+    let room = condition::room(rows.0.len());
     for row in rows.0.iter_mut().filter(|row| row.status.is_some() && row.phase.is_terminal()) {
         let had_ended = run.recorded.get(&row.cluster).is_some_and(|before| before.phase.is_terminal());
         let copy = || ctx.members.get(&row.cluster)?.backups().get(row.source.as_deref()?).present();
         if !had_ended && copy().is_some_and(|copy| lacks_volumes(&copy)) {
             let said = row.message.iter().map(String::as_str).chain([WITHOUT_VOLUMES]).collect::<Vec<_>>();
-            row.message = Some(shorten(&said.join("; ")));
+            row.message = Some(condition::shorten(&said.join("; "), room));
         }
     }
 }

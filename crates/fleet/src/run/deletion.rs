@@ -25,6 +25,7 @@ use super::Owner;
 use crate::ctx::Ctx;
 use crate::hub::{Guarded, HubKind};
 use crate::served::is_served;
+use crate::text;
 use crate::wake::WakeSet;
 use crate::writes::{self, Write, WriteKey};
 use idle::{Idle, Key};
@@ -177,7 +178,7 @@ fn state(request: &DeleteBackupRequest) -> State {
             State::Refused(if errors.is_empty() {
                 "Velero says that it is deleted, and it is still there".to_owned()
             } else {
-                errors
+                text::veleros_words(&errors)
             })
         }
     }

@@ -15,6 +15,7 @@ use super::child::{Outcome, VeleroRun};
 use super::rows::{Details, Row};
 use super::volumes;
 use crate::hub::HubKind;
+use crate::text;
 
 /// Phases of a run on the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,7 +341,7 @@ macro_rules! velero_run {
                 let status = self.status.clone().unwrap_or_default();
                 let phase = status.row_phase();
                 let velero::$Status { failure_reason, validation_errors, errors, warnings, .. } = &status;
-                let logs = format!(concat!("velero ", $noun, " logs {}"), self.name_any());
+                let logs = format!(concat!("velero ", $noun, " logs {} --namespace velero"), self.name_any());
                 let told = || self.annotations().get(names::PROBLEMS_ANNOTATION).cloned();
                 let message = complaint(failure_reason.as_deref(), validation_errors, *errors, *warnings, told, &logs);
                 let is_empty = || status.progress.as_ref().is_some_and(|p| p.total_items.unwrap_or(0) == 0);
@@ -370,7 +371,7 @@ velero_run!(Restore, RestoreStatus, RestorePhase, "restore", /** Name of the Vel
 /// How to learn more, because Velero's status only counts.
 fn in_log(count: i64, what: &str, command: &str) -> String {
     let (plural, them) = if count == 1 { ("", "it") } else { ("s", "them") };
-    format!("{count} {what}{plural}; `{command}` in the member tells of {them}")
+    format!("{count} {what}{plural}; `{command}` with the kubeconfig of the member tells of {them}")
 }
 
 /// Velero's own words about what went wrong, if anything did; what the built-in engine has `told`, where it has.
@@ -383,10 +384,10 @@ fn complaint(
     logs: &str,
 ) -> Option<String> {
     if let Some(failure) = failure.filter(|text| !text.is_empty()) {
-        return Some(failure.to_owned());
+        return Some(text::veleros_words(failure));
     }
     if !validation.is_empty() {
-        return Some(validation.join("; "));
+        return Some(text::veleros_words(&validation.join("; ")));
     }
     match (errors.unwrap_or(0), warnings.unwrap_or(0)) {
         (0, 0) => None,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use kurator_api::backup::RowPhase;
 use kurator_api::cluster::ClusterKey;
+use kurator_api::condition;
 use kurator_api::reason::Reason;
 use tokio::time::Instant;
 
@@ -45,6 +46,8 @@ pub(crate) fn plan<K: VeleroRun>(
         look_again = look_again.into_iter().chain(step.look_again).min();
         rows.push(step.row);
     }
+    let room = condition::room(rows.len());
+    rows.iter_mut().for_each(|row| row.cut(room));
     let rows = Rows(rows);
     let aggregate = rows.aggregate();
     let phase = match aggregate {

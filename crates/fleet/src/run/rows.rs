@@ -6,6 +6,8 @@ use kurator_api::cluster::ClusterKey;
 use kurator_api::condition;
 use kurator_api::reason::Reason;
 
+use crate::text;
+
 /// From this many clusters on, rows in good order are kept short.
 pub(crate) const SHORT_FROM: usize = 500;
 /// Above this many clusters, progress alone is not worth a write.
@@ -56,6 +58,11 @@ impl<S> Row<S> {
         self.reason = Some(reason);
         self.message = Some(one_line(message.as_ref())).filter(|text| !text.is_empty());
         self
+    }
+
+    /// Cuts the message to so many bytes.
+    pub(crate) fn cut(&mut self, most: usize) {
+        cut(&mut self.message, most);
     }
 
     pub(crate) fn in_phase(mut self, phase: RowPhase) -> Self {
@@ -162,9 +169,16 @@ fn aggregate(phases: impl IntoIterator<Item = RowPhase>) -> Aggregate {
     }
 }
 
-/// Fit for a row: line breaks gone, cut to the length of a condition's message.
+/// Fit for a row that may say as much as a condition: line breaks gone.
 pub(crate) fn one_line(text: &str) -> String {
-    condition::shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+    condition::shorten(&text::one_line(text), condition::MAX_MESSAGE)
+}
+
+/// Cuts the message of a row to so many bytes.
+pub(crate) fn cut(message: &mut Option<String>, most: usize) {
+    if let Some(message) = message.as_mut().filter(|message| message.len() > most) {
+        *message = condition::shorten(message, most);
+    }
 }
 
 #[cfg(test)]

@@ -139,8 +139,11 @@ fn broken_kubeconfigs(lab: &Lab, witness: &str) -> Vec<Case> {
         Case::new(
             "wrong-token",
             user("{token: stolen}"),
-            "Unreachable",
-            ["no answer since ", "credentials refused (401)"],
+            "Unauthorized",
+            [
+                "the API server refuses the kubeconfig in Secret `wrong-token` since ",
+                "credentials refused (401)",
+            ],
         ),
         Case {
             name: "other-key",

@@ -154,7 +154,9 @@ fn k16_a_backup_of_a_namespace_that_is_not_there_ends_as_partially_failed() -> O
         assert_eq!(condition(&backup, "Stalled").unwrap_or_default()["status"], "True");
         let row = backup.status.context("no status")?.backup_details.remove(0);
         let name = format!("{cluster}-backup-k16-partial-b");
-        let message = format!("1 error; `velero backup logs {name}` in the member tells of it");
+        let message = format!(
+            "1 error; `velero backup logs {name} --namespace velero` with the kubeconfig of the member tells of it"
+        );
         assert_eq!(row.message.as_deref(), Some(message.as_str()));
         Ok(())
     })

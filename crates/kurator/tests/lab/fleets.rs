@@ -342,7 +342,7 @@ const FAULTY_CREDENTIALS: [FaultyCredential; 4] = [
         "k53-missing",
         &[("access-key", "a")],
         "CredentialKeyMissing",
-        "Secret `faulty`, key `secret-key`: is missing; add it",
+        "Secret `faulty` has `access-key`; add `secret-key`",
     ),
     (
         "k53-empty",

@@ -16,7 +16,7 @@ pub enum Reason {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KubeconfigError {
     /// The field asks for something that is not done for a stranger's file.
-    #[error("kubeconfig field `{field}`{value} is refused: {why}; {remedy}")]
+    #[error("kubeconfig {}{value} is refused: {why}; {remedy}", place(field))]
     Refused {
         /// Path of the field, such as `users[admin].user.exec`.
         field: String,
@@ -28,7 +28,7 @@ pub enum KubeconfigError {
         remedy: &'static str,
     },
     /// The field, or the whole file, can't be used.
-    #[error("kubeconfig field `{field}`{value} is not usable: {why}; {remedy}")]
+    #[error("kubeconfig {}{value} is not usable: {why}; {remedy}", place(field))]
     Malformed {
         /// Path of the field; `.` for the whole file.
         field: String,
@@ -39,6 +39,14 @@ pub enum KubeconfigError {
         /// What to write instead.
         remedy: &'static str,
     },
+}
+
+/// How a field is named; `.` is the whole file.
+fn place(field: &str) -> String {
+    match field {
+        "." => "file".to_owned(),
+        field => format!("field `{field}`"),
+    }
 }
 
 impl KubeconfigError {
@@ -64,7 +72,7 @@ impl KubeconfigError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown(Option<String>);
 
-/// Longest value that is shown, in characters. A status message has 256 in all.
+/// Longest value that is shown, in characters. A row of a status may have 256 bytes in all.
 const SHOWN_CHARS: usize = 80;
 
 impl Shown {

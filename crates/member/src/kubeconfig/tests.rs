@@ -187,6 +187,16 @@ fn loopback_is_a_matter_of_policy_and_link_local_is_not() {
 }
 
 #[test]
+fn a_file_that_is_no_yaml_is_called_the_file() {
+    let policy = TrustPolicy { allow_loopback: false };
+    let error = UntrustedKubeconfig::new(b"- swordfish").trust(&policy).unwrap_err().to_string();
+    assert!(
+        error.starts_with("kubeconfig file is not usable: it is not YAML of the expected shape"),
+        "{error}"
+    );
+}
+
+#[test]
 fn k14_a_malformed_kubeconfig_names_what_is_wrong() {
     let pki = Pki::new();
     let (cert, key) = (pki.cert_data(), pki.key_data());

@@ -1,8 +1,10 @@
 //! Whether a member answers, and how long to wait before asking again.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
+
+use super::why::CREDENTIALS_REFUSED;
 
 /// Whether a member answers. Times are wall-clock, UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +14,7 @@ pub enum Liveness {
         /// When the first attempt began.
         since: Timestamp,
         /// Why the first attempt failed.
-        why: Option<String>,
+        why: Option<Trouble>,
     },
     /// It answered the last time, and nothing has cast doubt on it since.
     Alive {
@@ -28,8 +30,28 @@ pub enum Liveness {
         /// When that was noticed first.
         since: Timestamp,
         /// What the newest attempt met with.
-        why: String,
+        why: Trouble,
     },
+}
+
+/// What an attempt to work with a member met with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing answers, or not as a Kubernetes API server that is ready; one sentence.
+    NoAnswer(String),
+    /// The API server does not accept the credential (401).
+    Unauthorized,
+    /// The API server answers, and does not let the credential see what tells clusters apart (403); one sentence.
+    Forbidden(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoAnswer(why) | Self::Forbidden(why) => why,
+            Self::Unauthorized => CREDENTIALS_REFUSED,
+        })
+    }
 }
 
 impl Liveness {

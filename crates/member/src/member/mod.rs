@@ -27,7 +27,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span};
 
-pub use self::liveness::Liveness;
+pub use self::liveness::{Liveness, Trouble};
 use self::watching::Watch;
 use crate::{
     cache::Cache,

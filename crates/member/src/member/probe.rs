@@ -14,8 +14,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Shared,
-    liveness::{Backoff, Liveness},
-    why::{CREDENTIALS_REFUSED, explain},
+    liveness::{Backoff, Liveness, Trouble},
+    why::{explain, trouble},
 };
 use crate::connect::CONNECT_TIMEOUT;
 
@@ -30,6 +30,9 @@ const DOUBT: Duration = Duration::from_secs(3);
 
 /// Time between two looks over HTTP/1.1, which has no pings.
 const WITHOUT_PINGS: Duration = Duration::from_secs(4);
+
+/// What tells a cluster apart can't be had.
+const NO_NAMESPACE: &str = "cannot read namespace `kube-system`";
 
 /// What a member says of itself.
 struct Seen {
@@ -62,41 +65,45 @@ pub(super) async fn run(shared: Arc<Shared>, look_every: Duration) {
     }
 }
 
-async fn look(client: &Client, limit: Duration) -> Result<Seen, String> {
+async fn look(client: &Client, limit: Duration) -> Result<Seen, Trouble> {
     match timeout(limit, examine(client)).await {
         Ok(seen) => seen,
-        Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
+        Err(_) => Err(Trouble::NoAnswer(format!("no answer within {} s", limit.as_secs()))),
     }
 }
 
 /// One request after the other: asked at once, they would open a connection each.
-async fn examine(client: &Client) -> Result<Seen, String> {
+async fn examine(client: &Client) -> Result<Seen, Trouble> {
     let pinged = ready(client).await?;
-    let version = client.apiserver_version().await.map_err(|error| explain(&error))?.git_version;
+    let version = client.apiserver_version().await.map_err(|error| trouble(&error))?.git_version;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let system = namespaces
-        .get_metadata("kube-system")
-        .await
-        .map_err(|error| format!("cannot read namespace `kube-system`: {}", explain(&error)))?;
+    let system = namespaces.get_metadata("kube-system").await.map_err(|error| match trouble(&error) {
+        Trouble::Unauthorized => Trouble::Unauthorized,
+        Trouble::NoAnswer(why) => Trouble::NoAnswer(format!("{NO_NAMESPACE}: {why}")),
+        Trouble::Forbidden(why) => Trouble::Forbidden(format!("{NO_NAMESPACE}: {why}")),
+    })?;
     let uid = system.metadata.uid.unwrap_or_default();
     Ok(Seen { version, uid, pinged })
 }
 
 /// Whether the server calls itself ready, and whether its connection is pinged. A server that doesn't tell us
 /// (403, 404) has answered all the same.
-async fn ready(client: &Client) -> Result<bool, String> {
-    let request = Request::get("/readyz").body(Body::empty()).map_err(|error| error.to_string())?;
-    let response = client.send(request).await.map_err(|error| explain(&error))?;
+async fn ready(client: &Client) -> Result<bool, Trouble> {
+    let request = Request::get("/readyz").body(Body::empty());
+    let request = request.map_err(|error| Trouble::NoAnswer(error.to_string()))?;
+    let response = client.send(request).await.map_err(|error| trouble(&error))?;
     let (status, pinged) = (response.status(), response.version() == Version::HTTP_2);
     // Read to its end: an HTTP/1.1 connection could not be used again otherwise.
-    let body = response.into_body().collect_bytes().await.map_err(|error| explain(&error))?;
+    let body =
+        response.into_body().collect_bytes().await.map_err(|error| Trouble::NoAnswer(explain(&error)))?;
     if status == StatusCode::UNAUTHORIZED {
-        return Err(CREDENTIALS_REFUSED.to_owned());
+        return Err(Trouble::Unauthorized);
     }
     if status.is_server_error() {
         let failed = String::from_utf8_lossy(&body);
         let failed: Vec<&str> = failed.lines().filter_map(|line| line.strip_prefix("[-]")).take(2).collect();
-        return Err(format!("the server is not ready ({}): {}", status.as_u16(), failed.join(", ")));
+        let why = format!("the server is not ready ({}): {}", status.as_u16(), failed.join(", "));
+        return Err(Trouble::NoAnswer(why));
     }
     Ok(pinged)
 }
@@ -122,7 +129,7 @@ fn alive(shared: &Shared, seen: Seen) {
     }
 }
 
-fn not_alive(shared: &Shared, why: String) {
+fn not_alive(shared: &Shared, why: Trouble) {
     let since = match shared.liveness() {
         // One failure at the start is no verdict: names and routes may be as young as the member.
         Liveness::Connecting { since, why: None } => {

@@ -249,7 +249,8 @@ async fn refused_credentials_make_a_member_unreachable_and_say_so() {
     cluster.set(Mode::RefusesCredentials);
     watched.until_unreachable().await;
     let Liveness::Unreachable { why, .. } = watched.member.liveness() else { panic!() };
-    assert_eq!(why, "credentials refused (401)");
+    assert_eq!(why, Trouble::Unauthorized);
+    assert_eq!(why.to_string(), "credentials refused (401)");
 }
 
 #[tokio::test(start_paused = true)]

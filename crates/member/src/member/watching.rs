@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     Change, Kind, Shared, lines,
     liveness::Backoff,
-    why::{casts_doubt, explain_watch},
+    why::{casts_doubt, explain_watch, is_refusal},
 };
 use crate::cache::{Cache, Effect, Feed};
 
@@ -65,7 +65,7 @@ where
 
             let why = explain_watch(self.kind.what(), &shared.namespace, &error);
             tracing::debug!(%why, error = &error as &dyn std::error::Error, "watch broke");
-            if feed.broken(shared.clock.now(), &why) {
+            if feed.broken(shared.clock.now(), &why, is_refusal(&error)) {
                 shared.tell(Change::Resynced(self.kind));
             }
             if casts_doubt(&error) {

@@ -7,9 +7,12 @@ use std::{
 
 use http::StatusCode;
 use kube::{core::Status, runtime::watcher};
+use kurator_api::condition::shorten;
 
-/// Longest sentence that goes into a status, in characters.
-const SENTENCE: usize = 200;
+use super::liveness::Trouble;
+
+/// Longest sentence that goes into a status, in bytes.
+const SENTENCE: usize = 400;
 /// EMFILE, on every system that this runs on.
 const NO_MORE_FILES: i32 = 24;
 
@@ -45,13 +48,22 @@ pub(super) fn explain(error: &kube::Error) -> String {
         (false, false) => innermost.to_string(),
     };
     let sentence = if connecting { format!("cannot connect: {cause}") } else { cause };
-    sentence.chars().take(SENTENCE).collect()
+    shorten(&sentence, SENTENCE)
+}
+
+/// What an attempt met with, from the error of its request.
+pub(super) fn trouble(error: &kube::Error) -> Trouble {
+    match error {
+        kube::Error::Api(status) if status.code == 401 => Trouble::Unauthorized,
+        kube::Error::Api(status) if status.code == 403 => Trouble::Forbidden(explain_status(status)),
+        other => Trouble::NoAnswer(explain(other)),
+    }
 }
 
 pub(super) fn explain_status(status: &Status) -> String {
     match status.code {
         401 => CREDENTIALS_REFUSED.to_owned(),
-        code => format!("{} ({code})", status.message).chars().take(SENTENCE).collect(),
+        code => shorten(&format!("{} ({code})", status.message), SENTENCE),
     }
 }
 
@@ -79,6 +91,12 @@ pub(super) fn explain_watch(what: &str, namespace: &str, error: &watcher::Error)
         Ok(StatusCode::GONE) => format!("the watch of {what} fell behind (410) and starts anew"),
         _ => format!("the watch of {what} broke: {}", explain_status(status)),
     }
+}
+
+/// Whether the server does not serve what is watched, or refuses it to these credentials: it has answered, and will
+/// not say otherwise by itself.
+pub(super) fn is_refusal(error: &watcher::Error) -> bool {
+    status_of(error).is_some_and(|status| matches!(status.code, 403 | 404))
 }
 
 /// Whether a broken watch says something about the member as a whole: no answer, or no valid credentials. A

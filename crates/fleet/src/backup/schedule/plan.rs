@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use kurator_api::backup::{BackupDetails, BackupPhase, Summary};
 use kurator_api::cluster::ClusterKey;
+use kurator_api::condition;
 use kurator_api::reason::Reason;
 use tokio::time::Instant;
 
@@ -10,7 +11,7 @@ use super::observe::Seen;
 use super::rows::{good_run, shorten};
 use super::step::{self, Action, OVERDUE, Part, Step};
 use super::validate::{Aim, Asked, Instead, Wanted};
-use crate::run::rows::SHORT_FROM;
+use crate::run::rows::{SHORT_FROM, cut};
 use crate::standing::{Standing, Verdict};
 use crate::text;
 
@@ -43,13 +44,15 @@ impl Plan {
 
 pub(super) fn plan(asked: &Asked, seen: &[Seen], now: Timestamp) -> Plan {
     let mut steps = Vec::with_capacity(seen.len());
+    let room = condition::room(seen.len());
     for seen in seen {
         let cluster = seen.cluster.clone();
-        let step = match &asked.aim {
+        let mut step = match &asked.aim {
             Aim::In(_, wanted) if seen.selected => step::selected(seen, &asked.owner, wanted, now),
             Aim::In(..) | Aim::Nowhere => step::left(seen),
             Aim::Hold => step::held(seen, now),
         };
+        step.row.iter_mut().for_each(|row| cut(&mut row.message, room));
         steps.push((cluster, step));
     }
     let staying: Vec<_> = steps

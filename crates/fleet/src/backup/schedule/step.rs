@@ -18,6 +18,7 @@ use super::rows::{because, empty, said_in_force, tell, tell_again};
 use super::validate::Wanted;
 use crate::run::Owner;
 use crate::run::child::{Contact, Place, leaving, namesake, taken};
+use crate::text;
 use crate::writes::{Failure, Write};
 
 /// Velero looks once a minute whether a run is due; a due time further back than this is a run that did not come.
@@ -181,6 +182,7 @@ fn in_force(
     match status.and_then(|status| status.phase.as_ref()) {
         Some(SchedulePhase::FailedValidation) => {
             let words = status.map(|status| status.validation_errors.join("; ")).unwrap_or_default();
+            let words = text::veleros_words(&words);
             row.phase = Some(RowPhase::FailedValidation);
             (Part::Refused, because(row, Reason::ScheduleRefused, words))
         }
