@@ -25,13 +25,11 @@ pub(crate) fn run(
     command: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     log(format);
-    allow_files();
     block_on(command)
 }
 
 /// Lets the process have as many files open as the system allows: each member is a connection, each connection a file.
 pub(crate) fn allow_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
         return;
@@ -54,14 +52,6 @@ pub(crate) fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Re
     // A name look-up that hangs must not keep the process.
     runtime.shutdown_background();
     outcome
-}
-
-/// Lets the process open as many files as the system allows it: the usual limit is for programs that wait for files one
-/// by one, and a hub has a connection to each member.
-fn allow_files() {
-    let limit = getrlimit(Resource::Nofile);
-    // Where it stays as it is, there is room for fewer members.
-    let _lower = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 fn filter() -> EnvFilter {
