@@ -286,6 +286,12 @@ impl ApiError {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
+    /// A form that kube-apiserver takes, but this server not, or not for this kind.
+    pub(crate) fn unread_media_type(sent: &str) -> Self {
+        let message = format!("a body in {sent} is not read here for this kind; send it as application/json");
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
     pub(crate) fn too_large(limit: usize) -> Self {
         Self::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
     }

@@ -55,7 +55,8 @@
 //!   to granular is not reconciled in `managedFields`, and updates by many managers are not drawn together;
 //! - the documents of core kinds say nothing in words, and their tables' columns neither;
 //! - an object has 100 levels at the most;
-//! - rules of definitions are checked for what they say and which variables they use, not for their types and their cost.
+//! - rules of definitions are checked for what they say and which variables they use, not for their types; what they cost is
+//!   reckoned for each object, in units of our own, and an object for which they would run for long is refused.
 
 mod cluster;
 mod commit;

@@ -16,8 +16,10 @@ use crate::{
 const LIMIT: usize = 3 << 20;
 
 const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
-/// What kube-apiserver says it takes; here it is the first of them, and the last for some kinds.
+/// What kube-apiserver says it takes; here it is the first of them, and the last for some kinds. Who sends another of them
+/// is told so.
 const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -51,8 +53,9 @@ pub(super) async fn object(kind: &str, headers: &HeaderMap, content: Body) -> Re
         }
         PROTOBUF => match protobuf::read(&read(content).await?).map_err(undecodable)? {
             Some(object) => Ok(object),
-            None => Err(ApiError::unsupported_media_type(sent, ACCEPTED)),
+            None => Err(ApiError::unread_media_type(sent)),
         },
+        YAML => Err(ApiError::unread_media_type(sent)),
         _ => Err(ApiError::unsupported_media_type(sent, ACCEPTED)),
     }
 }

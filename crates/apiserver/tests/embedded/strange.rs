@@ -72,15 +72,20 @@ async fn what_is_no_text_or_goes_on_after_its_end_is_refused() -> Outcome {
 }
 
 #[tokio::test]
-async fn protobuf_of_a_kind_that_is_not_read_in_it_is_refused_with_what_is() -> Outcome {
+async fn a_form_that_is_not_read_is_refused_with_one_that_is() -> Outcome {
     let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8], bytes].concat();
     let types = [field(1, b"apps/v1"), field(2, b"Deployment")].concat();
-    let body = [b"k8s\0", &*field(1, &types), &*field(2, b"")].concat();
+    let protobuf = [b"k8s\0", &*field(1, &types), &*field(2, b"")].concat();
     let path = "/apis/apps/v1/namespaces/default/deployments";
-    let (code, said) = deliver(&server(), "POST", path, "application/vnd.kubernetes.protobuf", body).await?;
-    assert_eq!((code, &said["reason"]), (415, &json!("UnsupportedMediaType")));
-    let message = said["message"].as_str().unwrap_or_default();
-    assert!(message.contains("application/json"), "{message}");
+    for (kind, body) in [
+        ("application/vnd.kubernetes.protobuf", protobuf),
+        ("application/yaml", b"kind: Deployment".to_vec()),
+    ] {
+        let (code, said) = deliver(&server(), "POST", path, kind, body).await?;
+        assert_eq!((code, &said["reason"]), (415, &json!("UnsupportedMediaType")));
+        let message = format!("a body in {kind} is not read here for this kind; send it as application/json");
+        assert_eq!(said["message"], message);
+    }
     Ok(())
 }
 

@@ -126,7 +126,8 @@ mod tests {
     }
 
     fn map(name: &str, greeting: &str, metadata: Value) -> Value {
-        let mut object = json!({"kind": "ConfigMap", "metadata": metadata, "data": {"greeting": greeting}});
+        let mut object = json!({"kind": "ConfigMap", "data": {"greeting": greeting}});
+        object["metadata"] = metadata;
         object["metadata"]["name"] = json!(name);
         object
     }

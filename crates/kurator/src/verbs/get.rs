@@ -1,5 +1,7 @@
 //! `kurator get`: what there is on a hub, and how it stands.
 
+use std::collections::BTreeMap;
+
 use anyhow::anyhow;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, TypeMeta};
@@ -12,7 +14,7 @@ use super::hub::{Hub, HubFlags};
 use super::kinds::{Kind, age_of};
 use super::note;
 use super::output::{Output, documents, full_name, is_read, print};
-use super::table::table;
+use super::table::{Growing, table};
 use crate::failure::Failure;
 
 /// Objects per page of a list.
@@ -148,12 +150,16 @@ impl GetFlags {
     }
 
     fn table(&self, kind: Kind, objects: &[DynamicObject]) -> String {
+        table(self.header(kind), objects.iter().map(|object| self.line(kind, object)))
+    }
+
+    fn header(&self, kind: Kind) -> Vec<String> {
         // With several kinds in one answer, the heading says which one this is.
         let name = if self.kind.is_some() { "NAME".to_owned() } else { kind.singular().to_uppercase() };
         let namespace = self.all_namespaces.then_some("NAMESPACE");
         let message = (self.output == Output::Wide).then_some("MESSAGE");
         let header = namespace.into_iter().chain([name.as_str()]).chain(kind.columns().iter().copied());
-        table(header.chain(["AGE"]).chain(message), objects.iter().map(|object| self.line(kind, object)))
+        header.chain(["AGE"]).chain(message).map(str::to_owned).collect()
     }
 
     fn line(&self, kind: Kind, object: &DynamicObject) -> Vec<String> {
@@ -190,9 +196,12 @@ async fn list(api: &Api<DynamicObject>, selector: Option<&str>) -> kube::Result<
 /// Prints every object as it is, and again when it changes, as long as somebody reads.
 async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
     let mut all = stream::SelectAll::new();
+    let mut lines = Lines { flags, columns: BTreeMap::new(), before: None };
     for kind in flags.kinds() {
         // A list first: a refusal is said, where a watch would only try again.
-        flags.objects(hub, kind).await?;
+        for object in flags.objects(hub, kind).await? {
+            lines.columns.entry(kind).or_default().widen(&flags.line(kind, &object));
+        }
         for of in kind.types() {
             let config =
                 watcher::Config { label_selector: flags.selector.clone(), ..watcher::Config::default() };
@@ -204,21 +213,83 @@ async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
             );
         }
     }
-    let mut before = None;
     while let Some(seen) = all.next().await {
         // The watch tries again by itself.
         let Ok((kind, object)) = seen else { continue };
         if !flags.names.is_empty() && !flags.names.contains(&object.name_any()) {
             continue;
         }
-        let text = flags.shown(&[(kind, vec![object])])?;
-        // The heading again only where the kind changes.
-        let is_headed =
-            matches!(flags.output, Output::Table | Output::Wide) && before.replace(kind) == Some(kind);
-        let text = if is_headed { text.split_once('\n').map_or("", |(_, line)| line) } else { text.as_str() };
-        if !is_read(text)? {
+        if !is_read(&lines.of(kind, object)?)? {
             break;
         }
     }
     Ok(())
+}
+
+/// What a watch prints.
+struct Lines<'a> {
+    flags: &'a GetFlags,
+    columns: BTreeMap<Kind, Growing>,
+    /// Kind of the line before.
+    before: Option<Kind>,
+}
+
+impl Lines<'_> {
+    fn of(&mut self, kind: Kind, object: DynamicObject) -> anyhow::Result<String> {
+        match self.flags.output {
+            Output::Name => return Ok(full_name(&object) + "\n"),
+            Output::Json => return documents(Output::Json, &[object], false),
+            Output::Yaml => return Ok("---\n".to_owned() + &documents(Output::Yaml, &[object], false)?),
+            Output::Table | Output::Wide => {}
+        }
+        let line = self.flags.line(kind, &object);
+        let columns = self.columns.entry(kind).or_default();
+        columns.widen(&line);
+        // The heading again only where the kind changes.
+        let is_headed = self.before.replace(kind) == Some(kind);
+        let header = if is_headed { String::new() } else { columns.line(&self.flags.header(kind)) };
+        Ok(header + &columns.line(&line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn backup(name: &str) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": name},
+            "spec": {"destination": {"fleet": "f"}},
+        }))
+        .unwrap()
+    }
+
+    fn watched(output: Output) -> String {
+        let flags = GetFlags { output, ..GetFlags::default() };
+        let mut lines = Lines { flags: &flags, columns: BTreeMap::new(), before: None };
+        ["a-long-name", "b"].map(|name| lines.of(Kind::Backups, backup(name)).unwrap()).concat()
+    }
+
+    #[test]
+    fn a_watch_has_one_heading_and_lines_below_it() {
+        let expected = "\
+BACKUP        FLEET   PHASE     CLUSTERS   SCHEDULE   LAST SUCCESS   AGE
+a-long-name   f       Pending   -          -          -              -
+b             f       Pending   -          -          -              -
+";
+        assert_eq!(watched(Output::Table), expected);
+        assert_eq!(
+            watched(Output::Name),
+            "backup.backup.kurator.dev/a-long-name\nbackup.backup.kurator.dev/b\n"
+        );
+    }
+
+    #[test]
+    fn a_watch_keeps_its_documents_apart() {
+        let text = watched(Output::Yaml);
+        let read: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
+        let names: Vec<_> = read.iter().map(|object| &object["metadata"]["name"]).collect();
+        assert_eq!(names, ["a-long-name", "b"]);
+    }
 }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::run::Run;
 
 /// A kind, as it is typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Kind {
     /// Clusters that are attached or that Kurator made
     #[value(alias = "cluster", alias = "attachedclusters", alias = "attachedcluster")]

@@ -21,6 +21,28 @@ pub(crate) fn table(
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+/// A table whose lines come one by one: a column is as wide as the widest cell so far.
+#[derive(Default)]
+pub(crate) struct Growing(Vec<usize>);
+
+impl Growing {
+    /// Makes room for a line.
+    pub(crate) fn widen(&mut self, cells: &[String]) {
+        self.0.resize(self.0.len().max(cells.len()), 0);
+        for (width, cell) in self.0.iter_mut().zip(cells) {
+            *width = shown(cell).chars().count().max(*width);
+        }
+    }
+
+    /// A line with its end, without blanks before it.
+    pub(crate) fn line(&mut self, cells: &[String]) -> String {
+        self.widen(cells);
+        let gap = usize::from(GAP);
+        let cells = self.0.iter().zip(cells).map(|(width, cell)| format!("{:<1$}", shown(cell), width + gap));
+        cells.collect::<String>().trim_end().to_owned() + "\n"
+    }
+}
+
 /// One line, and something to see where there is nothing.
 fn shown(cell: &str) -> String {
     if cell.is_empty() {
@@ -38,6 +60,17 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = vec![vec!["a".to_owned(), String::new()], vec!["longer".to_owned(), "x".to_owned()]];
         assert_eq!(table(["NAME", "B"], rows), "NAME     B\na        -\nlonger   x\n");
+    }
+
+    #[test]
+    fn lines_that_come_one_by_one_stand_below_each_other() {
+        let cells = |texts: [&str; 2]| texts.map(str::to_owned);
+        let mut table = Growing::default();
+        table.widen(&cells(["longer", ""]));
+        assert_eq!(table.line(&cells(["NAME", "B"])), "NAME     B\n");
+        assert_eq!(table.line(&cells(["a", ""])), "a        -\n");
+        assert_eq!(table.line(&cells(["the longest", "x"])), "the longest   x\n");
+        assert_eq!(table.line(&cells(["a", "x"])), "a             x\n");
     }
 
     #[test]
