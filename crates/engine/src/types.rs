@@ -47,7 +47,8 @@ impl ApiType {
     pub fn path(&self, namespace: Option<&str>) -> String {
         let root = if self.group.is_empty() { "/api" } else { "/apis" };
         let scope = namespace.map_or_else(String::new, |name| format!("/namespaces/{}", segment(name)));
-        format!("{root}/{}{scope}/{}", self.api_version(), self.resource)
+        let group = if self.group.is_empty() { String::new() } else { format!("{}/", segment(&self.group)) };
+        format!("{root}/{group}{}{scope}/{}", segment(&self.version), segment(&self.resource))
     }
 
     /// Path of one object.

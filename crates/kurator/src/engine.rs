@@ -59,6 +59,10 @@ async fn run(flags: EngineFlags) -> Result<(), Failure> {
     };
     serve(setup, shutdown, || {}).await.map_err(|error| {
         let hint = match &error {
+            ServeError::Served { version, .. } if version.contains("kurator") => {
+                "only one server may work on a cluster; that one is an engine too, of a hub with `engine: Builtin` or of \
+                 another `kurator engine`"
+            }
             ServeError::Served { .. } => "only one server may work on a cluster; scale the Velero deployment to 0 first",
             ServeError::Ask(_) => {
                 "the engine needs the velero.io CRDs (`velero install --crds-only`), the namespace, and the right to create \

@@ -29,7 +29,7 @@ pub(crate) fn run(
 }
 
 /// Lets the process have as many files open as the system allows: each member is a connection, each connection a file.
-pub(crate) fn allow_files() {
+fn allow_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
         return;
@@ -236,7 +236,6 @@ mod tests {
 
     #[test]
     fn as_many_files_may_be_open_as_the_system_allows() {
-        use rustix::process::{Resource, getrlimit};
         allow_files();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);

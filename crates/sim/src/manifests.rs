@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::stores::FIRST_KEY;
+
 /// Bucket of the Fleet.
 pub const BUCKET: &str = "velero";
 /// Namespace in the members that is backed up, lost and restored.
@@ -45,6 +47,12 @@ pub fn member(name: &str) -> [Value; 2] {
     ]
 }
 
+/// The Secret with the keys of the store.
+#[must_use]
+pub fn store_keys(key: &str) -> Value {
+    with(on_hub("Secret", "keys"), "stringData", json!({"access-key": "somebody", "secret-key": key}))
+}
+
 /// A Fleet of these members, and the Secret with the keys of its store.
 #[must_use]
 pub fn fleet(members: &[&str]) -> [Value; 2] {
@@ -58,7 +66,7 @@ pub fn fleet(members: &[&str]) -> [Value; 2] {
         },
     }});
     [
-        with(on_hub("Secret", "keys"), "stringData", json!({"access-key": "key", "secret-key": "secret"})),
+        store_keys(FIRST_KEY),
         with(on_hub("Fleet", "fleet"), "spec", json!({"clusters": clusters, "plugin": plugin})),
     ]
 }

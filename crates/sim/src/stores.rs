@@ -20,16 +20,37 @@ use crate::weather::{Fate, Weather};
 /// Name of the stores' place in the weather.
 pub const PLACE: &str = "store";
 
-/// All buckets of a world, by bucket and prefix.
-#[derive(Clone, Default)]
-pub struct Buckets(Arc<Mutex<HashMap<String, Arc<Memory>>>>);
+/// Key by which the stores are first reached.
+pub const FIRST_KEY: &str = "first-key";
+
+/// All buckets of a world, by name, and the key to them.
+#[derive(Clone)]
+pub struct Buckets {
+    all: Arc<Mutex<HashMap<String, Arc<Memory>>>>,
+    key: Arc<Mutex<String>>,
+}
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Self { all: Arc::default(), key: Arc::new(Mutex::new(FIRST_KEY.to_owned())) }
+    }
+}
 
 impl Buckets {
     /// The bucket of this name.
     #[must_use]
     pub fn bucket(&self, name: &str) -> Arc<Memory> {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(buckets.entry(name.to_owned()).or_default())
+    }
+
+    /// From here on nobody is let in with the key that was.
+    pub fn change_key(&self, key: &str) {
+        key.clone_into(&mut self.key.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn lets_in(&self, credential: &str) -> bool {
+        credential.contains(self.key.lock().unwrap_or_else(PoisonError::into_inner).as_str())
     }
 }
 
@@ -53,7 +74,10 @@ impl Open for Stores {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };
+        let credential = location.credential.as_deref().unwrap_or_default();
         let way = Way {
+            buckets: self.buckets.clone(),
+            credential: String::from_utf8_lossy(credential).into_owned(),
             life: self.life.clone(),
             weather: Arc::clone(&self.weather),
             history: Arc::clone(&self.history),
@@ -63,6 +87,8 @@ impl Open for Stores {
 }
 
 struct Way {
+    buckets: Buckets,
+    credential: String,
     life: Life,
     weather: Arc<Weather>,
     history: Arc<History>,
@@ -81,6 +107,10 @@ impl Way {
             Fate::OutOfReach | Fate::Refused | Fate::Lost | Fate::Cut(_) | Fate::Answered(_) => {
                 return Err(failed(action, key));
             }
+        }
+        if !self.buckets.lets_in(&self.credential) {
+            let said = "the key is not the right one".to_owned();
+            return Err(refused(action, key, Fault::CredentialRefused { endpoint: PLACE.to_owned(), said }));
         }
         let write =
             if is_write { self.life.write(&steps::of_key(action, key), &self.history) } else { Write::Goes };
@@ -102,7 +132,10 @@ impl Way {
 }
 
 fn failed(action: &'static str, key: &str) -> StoreError {
-    let fault = Fault::OutOfReach { endpoint: PLACE.to_owned(), why: "the storm".to_owned() };
+    refused(action, key, Fault::OutOfReach { endpoint: PLACE.to_owned(), why: "the storm".to_owned() })
+}
+
+fn refused(action: &'static str, key: &str, fault: Fault) -> StoreError {
     StoreError::Request { action, key: key.to_owned(), bucket: "memory".to_owned(), fault }
 }
 

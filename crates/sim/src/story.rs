@@ -24,7 +24,7 @@ const STORM: Duration = Duration::from_secs(120);
 /// Longest time that anything may take in fair weather.
 pub(crate) const CALM: Duration = Duration::from_secs(300);
 /// Until what a storm has left is looked at again: locations are once a minute.
-const SETTLED: Duration = Duration::from_secs(90);
+pub(crate) const SETTLED: Duration = Duration::from_secs(90);
 /// Most deaths of the hub's process.
 const DEATHS: u64 = 4;
 /// What users do one after the other: they set up, back up and restore twice, migrate and clean up.
@@ -77,15 +77,17 @@ async fn hubs(world: World) -> Broken {
     });
     let mut deaths: Vec<_> = deaths.collect();
     deaths.sort_by_key(|last| last.chapter);
-    let mut deaths = deaths.into_iter();
+    let mut deaths = deaths.into_iter().peekable();
     let mut number = 0;
     loop {
-        let life = Life::new(&world.chapter, deaths.next());
-        let mut hub = Hub::start(&world, life);
+        let life = Life::new(&world.chapter, deaths.peek().copied());
+        let mut hub = Hub::start(&world, life.clone());
         if let Err(why) = hub.until_dead().await {
             return Broken(format!("the hub {why}"));
         }
         world.history.note("the hub is dead");
+        // One that did not begin has not died.
+        deaths.next_if(|_| life.over().is_cancelled());
         hub.end().await;
         tokio::time::sleep(Duration::from_secs(chance.below(40, ("pause", number)))).await;
         number += 1;
@@ -174,7 +176,7 @@ impl Story {
         self.world.weather.ends() + SETTLED <= tokio::time::Instant::now()
     }
 
-    async fn ended(&self, like: &Value) -> Result<String, Broken> {
+    pub(crate) async fn ended(&self, like: &Value) -> Result<String, Broken> {
         const ENDS: [&str; 4] = ["Completed", "PartiallyFailed", "Failed", "FailedValidation"];
         let phase =
             |object: &DynamicObject| object.data["status"]["phase"].as_str().unwrap_or_default().to_owned();

@@ -3,21 +3,24 @@
 use std::time::Duration;
 
 use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::manifests::{self, on_hub};
-use crate::story::{Broken, CALM, Story};
+use crate::story::{Broken, CALM, SETTLED, Story};
 use crate::user::User;
 use crate::world::MEMBERS;
 
 /// A part of a story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tale {
-    /// The second Backup is deleted with its data.
+    /// The second Backup is to be deleted with its data.
     Deletion,
     /// A Backup runs by the clock for a while.
     Schedule,
+    /// The keys of the store are changed.
+    Keys,
     /// None of this.
     Nothing,
 }
@@ -30,6 +33,7 @@ impl Story {
         match self.world.chance.below(4, "tale") {
             0 => Tale::Deletion,
             1 => Tale::Schedule,
+            2 => Tale::Keys,
             _ => Tale::Nothing,
         }
     }
@@ -39,21 +43,37 @@ impl Story {
         match self.tale() {
             Tale::Deletion => self.delete_with_data().await,
             Tale::Schedule => self.run_by_the_clock().await,
+            Tale::Keys => self.change_keys().await,
             Tale::Nothing => Ok(()),
         }
     }
 
-    /// The files of the second Backup go with it, and those of the first stay.
+    /// The engine deletes nothing that it has stored yet: it says so, and lets go of it once nothing is to be deleted.
     async fn delete_with_data(&self) -> Result<(), Broken> {
-        let (stored, backup) = (self.stored().await?, on_hub("Backup", "backup1"));
+        let (stored, mut backup) = (self.stored().await?, on_hub("Backup", "backup1"));
         self.hub.delete(&backup).await?;
+        let is_refused = |found: Option<&DynamicObject>| {
+            let conditions = found.and_then(|found| found.data["status"]["conditions"].as_array());
+            conditions.into_iter().flatten().any(|condition| condition["reason"] == "DeletionRefused")
+        };
+        self.hub.until(&backup, CALM, is_refused).await?;
+        backup["spec"] = json!({"deletionPolicy": "Retain"});
+        self.hub.change(&backup).await?;
         self.hub.until(&backup, CALM, |found| found.is_none()).await?;
-        let left = self.stored().await?;
-        let expected = stored.into_iter().filter(|(key, _)| !key.contains("-backup1/"));
-        if left != expected.collect() {
-            return Err(Broken(format!("after the deletion of backup1 there is {left:?}")));
+        if self.stored().await? != stored {
+            return Err(Broken("something went with backup1 that was stored".to_owned()));
         }
         Ok(())
+    }
+
+    /// What comes after it is done with the new ones.
+    async fn change_keys(&self) -> Result<(), Broken> {
+        self.hub.change(&manifests::store_keys("second-key")).await?;
+        self.world.buckets.change_key("second-key");
+        sleep(SETTLED).await;
+        let backup = manifests::backup("backup2");
+        self.hub.create(backup.clone()).await?;
+        self.ended(&backup).await.map(drop)
     }
 
     /// Every member has a complete backup of a schedule in time.

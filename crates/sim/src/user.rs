@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
@@ -72,6 +72,16 @@ impl User {
         let mut all = listed.map_err(|error| self.broken(&like["kind"], &error))?.items;
         all.sort_by_key(ResourceExt::name_any);
         Ok(all)
+    }
+
+    /// Changes an object to what its manifest says, and leaves the rest of it.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn change(&self, manifest: &Value) -> Result<(), Broken> {
+        let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+        let changed = self.api(manifest).patch(name, &PatchParams::default(), &Patch::Merge(manifest)).await;
+        changed.map(drop).map_err(|error| self.broken(&json!(name), &error))
     }
 
     /// Asks for an object's deletion.

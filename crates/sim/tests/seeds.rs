@@ -1,6 +1,7 @@
 //! Stories under faults, one for each seed, each in a process of its own.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,24 +30,28 @@ struct Told {
 }
 
 fn tell(seed: u64) -> Told {
+    listen(seed).unwrap_or_else(|error| Told { broken: Some(error.to_string()), ..Told::default() })
+}
+
+fn listen(seed: u64) -> io::Result<Told> {
     let mut story = Command::new(env!("CARGO_BIN_EXE_kurator-story"));
     story.arg(seed.to_string()).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
-    let story = story.spawn().unwrap();
+    let story = story.spawn()?;
     let longest = Rlimit { current: Some(LONGEST), maximum: Some(LONGEST + 1) };
-    prlimit(Some(Pid::from_child(&story)), Resource::Cpu, longest).unwrap();
-    let output = story.wait_with_output().unwrap();
+    prlimit(Some(Pid::from_child(&story)), Resource::Cpu, longest)?;
+    let output = story.wait_with_output()?;
     let Ok(told) = serde_json::from_slice::<Value>(&output.stdout) else {
-        let broken = format!("{} {}", output.status, String::from_utf8_lossy(&output.stderr));
-        return Told { broken: Some(broken), ..Told::default() };
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("{} {said}", output.status)));
     };
-    let counts = told["counts"].as_object().unwrap();
-    let lines = told["history"].as_array().into_iter().flatten();
-    Told {
-        broken: told["broken"].as_str().map(str::to_owned),
-        counts: counts.iter().map(|(what, count)| (what.clone(), count.as_u64().unwrap())).collect(),
-        digest: told["digest"].as_str().unwrap().to_owned(),
-        history: lines.map(|line| line.as_str().unwrap().to_owned()).collect(),
-    }
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let counts = told["counts"].as_object().into_iter().flatten();
+    Ok(Told {
+        broken: text(&told["broken"]),
+        counts: counts.filter_map(|(what, count)| Some((what.clone(), count.as_u64()?))).collect(),
+        digest: text(&told["digest"]).unwrap_or_default(),
+        history: told["history"].as_array().into_iter().flatten().filter_map(text).collect(),
+    })
 }
 
 /// The stories of all seeds, told on all cores.
@@ -59,7 +64,7 @@ static ALL: LazyLock<BTreeMap<u64, Told>> = LazyLock::new(|| {
                 return;
             }
             let story = tell(seed);
-            told.lock().unwrap().insert(seed, story);
+            told.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, story);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -72,14 +77,14 @@ static ALL: LazyLock<BTreeMap<u64, Told>> = LazyLock::new(|| {
 });
 
 /// `KURATOR_SEED=N` tells one story alone, and shows all of it where something was not kept.
-fn alone() -> Option<u64> {
-    std::env::var("KURATOR_SEED").ok().map(|seed| seed.parse().expect("KURATOR_SEED is a number"))
+fn alone() -> Option<String> {
+    std::env::var("KURATOR_SEED").ok()
 }
 
 #[test]
 fn whatever_happens_every_promise_is_kept() {
     if let Some(seed) = alone() {
-        let Told { broken, history, .. } = tell(seed);
+        let Told { broken, history, .. } = tell(seed.parse().expect("KURATOR_SEED is a number"));
         assert!(broken.is_none(), "{}\n{broken:?}", history.join("\n"));
         return;
     }

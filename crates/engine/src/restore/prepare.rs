@@ -1,7 +1,10 @@
 //! From a Restore as somebody wrote it to what it means: every reason why not, or a [`Plan`].
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kurator_api::duration::GoDuration;
 use kurator_api::names;
 use kurator_api::velero::{
     Backup, BackupPhase, BackupStorageLocation, BackupStorageLocationPhase, Restore, RestoreSpec,
@@ -78,7 +81,7 @@ pub fn prepare(restore: &Restore, facts: &Facts<'_>) -> Result<Prepared, Vec<Str
     let mut faults = Vec::new();
     let filters = filters(&restore.spec, facts.catalog, &mut faults);
     let rest = rest(restore, facts, &mut faults);
-    let mut warnings = Vec::new();
+    let mut warnings = merged(&restore.spec);
     let policy = kept(policy::read(restore, facts, &mut warnings), &mut faults);
     let source = source(restore, facts, &mut faults);
     let (Some(filters), Some(rest), Some(policy), Some((backup, location))) = (filters, rest, policy, source)
@@ -216,13 +219,19 @@ fn rest(restore: &Restore, facts: &Facts<'_>, faults: &mut Vec<String>) -> Optio
             None
         }
     };
-    let mut mapped: Vec<_> = spec.namespace_mapping.iter().filter(|(_, to)| !is_namespace(to)).collect();
-    mapped.sort();
-    faults.extend(mapped.into_iter().map(|(from, to)| {
-        format!(
-            "Invalid namespaceMapping: {from:?} is mapped to {to:?}, which is not the name of a namespace"
-        )
-    }));
+    for (from, to) in &spec.namespace_mapping {
+        let fault = match (is_namespace(from), is_namespace(to)) {
+            (true, true) => continue,
+            (false, _) => format!("{from:?} is not the name of a namespace; map each namespace by its name"),
+            (true, false) => format!("{from:?} is mapped to {to:?}, which is not the name of a namespace"),
+        };
+        faults.push(format!("Invalid namespaceMapping: {fault}"));
+    }
+    // Velero waits for operations of plugins, the engine for nothing; but Velero could not read what it leaves.
+    let timeout = spec.item_operation_timeout.as_deref().filter(|text| !text.is_empty());
+    if let Some(Err(error)) = timeout.map(str::parse::<GoDuration>) {
+        faults.push(format!("spec.itemOperationTimeout: {error}"));
+    }
     let hooks = all(hooks::parse(spec.hooks.as_ref()), faults);
     let modifiers = all(modifiers(restore, facts), faults);
     Some(Rest { policy, hooks: hooks?, modifiers: modifiers? })
@@ -247,6 +256,23 @@ fn modifiers(restore: &Restore, facts: &Facts<'_>) -> Result<Option<Modifiers>, 
         vec![format!("failed to get resource modifiers configmap {namespace}/{name}")]
     };
     modifiers::parse(facts.modifiers.ok_or_else(missing)?).map(Some)
+}
+
+/// Warnings of namespaces that become one.
+fn merged(spec: &RestoreSpec) -> Vec<String> {
+    let mut sources = BTreeMap::<_, Vec<_>>::new();
+    for (from, to) in &spec.namespace_mapping {
+        sources.entry(to).or_default().push(from.as_str());
+    }
+    let several = sources.into_iter().filter(|(_, from)| from.len() > 1);
+    let told = several.map(|(to, from)| {
+        format!(
+            "spec.namespaceMapping: the namespaces {} all go to {to}; of objects with one name in several of them only one \
+             is restored",
+            from.join(", ")
+        )
+    });
+    told.collect()
 }
 
 /// Whether a text is a DNS-1123 label.

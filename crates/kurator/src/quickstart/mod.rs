@@ -61,7 +61,6 @@ pub(crate) fn quickstart(flags: QuickstartFlags) -> Result<(), Failure> {
         TaskTracker::new().spawn(ending);
         let log = folder.path().join("kurator.log");
         process::log_into(&log)?;
-        process::allow_files();
         folder.sweep();
         let outcome = run(flags, folder.path(), &shutdown).await;
         if outcome.is_err() {

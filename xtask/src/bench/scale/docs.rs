@@ -35,7 +35,11 @@ fn table(all: &[Measured]) -> String {
         ("members per second", |m| format!("{:.0}", m.members as f64 / m.fanout_s), ""),
         ("the hub's CPU time for it", |m| format!("{:.1} s", m.fanout_cpu_s), ""),
         ("hub lag", |m| format!("{:.0} ms", m.hub_lag_ms), ""),
-        ("memory of the idle hub per member", |m| format!("**{:.0} KiB**", m.hub_kib_per_member), "200 KiB"),
+        (
+            "memory of the idle hub per member",
+            |m| format!("**{:.0} KiB**", m.hub_kib_per_member),
+            "200 KiB at 1,000",
+        ),
         (
             "CPU time of the idle hub",
             |m| format!("**{:.1} %** of a core", m.idle_cpu_percent),

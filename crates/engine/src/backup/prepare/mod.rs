@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use kurator_api::duration::GoDuration;
 use kurator_api::names::{VELERO_STORAGE_LOCATION_LABEL, label_value};
 use kurator_api::velero::{Backup, BackupPhase, BackupSpec, BackupStorageLocation};
+use kurator_archive::FORMAT_VERSION;
 
 use super::hooks::Hooks;
 use super::policy::Policy;
@@ -36,8 +37,6 @@ pub const RESOURCE_TIMEOUT_ANNOTATION: &str = "velero.io/resource-timeout";
 
 /// Version of the layout of a backup.
 const VERSION: i64 = 1;
-/// Version of the archive's format.
-const FORMAT_VERSION: &str = "1.1.0";
 /// Field of the spec with the reference to the policy.
 const POLICY_FIELD: &str = "resourcePolicy";
 /// Field of the spec with the label of groups of volumes.

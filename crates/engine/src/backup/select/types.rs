@@ -100,6 +100,7 @@ pub(super) fn rules(
             Rules::Scoped { cluster, namespaced }
         }
     };
+    warnings.extend(unknown(&filters.types, catalog));
     let mut all: HashMap<String, Vec<TypeRule>> = HashMap::new();
     for api in &catalog.types {
         let rule = rules.of(api, namespaces, fine);
@@ -172,6 +173,22 @@ fn resolved<'c>(name: &Glob, catalog: &'c Catalog) -> (Glob, Option<&'c ApiType>
     let api = if name.is_literal() { catalog.find(name.as_str()) } else { None };
     let meant = api.and_then(|api| Glob::parse(&api.group_resource()).ok());
     (meant.unwrap_or_else(|| name.clone()), api)
+}
+
+/// Warnings of names that stand for nothing; Velero keeps them without a word. What an API serves that is down nobody knows.
+fn unknown(types: &TypeFilter, catalog: &Catalog) -> Vec<String> {
+    let lists: &[(&str, &[Glob])] = match types {
+        TypeFilter::Global { include, .. } => &[("includedResources", include)],
+        TypeFilter::Scoped { include_cluster, include_namespaced, .. } => &[
+            ("includedClusterScopedResources", include_cluster),
+            ("includedNamespaceScopedResources", include_namespaced),
+        ],
+    };
+    let names = lists.iter().flat_map(|(field, names)| names.iter().map(move |name| (field, name)));
+    let unknown = names.filter(|(_, name)| {
+        name.is_literal() && catalog.failed.is_empty() && catalog.find(name.as_str()).is_none()
+    });
+    unknown.map(|(field, name)| format!("spec.{field}: `{name}` is no type of the cluster")).collect()
 }
 
 /// The same; none, with a warning, if the type lives in the other scope. Velero drops such names without a word.

@@ -84,6 +84,18 @@ fn each_fault_of_a_spec_has_its_sentence() {
             "Invalid namespaceMapping: \"a\" is mapped to \"B_1\", which is not the name of a namespace",
         ),
         (
+            json!({"namespaceMapping": {"*": "b"}}),
+            "Invalid namespaceMapping: \"*\" is not the name of a namespace; map each namespace by its name",
+        ),
+        (
+            json!({"namespaceMapping": {"": "b"}}),
+            "Invalid namespaceMapping: \"\" is not the name of a namespace; map each namespace by its name",
+        ),
+        (
+            json!({"itemOperationTimeout": "-4h"}),
+            "spec.itemOperationTimeout: `-4h` is not a duration: it is negative; write numbers with units, such as `720h` or `1h30m`",
+        ),
+        (
             json!({"resourcePolicy": {"kind": "ConfigMap", "name": "p"}}),
             "invalid restore resource policies: fail to get ResourcePolicies velero/p ConfigMap: it is not there",
         ),
@@ -120,6 +132,18 @@ fn all_faults_are_told_at_once() {
         "backupName": "c", "existingResourcePolicy": "x", "excludedNamespaces": ["*"], "includedResources": ["nodes"],
     }));
     assert_eq!(faults.len(), 4, "{faults:?}");
+}
+
+#[test]
+fn namespaces_that_become_one_are_told() {
+    let mapping = json!({"backupName": "b", "namespaceMapping": {"f": "one", "g": "one", "h": "two"}});
+    assert_eq!(
+        prepared(mapping).unwrap().warnings,
+        [
+            "spec.namespaceMapping: the namespaces f, g all go to one; of objects with one name in several of them only \
+             one is restored"
+        ]
+    );
 }
 
 #[test]

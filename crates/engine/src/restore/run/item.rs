@@ -128,7 +128,10 @@ impl Maker<'_> {
             self.report.error(about, format!("error {what} {resource}/{shown}: {error}"));
             Action::Failed
         };
-        let api = in_version_of(api, &made.object);
+        let api = match in_version_of(api, &made.object) {
+            Ok(api) => api,
+            Err(why) => return failed("restoring", CallError::Unusable(why)),
+        };
         let name = object::name(&made.object);
         let body = match serde_json::to_vec(&made.object) {
             Ok(body) => Bytes::from(body),
@@ -281,14 +284,26 @@ fn read(resource: &str, item: &SpooledItem) -> Result<Value, String> {
 }
 
 /// The type in the version that the object names: backups of other clusters hold others than this one prefers.
-fn in_version_of(api: &ApiType, object: &Value) -> ApiType {
+///
+/// # Errors
+/// It names none. What it names becomes part of a path, so it may lead nowhere else.
+fn in_version_of(api: &ApiType, object: &Value) -> Result<ApiType, String> {
     let stored = object["apiVersion"].as_str().unwrap_or_default();
     let version = stored.rsplit_once('/').map_or(stored, |(_, version)| version);
     if version.is_empty() {
-        return api.clone();
+        return Ok(api.clone());
     }
-    ApiType { version: version.to_owned(), ..api.clone() }
+    let is_version =
+        version.len() <= 63 && version.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !is_version {
+        let shown: String = stored.chars().take(80).collect();
+        return Err(format!(
+            "its apiVersion {shown:?} names no version; it is forged or was changed by a modifier"
+        ));
+    }
+    Ok(ApiType { version: version.to_owned(), ..api.clone() })
 }
+
 /// As much of an object of the cluster as tells who made it.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -301,4 +316,33 @@ struct Found {
 struct FoundMeta {
     creation_timestamp: Option<String>,
     labels: Option<BTreeMap<String, String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_leads_to_no_other_path() {
+        let api = ApiType { version: "v1".into(), resource: "configmaps".into(), ..ApiType::default() };
+        let version =
+            |stored: &str| in_version_of(&api, &json!({"apiVersion": stored})).map(|api| api.version);
+        for (stored, version_of) in [("v1", "v1"), ("apps/v1beta2", "v1beta2"), ("", "v1")] {
+            assert_eq!(version(stored).as_deref(), Ok(version_of));
+        }
+        for stored in [
+            "v1%2Fnamespaces%2Fkube-system%2Fservices%2Fvictim:9000%2Fproxy%2Fpwned?x=",
+            "../../x/v9#",
+            "apps/..",
+            "v1?dryRun=All",
+            "V1",
+        ] {
+            assert_eq!(
+                version(stored),
+                Err(format!(
+                    "its apiVersion {stored:?} names no version; it is forged or was changed by a modifier"
+                ))
+            );
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod load;
 mod namespaces;
 mod related;
 mod status;
+mod unmet;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -39,6 +40,7 @@ use self::item::Maker;
 use self::listed::Listed;
 use self::namespaces::Namespaces;
 use self::related::Related;
+use self::unmet::Unmet;
 use super::reset::RESTORE_NAME_LABEL;
 use super::{CRDS, Images, Prepared, StorageClasses};
 use crate::budget::{Budget, Held};
@@ -138,8 +140,11 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
     let done = AtomicU64::new(0);
     let selector = format!("{RESTORE_NAME_LABEL}={}", label_value(context.plan.restore()));
     let hooks = hooks::run(tools.caller.client(), &selector, &runner, &report, pods);
-    let objects = objects(spool, &related, maker, &tools, Steps { done: &done, total });
+    unmet::tell_types(&restore.spec, spool, &tools.catalog, &report);
+    let unmet = Unmet::new(&restore.spec, spool);
+    let objects = objects(spool, &related, maker, &tools, Steps { done: &done, total, unmet: &unmet });
     beside(objects, hooks, tools.place).await?;
+    unmet.tell(&restore.spec, &report);
     drop(namespaces);
     // As Velero 1.18 at the end: what was dealt with, and no longer what was expected.
     let (dealt_with, list) = listed.finish(tools.folder)?;
@@ -173,11 +178,12 @@ async fn beside<T>(objects: impl Future<Output = T>, hooks: impl Future<Output =
     }
 }
 
-/// How many objects there are, and how many are done.
+/// How many objects there are, how many are done, and what none of them was of.
 #[derive(Clone, Copy)]
 struct Steps<'a> {
     done: &'a AtomicU64,
     total: u64,
+    unmet: &'a Unmet,
 }
 
 /// Restores all objects.
@@ -335,6 +341,9 @@ impl Run<'_> {
         match item {
             Ok(item) => {
                 let namespace = item.namespace.as_deref();
+                if let Some(namespace) = namespace {
+                    self.steps.unmet.met(namespace);
+                }
                 let plan = &self.maker.context.plan;
                 let taken = plan.takes(resource, namespace).is_ok()
                     || (plan.takes_related(resource, namespace).is_ok()

@@ -12,6 +12,9 @@ use std::sync::{Mutex, PoisonError};
 use kurator_sim::story::{Broken, Told, tell};
 use serde_json::json;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What panicked, in whichever task: a runtime keeps that to itself.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
