@@ -99,8 +99,7 @@ mod tests {
 
     #[test]
     fn a_step_can_be_about_one_engine() {
-        let page =
-            "## One\n\n*Only with `engine: Velero`*: words.\n\n```console\na\n```\n\n## Two\n\n```console\nb\n```\n";
+        let page = "## One\n\n*Only with `engine: Velero`*: words.\n\n```console\na\n```\n\n## Two\n\n```console\nb\n```\n";
         let engines: Vec<_> = parse(page).into_iter().map(|step| step.engine).collect();
         assert_eq!(engines, [Some("Velero".to_owned()), None]);
     }
