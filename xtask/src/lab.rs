@@ -112,7 +112,9 @@ fn explain(state: &LabState) {
     println!();
     println!("a shell inside:  cargo xtask lab shell");
     println!("one command:     cargo xtask lab shell kubectl get namespaces");
-    println!("kurator:         cargo xtask lab shell target/release/kurator serve --default-installer none");
+    let has_velero = state.components.iter().any(|component| component.name.ends_with("-velero"));
+    let default = if has_velero { "--default-installer none" } else { "--default-engine builtin" };
+    println!("kurator:         cargo xtask lab shell target/release/kurator serve {default}");
     println!("by hand:         nsenter --target {} --mount --net --pid -- COMMAND", state.init);
     println!("end it:          cargo xtask lab down");
 }

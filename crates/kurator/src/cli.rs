@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use kurator_api::fleet::{Engine, Installer};
@@ -12,18 +13,22 @@ use crate::quickstart::{self, QuickstartFlags};
 use crate::verbs::create::{self, BackupCommand, MigrateCommand, RestoreCommand};
 use crate::verbs::describe::{self, DescribeFlags};
 use crate::verbs::get::{self, GetFlags};
+use crate::verbs::hub::HubFlags;
 use crate::{engine, process, serve};
 
 /// Back up and restore Kubernetes workloads over a fleet of clusters.
 #[derive(Parser)]
 #[command(name = "kurator", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub(crate) struct Flags {
+    #[command(flatten)]
+    hub: HubFlags,
+
     #[command(subcommand)]
     command: Command,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage; with --wait also 3 for a run that was done in part, 4 for one \
-                          that failed";
+                          that failed, 5 for one that has not ended in time";
 
 #[derive(Subcommand)]
 enum Command {
@@ -194,16 +199,56 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Reads what was typed; ends the process where it cannot be meant, or was a question.
+pub(crate) fn parse() -> Flags {
+    Flags::try_parse().unwrap_or_else(|error| pointing_on(error).exit())
+}
+
+/// An error about a word that another command has, such as `kurator backup delete`, with the way there.
+fn pointing_on(mut error: clap::Error) -> clap::Error {
+    let typed = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(typed)) => typed.as_str(),
+        _ => return error,
+    };
+    let way = match typed {
+        "get" | "list" => "`kurator get KIND` shows what there is",
+        "describe" | "status" => "`kurator describe KIND NAME` shows one object in full",
+        "logs" | "log" => "the messages of `kurator describe KIND NAME` say where the log lies",
+        "delete" | "remove" => {
+            "`kubectl delete KIND NAME` deletes it; what is stored stays, unless its deletionPolicy is Delete"
+        }
+        "pause" | "unpause" | "resume" => "set `spec.paused` of the Backup with `kubectl patch`",
+        "run-now" | "run" => "annotate the Backup with `kubectl annotate`: kurator.dev/run-now=ANY-NEW-VALUE",
+        _ => return error,
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![way.into()]));
+    error
+}
+
 pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
+    let hub = flags.hub;
+    let is_verb = matches!(
+        flags.command,
+        Command::Get(_)
+            | Command::Describe(_)
+            | Command::Backup(_)
+            | Command::Restore(_)
+            | Command::Migrate(_)
+    );
+    if let Some(flag) = hub.given().filter(|_| !is_verb) {
+        let why =
+            "is of get, describe, backup, restore and migrate; write it behind the command if that has it";
+        return Err(Failure::usage(format!("{flag} before the command {why}")));
+    }
     match flags.command {
         Command::Quickstart(flags) => quickstart::quickstart(flags),
         Command::Serve(flags) => serve::serve(flags),
         Command::Engine(flags) => engine::engine(flags),
-        Command::Get(flags) => process::block_on(get::get(flags)),
-        Command::Describe(flags) => process::block_on(describe::describe(flags)),
-        Command::Backup(command) => process::block_on(create::backup(command)),
-        Command::Restore(command) => process::block_on(create::restore(command)),
-        Command::Migrate(command) => process::block_on(create::migrate(command)),
+        Command::Get(flags) => process::block_on(get::get(flags, hub)),
+        Command::Describe(flags) => process::block_on(describe::describe(flags, hub)),
+        Command::Backup(command) => process::block_on(create::backup(command, hub)),
+        Command::Restore(command) => process::block_on(create::restore(command, hub)),
+        Command::Migrate(command) => process::block_on(create::migrate(command, hub)),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Flags::command(), "kurator", &mut std::io::stdout());
             Ok(())
@@ -218,5 +263,33 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Flags::command().debug_assert();
+    }
+
+    fn refused(words: &str) -> String {
+        let error = Flags::try_parse_from(words.split(' ')).map(drop).unwrap_err();
+        pointing_on(error).to_string()
+    }
+
+    #[test]
+    fn a_word_that_another_command_has_points_there() {
+        let said = refused("kurator backup delete nightly");
+        assert!(said.contains("unrecognized subcommand 'delete'"), "{said}");
+        assert!(said.contains("tip: `kubectl delete KIND NAME` deletes it"), "{said}");
+        let said = refused("kurator restore logs x");
+        assert!(said.contains("tip: the messages of `kurator describe KIND NAME`"), "{said}");
+        assert!(refused("kurator backup creat x").contains("'create'"));
+    }
+
+    #[test]
+    fn the_hub_may_be_named_before_the_verb_and_behind_it() {
+        for words in [
+            "kurator -n shop get",
+            "kurator get -n shop",
+            "kurator --context hub -n shop backup create b --fleet f",
+        ] {
+            assert!(Flags::try_parse_from(words.split(' ')).is_ok(), "{words}");
+        }
+        let Ok(flags) = Flags::try_parse_from(["kurator", "-n", "shop", "quickstart"]) else { panic!() };
+        assert!(run(flags).is_err());
     }
 }

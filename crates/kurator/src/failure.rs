@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::process::ExitCode;
 
+use kurator_member::causes::parts;
+
 /// A command that failed.
 pub(crate) struct Failure {
     error: anyhow::Error,
@@ -13,10 +15,17 @@ pub(crate) struct Failure {
 
 /// Exit code of a command that failed for no reason that has one of its own.
 const FAILURE: u8 = 1;
+/// Exit code of a command that was typed in a way that cannot be meant, as clap's.
+const USAGE: u8 = 2;
 
 impl Failure {
     pub(crate) fn with_hint(error: impl Into<anyhow::Error>, hint: impl Into<Cow<'static, str>>) -> Self {
         Self { error: error.into(), hint: Some(hint.into()), exit_code: FAILURE }
+    }
+
+    /// A command that was typed in a way that cannot be meant.
+    pub(crate) fn usage(why: String) -> Self {
+        Self { error: anyhow::Error::msg(why), hint: None, exit_code: USAGE }
     }
 
     /// The same with an exit code of its own.
@@ -26,20 +35,7 @@ impl Failure {
 
     /// Prints to stderr; returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        let mut text = String::from("error: ");
-        let mut said = String::new();
-        for cause in self.error.chain() {
-            let part = cause.to_string();
-            // A library that repeats its source in its own text is not repeated here.
-            if said.contains(&part) {
-                continue;
-            }
-            if !said.is_empty() {
-                text.push_str("\n  caused by: ");
-            }
-            text.push_str(&part);
-            said.push_str(&part);
-        }
+        let mut text = format!("error: {}", parts(self.error.as_ref()).join("\n  caused by: "));
         if let Some(hint) = &self.hint {
             text.push_str("\n\nhint: ");
             text.push_str(hint);

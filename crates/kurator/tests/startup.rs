@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -16,7 +18,7 @@ use kurator_api::names::CRD_VERSION_ANNOTATION;
 use kurator_testkit::fixtures::{BOUND, Tenant, ready};
 use kurator_testkit::wait::until;
 use kurator_testkit::{Lab, LabSpec, Serving};
-use serde_json::json;
+use serde_json::{Value, json};
 
 type Outcome = anyhow::Result<()>;
 
@@ -93,6 +95,41 @@ fn a_port_that_is_taken_is_named_with_a_hint() -> Outcome {
             said.contains("\n\nhint: another process may hold the port; choose one with --listen"),
             "{said}"
         );
+        Ok(())
+    })
+}
+
+#[test]
+fn a_user_who_may_not_lead_is_told_what_to_grant() -> Outcome {
+    let lab = lab()?;
+    lab.run(async {
+        let accounts = Api::<ServiceAccount>::namespaced(lab.hub().client()?, "default");
+        accounts
+            .create(&PostParams::default(), &serde_json::from_value(json!({"metadata": {"name": "nobody"}}))?)
+            .await?;
+        let asked = TokenRequest::default();
+        let given = accounts.create_token_request("nobody", &PostParams::default(), &asked).await?;
+        let token = given.status.context("no token")?.token;
+        let mut kubeconfig: Value = serde_saphyr::from_str(&lab.hub().kubeconfig())?;
+        for user in kubeconfig["users"].as_array_mut().into_iter().flatten() {
+            user["user"] = json!({"token": token});
+        }
+        let path = lab.dir().join("nobody.kubeconfig");
+        fs::write(&path, kubeconfig.to_string())?;
+        let path = path.display().to_string();
+        let (code, said) = failure(lab, "nobody", &["--kubeconfig", &path, "--listen", "127.0.0.1:0"])?;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(
+            said.contains("does not let this user lead: leases.coordination.k8s.io \"kurator\" is forbidden"),
+            "{said}"
+        );
+        assert!(
+            said.contains(
+                "\n\nhint: grant get, create and update of leases.coordination.k8s.io in namespace `default`"
+            ),
+            "{said}"
+        );
+        assert!(said.lines().count() <= 3, "{said}");
         Ok(())
     })
 }

@@ -85,6 +85,13 @@ fn a_person_backs_up_restores_and_migrates_without_writing_yaml() -> Outcome {
         assert_eq!(kurator(lab, "get backups -o name")?.done()?, "backup.backup.kurator.dev/shop\n");
         let shown: Value = serde_json::from_str(&kurator(lab, "get backup shop -o json")?.done()?)?;
         assert_eq!(shown["status"]["phase"], "Completed");
+        let named = kurator(lab, "get backup.backup.kurator.dev/shop -o name")?.done()?;
+        assert_eq!(named, "backup.backup.kurator.dev/shop\n");
+        let mut elsewhere = lab.command(env!("CARGO_BIN_EXE_kurator"));
+        elsewhere.env("KUBECONFIG", lab.member(1).kubeconfig_path()).args(["-n", "default", "get", "backups"]);
+        let elsewhere = said(&elsewhere.stdin(Stdio::null()).output()?);
+        assert!(elsewhere.err.contains("has no Kurator types\n\nhint: is it the hub?"), "{}", elsewhere.err);
+        assert_eq!(kurator(lab, "describe backup nosuch")?.err, kurator(lab, "get backup nosuch")?.err);
         let told = kurator(lab, "describe backup shop")?.done()?;
         assert!(told.contains("STORED IN\n"), "{told}");
 
@@ -123,6 +130,7 @@ fn what_is_printed_first_is_what_is_created(lab: &Lab, cluster: &str) -> Outcome
         "backup create dry --fleet verbs --clusters {cluster} --selector app=shop --ttl 24h --dry-run client -o yaml"
     );
     let yaml = kurator(lab, &words)?.done()?;
+    assert!(!yaml.contains("{}"), "{yaml}");
     let mut command = lab.command("kubectl");
     command.args(["--kubeconfig", &lab.hub().kubeconfig_path().to_string_lossy()]);
     command

@@ -4,7 +4,7 @@
 //! - a `console` block is run by a shell and must succeed;
 //! - a `text` block that follows at once, but for blank lines, is what the commands before it print;
 //! - a `yaml` block is an object that the hub's API server must accept;
-//! - a line `<!-- engine: NAME -->` says that the step is for fleets with this engine alone.
+//! - a line that begins with ``*Only with `engine: NAME`*`` says that the step is for fleets with this engine alone.
 
 use std::path::Path;
 use std::{fs, io};
@@ -62,8 +62,8 @@ pub fn parse(page: &str) -> Vec<Step> {
         if let Some(title) = line.strip_prefix("## ") {
             steps.push(Step { title: title.trim().to_owned(), engine: None, blocks: Vec::new() });
         }
-        let engine = line.strip_prefix("<!-- engine: ").and_then(|rest| rest.strip_suffix(" -->"));
-        if let (Some(step), Some(engine)) = (steps.last_mut(), engine) {
+        let engine = line.strip_prefix("*Only with `engine: ").and_then(|rest| rest.split_once("`*"));
+        if let (Some(step), Some((engine, _))) = (steps.last_mut(), engine) {
             step.engine = Some(engine.to_owned());
         }
         let Some(kind) = line.strip_prefix("```") else {
@@ -99,8 +99,7 @@ mod tests {
 
     #[test]
     fn a_step_can_be_about_one_engine() {
-        let page =
-            "## One\n\n<!-- engine: Velero -->\n\n```console\na\n```\n\n## Two\n\n```console\nb\n```\n";
+        let page = "## One\n\n*Only with `engine: Velero`*: words.\n\n```console\na\n```\n\n## Two\n\n```console\nb\n```\n";
         let engines: Vec<_> = parse(page).into_iter().map(|step| step.engine).collect();
         assert_eq!(engines, [Some("Velero".to_owned()), None]);
     }

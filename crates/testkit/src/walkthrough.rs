@@ -1,4 +1,5 @@
-//! The user's guide, walked on real components: every block of commands is run, and what it prints compared.
+//! The user's guide and the README's commands, walked on real components: every block of commands is run, and what it
+//! prints compared.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -12,6 +13,12 @@ use crate::{Lab, LabError, LabSpec, Serving};
 
 /// The pages, in the order of the story.
 const PAGES: [&str; 6] = ["fleet.md", "backup.md", "restore.md", "migrate.md", "engine.md", "clean-up.md"];
+
+/// The program, as the README names it.
+const README_PROGRAM: &str = "target/release/kurator";
+/// Removes what the guide leaves in the members, so that the README can make it.
+const CLEARED: &str = "for member in $MEMBER1 $MEMBER2; do kubectl --kubeconfig $member delete namespace kurator-backup \
+                       kurator-beside --ignore-not-found; done";
 
 /// The lab that the guide is walked in with this engine: Velero is in the members, or they have nothing.
 #[must_use]
@@ -79,7 +86,7 @@ pub fn walk(
 ) -> Result<(), WalkError> {
     let serving = Serving::start(lab, kurator, ["--default-engine", engine.as_str()])?;
     lab.run(ready(&serving))?;
-    let walk = Walk { lab, engine, root: root.to_owned(), tell };
+    let walk = Walk { lab, engine, kurator: kurator.to_owned(), root: root.to_owned(), tell };
     let walked = walk.all();
     if walked.is_err() {
         let log = serving.log().unwrap_or_default();
@@ -92,6 +99,7 @@ pub fn walk(
 struct Walk<'a> {
     lab: &'a Lab,
     engine: Engine,
+    kurator: PathBuf,
     root: PathBuf,
     tell: &'a dyn Fn(&str),
 }
@@ -105,6 +113,27 @@ impl Walk<'_> {
             let is_ours = |step: &&Step| step.engine.as_ref().is_none_or(|of| of == self.engine.as_str());
             for step in steps.iter().filter(is_ours) {
                 self.step(page, step)?;
+            }
+        }
+        self.readme()
+    }
+
+    /// What the README has one type into a lab, with this program, once the guide's namespaces are gone.
+    fn readme(&self) -> Result<(), WalkError> {
+        let path = self.root.join("README.md");
+        let steps = guide::read(&path)
+            .map_err(|source| WalkError::Io { what: path.display().to_string(), source })?;
+        let kurator = self.kurator.display().to_string();
+        for mut step in steps {
+            step.blocks.retain_mut(|block| match &mut block.content {
+                Content::Commands { script, .. } if script.contains("$MEMBER1") => {
+                    *script = format!("{CLEARED}\n{}", script.replace(README_PROGRAM, &kurator));
+                    true
+                }
+                Content::Commands { .. } | Content::Objects(_) => false,
+            });
+            if !step.blocks.is_empty() {
+                self.step("README.md", &step)?;
             }
         }
         Ok(())
@@ -164,4 +193,30 @@ fn stderr(output: &Output) -> String {
 /// Without blanks at the ends of lines and of the whole.
 fn plain(text: &str) -> String {
     text.trim().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(page: &str) -> Vec<Step> {
+        guide::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page)).unwrap()
+    }
+
+    #[test]
+    fn the_readme_has_commands_for_a_lab() {
+        let mut blocks = steps("README.md").into_iter().flat_map(|step| step.blocks);
+        assert!(blocks.any(|block| match block.content {
+            Content::Commands { script, .. } =>
+                script.contains("$MEMBER1") && script.contains(README_PROGRAM),
+            Content::Objects(_) => false,
+        }));
+    }
+
+    #[test]
+    fn steps_about_one_engine_are_known_as_such() {
+        let of = |page| steps(page).into_iter().filter_map(|step| step.engine).collect::<Vec<_>>();
+        assert_eq!(of("docs/guide/engine.md"), ["Builtin", "Builtin"]);
+        assert_eq!(of("docs/guide/clean-up.md"), ["Velero"]);
+    }
 }

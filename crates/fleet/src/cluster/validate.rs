@@ -18,7 +18,7 @@ impl Fault {
     }
 
     /// A kubeconfig that no client can be made from.
-    pub(super) fn kubeconfig(seen: &Seen, error: &dyn std::error::Error) -> Self {
+    pub(super) fn kubeconfig(seen: &Seen, error: &(dyn std::error::Error + 'static)) -> Self {
         let place = match seen {
             Seen::Kubeconfig { secret, key, .. } => format!("Secret `{secret}`, key `{key}`: "),
             Seen::NoReference | Seen::NoSecret { .. } | Seen::NoKey { .. } => String::new(),

@@ -38,7 +38,7 @@ pub(crate) struct QuickstartFlags {
     #[arg(long)]
     show_yaml: bool,
 
-    /// Member clusters
+    /// Member clusters, 2 to 100
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=100))]
     members: u16,
 

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kube::Client;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
 use kurator_engine::server::ANSWER_WITHIN;
 use kurator_engines::{Engines, Led};
 use kurator_fleet::{Metrics, Options, ServedMembers, Setup};
@@ -55,6 +57,7 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     };
     let hub = Hub::new(config, lease_namespace, engines, options)?;
     hub.reach().await?;
+    hub.may_lead().await?;
 
     let listener = tokio::net::TcpListener::bind(flags.listen).await;
     let listener =
@@ -105,6 +108,36 @@ impl Hub {
 
     async fn reach(&self) -> Result<(), Failure> {
         process::reach("hub", &self.elector, &self.config.cluster_url.to_string()).await
+    }
+
+    /// Sees whether the Lease may be read and made, before the hub is asked for it again and again.
+    async fn may_lead(&self) -> Result<(), Failure> {
+        let namespace = &self.lease_namespace;
+        let leases = Api::<Lease>::namespaced(self.elector.clone(), namespace);
+        let wanted = Lease {
+            metadata: ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() },
+            ..Lease::default()
+        };
+        let tried = PostParams { dry_run: true, ..PostParams::default() };
+        let refused = match leases.get_opt(LEASE).await {
+            Ok(_) => leases.create(&tried, &wanted).await.err(),
+            Err(error) => Some(error),
+        };
+        match refused {
+            Some(kube::Error::Api(status)) if status.is_forbidden() => Err(Failure::with_hint(
+                anyhow::anyhow!(
+                    "the hub at {} does not let this user lead: {}",
+                    self.config.cluster_url,
+                    status.message
+                ),
+                format!(
+                    "grant get, create and update of leases.coordination.k8s.io in namespace `{namespace}`; \
+                     --lease-namespace NAMESPACE names another"
+                ),
+            )),
+            // Whoever contends tries again.
+            _ => Ok(()),
+        }
     }
 
     /// Contends to lead, and leads until `shutdown`, or until leadership is lost.

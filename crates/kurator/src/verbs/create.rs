@@ -14,7 +14,9 @@ use kurator_member::clock::{Clock as _, SystemClock};
 
 use super::hub::HubFlags;
 use super::output::{Output, documents, full_name, print};
-use super::spec::{FilterFlags, IntoFlags, WhereFlags, cluster, duration, ordered_resources, pair};
+use super::spec::{
+    FilterFlags, IntoFlags, KEY_VALUE, WhereFlags, cluster, duration, ordered_resources, pair,
+};
 use super::wait::{Runs, wait};
 use crate::failure::Failure;
 
@@ -44,11 +46,11 @@ pub(crate) enum MigrateCommand {
 #[command(next_help_heading = None)]
 pub(crate) struct CreateFlags {
     /// Labels of the object
-    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = pair('='))]
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = pair(KEY_VALUE))]
     labels: Vec<(String, String)>,
 
     /// Annotations of the object
-    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = pair('='))]
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = pair(KEY_VALUE))]
     annotations: Vec<(String, String)>,
 
     /// Wait until it has ended, telling how far it is
@@ -193,14 +195,35 @@ pub(crate) struct MigrateFlags {
     #[command(flatten)]
     into: IntoFlags,
 
+    /// Go on although the backup of the source is incomplete
+    #[arg(long, help_heading = "How")]
+    allow_partially_failed: bool,
+
+    /// How long the backup of the source is kept, such as `72h`; 30 days if it is left out
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "How")]
+    ttl: Option<String>,
+
+    /// What happens to the backup of the source when the Migrate is deleted
+    #[arg(long, value_enum, value_name = "POLICY", help_heading = "How")]
+    deletion_policy: Option<DeletionFlag>,
+
     #[command(flatten)]
     create: CreateFlags,
 }
 
-pub(crate) async fn backup(BackupCommand::Create(flags): BackupCommand) -> Result<(), Failure> {
+impl CreateFlags {
+    fn on(self, before: HubFlags) -> Self {
+        Self { hub: self.hub.or(before), ..self }
+    }
+}
+
+pub(crate) async fn backup(
+    BackupCommand::Create(flags): BackupCommand,
+    before: HubFlags,
+) -> Result<(), Failure> {
     let flags = *flags;
     let policy = BackupPolicy {
-        resource_filter: flags.filter.filter().map_err(anyhow::Error::msg)?,
+        resource_filter: flags.filter.filter().map_err(Failure::usage)?,
         ttl: flags.ttl,
         ordered_resources: flags.ordered_resources.unwrap_or_default(),
     };
@@ -211,19 +234,20 @@ pub(crate) async fn backup(BackupCommand::Create(flags): BackupCommand) -> Resul
         paused: None,
         deletion_policy: flags.deletion_policy.map(DeletionPolicy::from),
     };
-    create(Backup::new(&flags.name, spec), flags.create).await
+    create(Backup::new(&flags.name, spec), flags.create.on(before)).await
 }
 
-pub(crate) async fn restore(RestoreCommand::Create(flags): RestoreCommand) -> Result<(), Failure> {
+pub(crate) async fn restore(
+    RestoreCommand::Create(flags): RestoreCommand,
+    before: HubFlags,
+) -> Result<(), Failure> {
     let flags = *flags;
     if flags.fleet.is_none() && !flags.clusters.is_empty() {
-        return Err(anyhow::anyhow!(
-            "--clusters and --cluster-selector need --fleet, whose clusters they are"
-        )
-        .into());
+        let why = "--clusters and --cluster-selector need --fleet, whose clusters they are";
+        return Err(Failure::usage(why.to_owned()));
     }
     let policy = RestorePolicy {
-        resource_filter: flags.filter.filter().map_err(anyhow::Error::msg)?,
+        resource_filter: flags.filter.filter().map_err(Failure::usage)?,
         namespace_mapping: flags.into.namespace_mapping(),
         preserve_node_ports: flags.into.preserve_node_ports(),
         preserve_status: flags.into.preserve_status(),
@@ -236,16 +260,22 @@ pub(crate) async fn restore(RestoreCommand::Create(flags): RestoreCommand) -> Re
         destination: flags.fleet.map(|fleet| flags.clusters.of(fleet)),
         policy: (policy != RestorePolicy::default()).then_some(policy),
     };
-    create(Restore::new(&name, spec), flags.create).await
+    create(Restore::new(&name, spec), flags.create.on(before)).await
 }
 
-pub(crate) async fn migrate(MigrateCommand::Create(flags): MigrateCommand) -> Result<(), Failure> {
+pub(crate) async fn migrate(
+    MigrateCommand::Create(flags): MigrateCommand,
+    before: HubFlags,
+) -> Result<(), Failure> {
     let flags = *flags;
     let policy = MigratePolicy {
-        resource_filter: flags.filter.filter().map_err(anyhow::Error::msg)?,
+        resource_filter: flags.filter.filter().map_err(Failure::usage)?,
         namespace_mapping: flags.into.namespace_mapping(),
         preserve_node_ports: flags.into.preserve_node_ports(),
         migrate_status: flags.into.preserve_status(),
+        allow_partially_failed: flags.allow_partially_failed.then_some(true),
+        ttl: flags.ttl,
+        deletion_policy: flags.deletion_policy.map(DeletionPolicy::from),
         ..MigratePolicy::default()
     };
     let clusters = |clusters| kurator_api::backup::Destination {
@@ -258,13 +288,18 @@ pub(crate) async fn migrate(MigrateCommand::Create(flags): MigrateCommand) -> Re
         target_cluster: clusters(flags.to),
         policy: (policy != MigratePolicy::default()).then_some(policy),
     };
-    create(Migrate::new(&flags.name, spec), flags.create).await
+    create(Migrate::new(&flags.name, spec), flags.create.on(before)).await
 }
 
 async fn create<K: Runs>(mut object: K, flags: CreateFlags) -> Result<(), Failure> {
     let name = object.name_any();
-    object.labels_mut().extend(flags.labels.iter().cloned());
-    object.annotations_mut().extend(flags.annotations.iter().cloned());
+    // An empty map would be printed.
+    if !flags.labels.is_empty() {
+        object.labels_mut().extend(flags.labels.iter().cloned());
+    }
+    if !flags.annotations.is_empty() {
+        object.annotations_mut().extend(flags.annotations.iter().cloned());
+    }
     if flags.dry_run == DryRun::Client {
         object.meta_mut().namespace = flags.hub.namespace().map(str::to_owned);
         return Ok(print(&told(&flags, &object)?)?);

@@ -6,19 +6,20 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, ListParams};
-use kurator_api::backup::Backup;
+use kurator_api::backup::{Backup, BackupDetails};
 use kurator_api::condition::Condition;
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use kurator_member::clock::{Clock as _, SystemClock};
 
-use super::hub::{Hub, HubFlags};
+use super::hub::{Hub, HubFlags, is_unknown_type};
 use super::kinds::{Kind, age, age_of, typed};
 use super::note;
 use super::output::print;
 use super::run::Run;
 use super::table::table;
+use super::what::{Word, WordParser};
 use crate::failure::Failure;
 
 /// Events that are shown, the last ones.
@@ -27,42 +28,49 @@ const EVENTS: usize = 10;
 /// Options of `describe`.
 #[derive(clap::Args)]
 pub(crate) struct DescribeFlags {
-    /// What it is
-    #[arg(value_enum, value_name = "KIND")]
-    kind: Kind,
+    /// What it is, or KIND/NAME
+    #[arg(value_name = "KIND", value_parser = WordParser)]
+    what: Word,
 
     /// Its name
     #[arg(value_name = "NAME")]
-    name: String,
+    name: Option<String>,
 
     #[command(flatten)]
     hub: HubFlags,
 }
 
-pub(crate) async fn describe(flags: DescribeFlags) -> Result<(), Failure> {
-    let hub = flags.hub.connect().await?;
-    let object = find(&hub, flags.kind, &flags.name).await?;
+pub(crate) async fn describe(flags: DescribeFlags, before: HubFlags) -> Result<(), Failure> {
+    let (kind, name) = one(flags.what, flags.name).map_err(Failure::usage)?;
+    let hub = flags.hub.or(before).connect().await?;
+    let object = find(&hub, kind, &name).await?;
     let events = events(&hub, &object).await?;
-    print(&text(flags.kind, &object, &events, SystemClock.now())?)?;
+    print(&text(kind, &object, &events, SystemClock.now())?)?;
     Ok(())
 }
 
+/// The one object that is meant.
+fn one(what: Word, name: Option<String>) -> Result<(Kind, String), String> {
+    let one = match (what, name) {
+        (Word::Object(kind, name), None) => Some((kind, name)),
+        (Word::Kinds(kinds), Some(name)) => <[Kind; 1]>::try_from(kinds).ok().map(|[kind]| (kind, name)),
+        _ => None,
+    };
+    one.ok_or_else(|| "one object is described at a time; write KIND NAME or KIND/NAME".to_owned())
+}
+
 async fn find(hub: &Hub, kind: Kind, name: &str) -> Result<DynamicObject, Failure> {
-    let what = format!("{} `{name}`", kind.singular());
-    let mut refused = None;
-    for of in kind.types() {
-        let api: Api<DynamicObject> = Api::namespaced_with(hub.client.clone(), &hub.namespace, &of);
+    for (at, of) in kind.types().iter().enumerate() {
+        let api: Api<DynamicObject> = Api::namespaced_with(hub.client.clone(), &hub.namespace, of);
         match api.get(name).await {
             Ok(object) => return Ok(object),
-            Err(error) => {
-                refused.get_or_insert(error);
-            }
+            // The later types of a kind are Kurator's own, which may not be installed.
+            Err(kube::Error::Api(status)) if at > 0 && is_unknown_type(&status) => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() && !is_unknown_type(&status) => {}
+            Err(error) => return Err(hub.failure(&format!("{} `{name}`", kind.singular()), error)),
         }
     }
-    Err(match refused {
-        Some(error) => hub.failure(&what, error),
-        None => anyhow::anyhow!("{what}: unknown kind").into(),
-    })
+    Err(hub.missing(kind, name))
 }
 
 async fn events(hub: &Hub, object: &DynamicObject) -> Result<Vec<Event>, Failure> {
@@ -121,6 +129,7 @@ fn text(
                 facts.push(("Schedule", schedule.to_owned()));
                 facts.push(("Last success", ago(status.last_success)));
                 facts.push(("Next run", status.next_run.map(|at| at.to_string()).unwrap_or_default()));
+                facts.push(("Runs", runs(&status.backup_details)));
             }
             about_run(&Run::from(&backup), &mut facts, &mut sections);
         }
@@ -134,7 +143,12 @@ fn text(
             facts.push(("Fleet", migrate.spec.source_cluster.fleet.clone()));
             about_run(&Run::from(&migrate), &mut facts, &mut sections);
         }
-        Kind::Fleets => about_members(&typed(object)?, &mut sections),
+        Kind::Fleets => {
+            let fleet: Fleet = typed(object)?;
+            let phase = fleet.status.as_ref().and_then(|status| status.phase);
+            facts.push(("Phase", phase.map(|phase| format!("{phase:?}")).unwrap_or_default()));
+            about_members(&fleet, &mut sections);
+        }
         Kind::Clusters => {
             let server = object.data.pointer("/status/apiServer").and_then(|server| server.as_str());
             facts.push(("Server", server.unwrap_or_default().to_owned()));
@@ -194,6 +208,17 @@ fn about_run(run: &Run, facts: &mut Vec<(&'static str, String)>, sections: &mut 
     let stored = run.rows.iter().filter(|row| !row.stored.is_empty());
     let stored = stored.map(|row| vec![row.cluster.clone(), row.stored.clone()]);
     section(sections, ["CLUSTER", "STORED IN"], stored.collect());
+}
+
+/// How many runs of a schedule the members still have.
+fn runs(rows: &[BackupDetails]) -> String {
+    let (mut runs, mut failed, mut since) = (0_u64, 0_u64, 0_u64);
+    for schedule in rows.iter().filter_map(|row| row.schedule.as_ref()) {
+        runs += u64::from(schedule.runs);
+        failed += u64::from(schedule.failed);
+        since += u64::from(schedule.failed_since_success);
+    }
+    format!("{runs} in all clusters, {failed} of them not complete, {since} since the last success")
 }
 
 fn about_members(fleet: &Fleet, sections: &mut String) {
@@ -270,5 +295,47 @@ EVENT     REASON            AGE   MESSAGE
 Warning   PartiallyFailed   56s   1/2 clusters completed
 ";
         assert_eq!(told, expected);
+    }
+
+    fn told(kind: Kind, object: serde_json::Value) -> String {
+        let object = serde_json::from_value(object).unwrap();
+        text(kind, &object, &[], "2026-01-01T00:01:00Z".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_schedule_is_told_with_its_runs() {
+        let row = |runs: u32| json!({"clusterName": "a", "schedule": {"runs": runs, "failed": 2, "failedSinceSuccess": 1}});
+        let told = told(
+            Kind::Backups,
+            json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+                "spec": {"destination": {"fleet": "f"}, "schedule": "0 0 * * *"},
+                "status": {"backupDetails": [row(3), row(4)]}}),
+        );
+        let expected = "Runs:         7 in all clusters, 4 of them not complete, 2 since the last success\n";
+        assert!(told.contains(expected), "{told}");
+    }
+
+    #[test]
+    fn a_fleet_is_told_with_its_phase() {
+        let fleet = json!({"apiVersion": "fleet.kurator.dev/v1alpha1", "kind": "Fleet", "metadata": {"name": "f"},
+            "spec": {"clusters": []}, "status": {"phase": "Running"}});
+        assert!(told(Kind::Fleets, fleet).contains("Phase:        Running\n"));
+    }
+
+    #[test]
+    fn one_object_is_described_at_a_time() {
+        let one = |what, name: Option<&str>| one(what, name.map(str::to_owned));
+        assert_eq!(one(Word::Kinds(vec![Kind::Backups]), Some("b")), Ok((Kind::Backups, "b".to_owned())));
+        assert_eq!(
+            one(Word::Object(Kind::Backups, "b".to_owned()), None),
+            Ok((Kind::Backups, "b".to_owned()))
+        );
+        for (what, name) in [
+            (Word::Kinds(vec![Kind::Backups]), None),
+            (Word::Kinds(vec![Kind::Backups, Kind::Fleets]), Some("b")),
+        ] {
+            let why = "one object is described at a time; write KIND NAME or KIND/NAME";
+            assert_eq!(one(what, name), Err(why.to_owned()));
+        }
     }
 }

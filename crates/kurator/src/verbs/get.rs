@@ -1,21 +1,19 @@
 //! `kurator get`: what there is on a hub, and how it stands.
 
-use std::collections::BTreeMap;
+mod watch;
 
-use anyhow::anyhow;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, TypeMeta};
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, watcher};
 use kube::{Client, ResourceExt as _};
 use kurator_member::clock::{Clock as _, SystemClock};
 
-use super::hub::{Hub, HubFlags};
+use super::hub::{Hub, HubFlags, is_unknown_type};
 use super::kinds::{Kind, age_of};
 use super::note;
-use super::output::{Output, documents, full_name, is_read, print};
-use super::table::{Growing, table};
+use super::output::{Output, documents, full_name, print};
+use super::table::table;
+use super::what::{Asked, Word, WordParser, asked};
 use crate::failure::Failure;
+use watch::watch;
 
 /// Objects per page of a list.
 const PAGE: u32 = 500;
@@ -23,23 +21,26 @@ const PAGE: u32 = 500;
 /// Options of `get`.
 #[derive(Default, clap::Args)]
 pub(crate) struct GetFlags {
-    /// What to show; everything if it is left out
-    #[arg(value_enum, value_name = "KIND")]
-    kind: Option<Kind>,
+    /// What to show, several with commas, or KIND/NAME; everything if it is left out
+    #[arg(value_name = "KIND", value_parser = WordParser)]
+    what: Option<Word>,
 
-    /// Names of objects; all if none is given
+    /// Names of objects, or more KIND/NAME; all if none is given
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+
+    #[arg(skip)]
+    asked: Asked,
 
     #[command(flatten)]
     hub: HubFlags,
 
     /// All namespaces
-    #[arg(long, short = 'A', conflicts_with_all = ["namespace", "names"])]
+    #[arg(long, short = 'A', conflicts_with = "namespace")]
     all_namespaces: bool,
 
     /// Only objects whose labels match, such as `app=shop,tier!=test`
-    #[arg(long, short = 'l', value_name = "SELECTOR", conflicts_with = "names")]
+    #[arg(long, short = 'l', value_name = "SELECTOR")]
     selector: Option<String>,
 
     /// Format
@@ -51,8 +52,9 @@ pub(crate) struct GetFlags {
     watch: bool,
 }
 
-pub(crate) async fn get(flags: GetFlags) -> Result<(), Failure> {
-    let hub = flags.hub.connect().await?;
+pub(crate) async fn get(mut flags: GetFlags, before: HubFlags) -> Result<(), Failure> {
+    flags.asked = flags.asked_for().map_err(Failure::usage)?;
+    let hub = std::mem::take(&mut flags.hub).or(before).connect().await?;
     if flags.watch {
         return watch(&hub, &flags).await;
     }
@@ -63,7 +65,9 @@ pub(crate) async fn get(flags: GetFlags) -> Result<(), Failure> {
         } else {
             format!("namespace {}", hub.namespace)
         };
-        let what = flags.kind.map_or_else(|| "nothing".to_owned(), |kind| format!("no {}s", kind.singular()));
+        let kinds: Vec<_> = flags.asked.iter().map(|(kind, _)| format!("{}s", kind.singular())).collect();
+        let what =
+            if flags.what.is_some() { format!("no {}", kinds.join(", ")) } else { "nothing".to_owned() };
         note(&format!("{what} in {place}"));
         return Ok(());
     }
@@ -73,21 +77,41 @@ pub(crate) async fn get(flags: GetFlags) -> Result<(), Failure> {
 
 /// Everything in the hub's namespace, as `get` without a kind shows it.
 pub(crate) async fn overview(hub: &Hub) -> Result<String, Failure> {
-    let flags = GetFlags::default();
+    let mut flags = GetFlags::default();
+    flags.asked = flags.asked_for().map_err(Failure::usage)?;
     Ok(flags.shown(&flags.all(hub).await?)?)
 }
 
 impl GetFlags {
     async fn all(&self, hub: &Hub) -> Result<Vec<(Kind, Vec<DynamicObject>)>, Failure> {
         let mut found = Vec::new();
-        for kind in self.kinds() {
-            found.push((kind, self.objects(hub, kind).await?));
+        for (kind, names) in &self.asked {
+            found.push((*kind, self.objects(hub, *kind, names).await?));
         }
         Ok(found)
     }
 
-    fn kinds(&self) -> Vec<Kind> {
-        self.kind.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind])
+    fn asked_for(&self) -> Result<Asked, String> {
+        let asked = asked(self.what.as_ref(), &self.names)?;
+        if asked.iter().any(|(_, names)| !names.is_empty()) {
+            if self.all_namespaces {
+                return Err("--all-namespaces shows whole kinds; name objects with --namespace".to_owned());
+            }
+            if self.selector.is_some() {
+                return Err("--selector chooses among whole kinds; leave it or the names out".to_owned());
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Whether one object is meant by its name.
+    fn is_about_one(&self) -> bool {
+        matches!(self.asked.as_slice(), [(_, names)] if names.len() == 1)
+    }
+
+    fn is_asked_for(&self, kind: Kind, name: &str) -> bool {
+        let mut names = self.asked.iter().filter(|(of, _)| *of == kind).map(|(_, names)| names);
+        names.any(|names| names.is_empty() || names.iter().any(|one| one == name))
     }
 
     fn has_lines(&self) -> bool {
@@ -102,35 +126,29 @@ impl GetFlags {
         }
     }
 
-    async fn objects(&self, hub: &Hub, kind: Kind) -> Result<Vec<DynamicObject>, Failure> {
+    async fn objects(&self, hub: &Hub, kind: Kind, names: &[String]) -> Result<Vec<DynamicObject>, Failure> {
         let mut found = Vec::new();
         for (at, of) in kind.types().iter().enumerate() {
             let api = self.api(&hub.client, hub, of);
-            if self.names.is_empty() {
+            if names.is_empty() {
                 match list(&api, self.selector.as_deref()).await {
                     // The later types of a kind are Kurator's own, which may not be installed.
-                    Err(kube::Error::Api(status)) if at > 0 && status.is_not_found() => {}
+                    Err(kube::Error::Api(status)) if at > 0 && is_unknown_type(&status) => {}
                     listed => found.extend(listed.map_err(|error| hub.failure(&of.plural, error))?),
                 }
                 continue;
             }
-            for name in &self.names {
-                match api.get_opt(name).await {
-                    Ok(object) => found.extend(object),
+            for name in names {
+                match api.get(name).await {
+                    Ok(object) => found.push(object),
+                    Err(kube::Error::Api(status)) if at > 0 && is_unknown_type(&status) => {}
+                    Err(kube::Error::Api(status)) if status.is_not_found() && !is_unknown_type(&status) => {}
                     Err(error) => return Err(hub.failure(&format!("{} `{name}`", kind.singular()), error)),
                 }
             }
         }
-        let missing = self.names.iter().find(|name| !found.iter().any(|object| object.name_any() == **name));
-        let Some(missing) = missing else { return Ok(found) };
-        Err(Failure::with_hint(
-            anyhow!("no {} `{missing}` in namespace {}", kind.singular(), hub.namespace),
-            format!(
-                "`kurator get {}s --namespace {}` shows those that there are",
-                kind.singular(),
-                hub.namespace
-            ),
-        ))
+        let missing = names.iter().find(|name| !found.iter().any(|object| object.name_any() == **name));
+        missing.map_or(Ok(found), |missing| Err(hub.missing(kind, missing)))
     }
 
     fn shown(&self, found: &[(Kind, Vec<DynamicObject>)]) -> anyhow::Result<String> {
@@ -139,7 +157,7 @@ impl GetFlags {
             Output::Name => all().map(|object| full_name(object) + "\n").collect(),
             Output::Json | Output::Yaml => {
                 let all: Vec<_> = all().cloned().collect();
-                documents(self.output, &all, self.names.len() != 1)?
+                documents(self.output, &all, !self.is_about_one())?
             }
             Output::Table | Output::Wide => {
                 let tables = found.iter().filter(|(_, objects)| !objects.is_empty());
@@ -155,7 +173,7 @@ impl GetFlags {
 
     fn header(&self, kind: Kind) -> Vec<String> {
         // With several kinds in one answer, the heading says which one this is.
-        let name = if self.kind.is_some() { "NAME".to_owned() } else { kind.singular().to_uppercase() };
+        let name = if self.asked.len() == 1 { "NAME".to_owned() } else { kind.singular().to_uppercase() };
         let namespace = self.all_namespaces.then_some("NAMESPACE");
         let message = (self.output == Output::Wide).then_some("MESSAGE");
         let header = namespace.into_iter().chain([name.as_str()]).chain(kind.columns().iter().copied());
@@ -190,106 +208,5 @@ async fn list(api: &Api<DynamicObject>, selector: Option<&str>) -> kube::Result<
             Some(token) => params.continue_token = Some(token),
             None => return Ok(all),
         }
-    }
-}
-
-/// Prints every object as it is, and again when it changes, as long as somebody reads.
-async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
-    let mut all = stream::SelectAll::new();
-    let mut lines = Lines { flags, columns: BTreeMap::new(), before: None };
-    for kind in flags.kinds() {
-        // A list first: a refusal is said, where a watch would only try again.
-        for object in flags.objects(hub, kind).await? {
-            lines.columns.entry(kind).or_default().widen(&flags.line(kind, &object));
-        }
-        for of in kind.types() {
-            let config =
-                watcher::Config { label_selector: flags.selector.clone(), ..watcher::Config::default() };
-            let types = TypeMeta { api_version: of.api_version.clone(), kind: of.kind.clone() };
-            let seen = watcher(flags.api(&hub.client, hub, &of), config).default_backoff().applied_objects();
-            all.push(
-                seen.map_ok(move |object| (kind, DynamicObject { types: Some(types.clone()), ..object }))
-                    .boxed(),
-            );
-        }
-    }
-    while let Some(seen) = all.next().await {
-        // The watch tries again by itself.
-        let Ok((kind, object)) = seen else { continue };
-        if !flags.names.is_empty() && !flags.names.contains(&object.name_any()) {
-            continue;
-        }
-        if !is_read(&lines.of(kind, object)?)? {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// What a watch prints.
-struct Lines<'a> {
-    flags: &'a GetFlags,
-    columns: BTreeMap<Kind, Growing>,
-    /// Kind of the line before.
-    before: Option<Kind>,
-}
-
-impl Lines<'_> {
-    fn of(&mut self, kind: Kind, object: DynamicObject) -> anyhow::Result<String> {
-        match self.flags.output {
-            Output::Name => return Ok(full_name(&object) + "\n"),
-            Output::Json => return documents(Output::Json, &[object], false),
-            Output::Yaml => return Ok("---\n".to_owned() + &documents(Output::Yaml, &[object], false)?),
-            Output::Table | Output::Wide => {}
-        }
-        let line = self.flags.line(kind, &object);
-        let columns = self.columns.entry(kind).or_default();
-        columns.widen(&line);
-        // The heading again only where the kind changes.
-        let is_headed = self.before.replace(kind) == Some(kind);
-        let header = if is_headed { String::new() } else { columns.line(&self.flags.header(kind)) };
-        Ok(header + &columns.line(&line))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn backup(name: &str) -> DynamicObject {
-        serde_json::from_value(json!({
-            "apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": name},
-            "spec": {"destination": {"fleet": "f"}},
-        }))
-        .unwrap()
-    }
-
-    fn watched(output: Output) -> String {
-        let flags = GetFlags { output, ..GetFlags::default() };
-        let mut lines = Lines { flags: &flags, columns: BTreeMap::new(), before: None };
-        ["a-long-name", "b"].map(|name| lines.of(Kind::Backups, backup(name)).unwrap()).concat()
-    }
-
-    #[test]
-    fn a_watch_has_one_heading_and_lines_below_it() {
-        let expected = "\
-BACKUP        FLEET   PHASE     CLUSTERS   SCHEDULE   LAST SUCCESS   AGE
-a-long-name   f       Pending   -          -          -              -
-b             f       Pending   -          -          -              -
-";
-        assert_eq!(watched(Output::Table), expected);
-        assert_eq!(
-            watched(Output::Name),
-            "backup.backup.kurator.dev/a-long-name\nbackup.backup.kurator.dev/b\n"
-        );
-    }
-
-    #[test]
-    fn a_watch_keeps_its_documents_apart() {
-        let text = watched(Output::Yaml);
-        let read: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
-        let names: Vec<_> = read.iter().map(|object| &object["metadata"]["name"]).collect();
-        assert_eq!(names, ["a-long-name", "b"]);
     }
 }

@@ -18,19 +18,14 @@ use super::run::Run;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Kind {
     /// Clusters that are attached or that Kurator made
-    #[value(alias = "cluster", alias = "attachedclusters", alias = "attachedcluster")]
     Clusters,
     /// Fleets of clusters
-    #[value(alias = "fleet")]
     Fleets,
     /// Backups, once or by a schedule
-    #[value(alias = "backup")]
     Backups,
     /// Restores
-    #[value(alias = "restore")]
     Restores,
     /// Migrations
-    #[value(alias = "migrate")]
     Migrates,
 }
 
@@ -49,6 +44,25 @@ impl Kind {
             Self::Restores => vec![ApiResource::erase::<Restore>(&())],
             Self::Migrates => vec![ApiResource::erase::<Migrate>(&())],
         }
+    }
+
+    /// Reads a kind as kubectl would: one or many, in any case, also with its group.
+    ///
+    /// # Errors
+    /// For a kind that is not known, with those that are.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let typed = text.to_lowercase();
+        let is_named = |kind: &&Self| {
+            kind.types().iter().any(|of| {
+                let names = [of.kind.to_lowercase(), of.plural.clone()];
+                names.iter().any(|name| typed == *name || typed == format!("{name}.{}", of.group))
+            })
+        };
+        let known = Self::ALL.iter().find(is_named);
+        known.copied().ok_or_else(|| {
+            let known = Self::ALL.map(|kind| format!("{}s", kind.singular())).join(", ");
+            format!("`{text}` is no kind that is known here; write one of {known}")
+        })
     }
 
     /// One of it, for people.
@@ -183,6 +197,19 @@ mod tests {
 
     fn object(value: Value) -> DynamicObject {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_kind_is_known_by_every_name_that_kubectl_takes() {
+        for name in ["backup", "Backup", "backups", "backup.backup.kurator.dev", "backups.backup.kurator.dev"]
+        {
+            assert_eq!(Kind::parse(name), Ok(Kind::Backups), "{name}");
+        }
+        for name in ["clusters", "AttachedCluster", "attachedclusters.cluster.kurator.dev", "cluster"] {
+            assert_eq!(Kind::parse(name), Ok(Kind::Clusters), "{name}");
+        }
+        let known = "`backups.velero.io` is no kind that is known here; write one of clusters, fleets, backups, restores, migrates";
+        assert_eq!(Kind::parse("backups.velero.io"), Err(known.to_owned()));
     }
 
     #[test]

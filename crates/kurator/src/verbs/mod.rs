@@ -13,6 +13,7 @@ mod selector;
 mod spec;
 mod table;
 pub(crate) mod wait;
+mod what;
 
 use std::io::Write as _;
 

@@ -15,6 +15,7 @@ pub(crate) struct Run {
     pub(crate) phase: String,
     /// How it ended, if it has.
     pub(crate) ended: Option<Ending>,
+    /// Clusters that are complete, of all; of a schedule those in which it is in force.
     pub(crate) clusters: String,
     pub(crate) started: Option<Timestamp>,
     pub(crate) completed: Option<Timestamp>,
@@ -93,8 +94,20 @@ impl From<&Backup> for Run {
         let status = backup.status.clone().unwrap_or_default();
         let times = [status.start_timestamp, status.completion_timestamp];
         let rows = status.backup_details.iter().map(Row::from);
-        run(status.phase.as_ref(), status.summary, times, status.conditions, rows)
+        let run = run(status.phase.as_ref(), status.summary, times, status.conditions, rows);
+        match backup.spec.schedule().and_then(|_| in_force(&status.backup_details)) {
+            Some(clusters) => Self { clusters, ..run },
+            None => run,
+        }
     }
+}
+
+/// In how many clusters a schedule is in force, and of how many; nothing while no cluster is known.
+fn in_force(rows: &[BackupDetails]) -> Option<String> {
+    let has_schedule = |row: &&BackupDetails| {
+        row.schedule.as_ref().is_some_and(|schedule| schedule.schedule_name_in_cluster.is_some())
+    };
+    (!rows.is_empty()).then(|| format!("{}/{}", rows.iter().filter(has_schedule).count(), rows.len()))
 }
 
 impl From<&Restore> for Run {
@@ -168,5 +181,24 @@ impl From<&RestoreDetails> for Row {
 impl From<&Row> for rows::Row {
     fn from(row: &Row) -> Self {
         Self { name: row.cluster.clone(), phase: row.phase.clone(), objects: row.objects, bytes: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_schedule_counts_the_clusters_in_which_it_is_in_force() {
+        let row = |name: &str, schedule: serde_json::Value| json!({"clusterName": name, "phase": "Pending", "schedule": schedule});
+        let backup: Backup = serde_json::from_value(json!({
+            "metadata": {"name": "b"}, "spec": {"destination": {"fleet": "f"}, "schedule": "0 0 * * *"},
+            "status": {"phase": "Enabled", "summary": {"status": "0/2"}, "backupDetails": [
+                row("a", json!({"scheduleNameInCluster": "s"})), row("b", json!({})),
+            ]},
+        }))
+        .unwrap();
+        assert_eq!(Run::from(&backup).clusters, "1/2");
     }
 }

@@ -90,7 +90,7 @@ impl FilterFlags {
 #[command(next_help_heading = "How")]
 pub(crate) struct IntoFlags {
     /// Namespaces that get another name, such as `shop:shop-copy`
-    #[arg(long, value_name = "FROM:TO", value_delimiter = ',', value_parser = pair(':'))]
+    #[arg(long, value_name = "FROM:TO", value_delimiter = ',', value_parser = pair(FROM_TO))]
     namespace_mappings: Vec<(String, String)>,
 
     /// Whether services keep their node ports
@@ -129,19 +129,31 @@ fn selectors(text: &str) -> Result<Vec<LabelSelector>, String> {
     text.split(" or ").map(selector::parse).collect()
 }
 
-/// `A:B` or `A=B`, by the separator.
-pub(crate) fn pair(separator: char) -> impl Fn(&str) -> Result<(String, String), String> + Clone {
+/// Two words and what stands between them, as the help names them.
+#[derive(Clone, Copy)]
+pub(crate) struct Form(&'static str, char, &'static str);
+
+/// A label or an annotation.
+pub(crate) const KEY_VALUE: Form = Form("KEY", '=', "VALUE");
+/// A namespace and its new name.
+const FROM_TO: Form = Form("FROM", ':', "TO");
+const RESOURCE_NAMES: Form = Form("RESOURCE", '=', "NAME,NAME");
+
+/// Two words of this form.
+pub(crate) fn pair(
+    Form(first, separator, second): Form,
+) -> impl Fn(&str) -> Result<(String, String), String> + Clone {
     move |text| match text.split_once(separator) {
         Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         }
-        _ => Err(format!("write A{separator}B")),
+        _ => Err(format!("write {first}{separator}{second}")),
     }
 }
 
 /// `pods=ns1/a,ns1/b;persistentvolumes=v`, as velero's flag of this name.
 pub(crate) fn ordered_resources(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let resource = pair('=');
+    let resource = pair(RESOURCE_NAMES);
     text.split(';')
         .map(|one| resource(one).map_err(|_| "write RESOURCE=NAME,NAME;RESOURCE=NAME".to_owned()))
         .collect()
@@ -202,6 +214,12 @@ mod tests {
             cluster("a/").unwrap_err(),
             "kind `a` is not a kind of cluster; use `AttachedCluster` or `Cluster`"
         );
+    }
+
+    #[test]
+    fn what_is_no_pair_is_told_in_the_words_of_the_help() {
+        assert_eq!(pair(FROM_TO)("foo").unwrap_err(), "write FROM:TO");
+        assert_eq!(pair(KEY_VALUE)("a=").unwrap_err(), "write KEY=VALUE");
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub(crate) async fn wait<K: Runs>(
     let Some(timeout) = timeout else { return ended.await };
     tokio::time::timeout(timeout, ended).await.unwrap_or_else(|_| {
         let why = anyhow::anyhow!("{} `{name}` has not ended after {timeout:?}; it goes on", K::NOUN);
-        Err(Failure::with_hint(why, describe.clone()))
+        Err(Failure::with_hint(why, describe.clone()).and_exit_code(LATE))
     })
 }
 
@@ -150,6 +150,8 @@ fn is_refused(error: &kube::Error) -> bool {
 
 /// Exit code for a run that ended PartiallyFailed.
 pub(crate) const PARTIAL: u8 = 3;
+/// Exit code for a run that has not ended in the time that was given.
+pub(crate) const LATE: u8 = 5;
 /// Exit code for a run that failed, was refused, or does not go on by itself.
 pub(crate) const FAILED: u8 = 4;
 

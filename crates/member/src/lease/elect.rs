@@ -16,6 +16,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Claim, LeaseAction, LeaseState, Observed, Succession};
+use crate::causes::chain;
 use crate::clock::{Clock, SystemClock};
 
 /// Longest time that a process which ends spends on handing the Lease back.
@@ -112,7 +113,7 @@ impl Elector {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) if is_conflict(&error) => return Some(self.later(started)),
             Ok(Err(error)) => {
-                tracing::warn!(lease = %self.config.name, error = &error as &dyn std::error::Error, "cannot reach the lease");
+                tracing::warn!(lease = %self.config.name, "cannot reach the lease: {}", chain(&error));
                 return Some(self.later(started));
             }
             Err(_) => {
@@ -203,7 +204,7 @@ impl Elector {
         match timeout(RELEASE_TIMEOUT, self.hand_back()).await {
             Ok(Ok(())) => tracing::info!(lease = %self.config.name, "lease released"),
             Ok(Err(error)) => {
-                tracing::warn!(lease = %self.config.name, error = &error as &dyn std::error::Error, "cannot release the lease");
+                tracing::warn!(lease = %self.config.name, "cannot release the lease: {}", chain(&error));
             }
             Err(_) => tracing::warn!(lease = %self.config.name, "the lease was not released in time"),
         }
