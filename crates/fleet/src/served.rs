@@ -224,8 +224,10 @@ struct Keys(HashMap<String, Option<String>>);
 impl Keys {
     /// Whether the Fleet had another one when it was last looked at.
     fn is_another(&mut self, fleet: &str, key: Option<String>) -> bool {
-        let before = self.0.insert(fleet.to_owned(), key.clone());
-        before.is_some_and(|before| before != key)
+        match self.0.get_mut(fleet) {
+            Some(known) => std::mem::replace(known, key) != *known,
+            None => self.0.insert(fleet.to_owned(), key).is_some(),
+        }
     }
 }
 
