@@ -208,7 +208,7 @@ mod tests {
     fn of_a_long_message_the_beginning_and_the_end_stay() {
         let message = format!("no such bucket: {}; create it", "x".repeat(100));
         let short = shorten(&message, 40);
-        assert_eq!(short, "no such bucket: xxx…xxxxxxxx; create it");
+        assert_eq!(short, "no such bucket: xxx…xxxxxxx; create it");
         assert_eq!(short.len(), 40);
         assert_eq!(shorten(&short, 40), short);
         assert_eq!(shorten("as it is", 8), "as it is");

@@ -16,7 +16,8 @@ fn fault(text: &str, reason: Reason, field: &str) -> String {
     assert_eq!(error.reason(), reason, "{text}\n{error}");
     assert_eq!(error.field(), field, "{text}\n{error}");
     let said = error.to_string();
-    assert!(said.contains(field), "{said}");
+    let named = if field == "." { "kubeconfig file" } else { field };
+    assert!(said.contains(named), "{said}");
     assert!(!said.contains(SECRET), "{said}");
     assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
     said

@@ -101,7 +101,8 @@ fn an_empty_spec_is_stored_as_velero_stores_it() {
         serde_json::to_value(&prepared.backup.status).unwrap(),
         json!({
             "version": 1,
-            "formatVersion": "1.1.0",
+            // What is written (decision 7); Velero says 1.1.0.
+            "formatVersion": "1.0.0",
             "expiration": "2026-12-01T00:00:00Z",
             "phase": "InProgress",
             "startTimestamp": "2026-11-01T00:00:00Z",
