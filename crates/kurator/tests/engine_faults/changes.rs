@@ -267,7 +267,7 @@ fn a_backup_that_somebody_calls_complete_while_it_waits_is_told_to_have_failed()
         backups.merge("called-complete", json!({"status": {"phase": "Completed"}})).await?;
         let told = json_of(&backups.until_phase("called-complete", "Failed").await?);
         let why = told["status"]["failureReason"].as_str().unwrap_or_default();
-        assert!(why.starts_with("its status was set to Completed by somebody else"), "{why}");
+        assert!(why.starts_with("its status was set to Completed, and nothing of it is stored"), "{why}");
         first.release();
         backups.until_phase("called-before", "Completed").await?;
         Ok(())

@@ -13,6 +13,11 @@ const OF_THE_ENGINE: &[&str] = &[
     // "A pattern without effect is a warning".
     "matches no namespace",
     "spec.includedNamespaces: nothing is taken",
+    // "So is a type that a Backup or Restore names and nobody knows, a namespace …, and a mapping …".
+    "is no type of the cluster",
+    "names neither a type of the cluster nor one of the backup",
+    "the backup holds nothing of namespace",
+    "all go to",
     // "`orderedResources` for a resource that the cluster does not have".
     "has no effect: the cluster has no resource of that name",
 ];
