@@ -57,10 +57,9 @@ pub(super) fn tell_types(spec: &RestoreSpec, spool: &Spool, catalog: &Catalog, r
     for name in spec.included_resources.iter().filter(|name| is_literal(name)) {
         let is_stored = spool.resources().any(|of| of.resource().as_str() == name);
         if !is_stored && catalog.failed.is_empty() && catalog.find(name).is_none() {
-            let what = format!(
-                "spec.includedResources: `{name}` is neither in the backup nor a type of the cluster"
-            );
-            report.warning(About::Run, what);
+            let what = "names neither a type of the cluster nor one of the backup; write it in full, such as \
+                        `widgets.example.com`";
+            report.warning(About::Run, format!("spec.includedResources: `{name}` {what}"));
         }
     }
 }
