@@ -65,12 +65,12 @@ fn broken_kubeconfigs(lab: &Lab, witness: &str) -> Vec<Case> {
         Case::invalid(
             "garbage",
             "{]",
-            ["key `value`: kubeconfig field `.`", "check it with `kubectl config view"],
+            ["key `value`: kubeconfig file is not usable", "check it with `kubectl config view"],
         ),
         Case::invalid(
             "empty",
             "",
-            ["field `.` is not usable: it is empty", "store the kubeconfig under this key"],
+            ["kubeconfig file is not usable: it is empty", "store the kubeconfig under this key"],
         ),
         Case::invalid("no-credentials", user("{}"), ["users[admin].user", INLINE]),
         Case::invalid(

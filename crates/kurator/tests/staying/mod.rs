@@ -10,8 +10,14 @@ use rustix::process::{Pid, kill_process};
 
 /// The program with this folder for temporary files, and nothing else of a user: neither a home nor a path.
 pub(crate) fn quickstart(temporary: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kurator"));
-    command.arg("quickstart").args(words).env_clear().env("TMPDIR", temporary).stdin(Stdio::null());
+    // Under nohup, as the tests may run, it would not end when its terminal goes.
+    let mut command = Command::new("/usr/bin/env");
+    command
+        .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_kurator"), "quickstart"])
+        .args(words)
+        .env_clear()
+        .env("TMPDIR", temporary)
+        .stdin(Stdio::null());
     command
 }
 
