@@ -1,9 +1,15 @@
 //! What the tests of a restore start from.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::ConfigMap;
+use kurator_archive::{ArchiveWriter, ItemPath, Limits, Reader, Spool};
+use kurator_member::clock::SystemClock;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::report::Report;
 use crate::types::Catalog;
 
 use super::plan::Plan;
@@ -121,4 +127,20 @@ pub(crate) fn any_object() -> impl Strategy<Value = Value> {
         object.insert("status".to_owned(), status);
         Value::Object(object)
     })
+}
+
+/// An archive of empty objects: type, namespace and name of each; all of it is wanted.
+pub(crate) fn spool(items: &[(&str, Option<&str>, &str)]) -> Spool {
+    let mut writer = ArchiveWriter::new(Vec::new(), NonZeroUsize::MIN, 0).unwrap();
+    for (resource, namespace, name) in items {
+        let path = ItemPath::new(resource.parse().unwrap(), *namespace, name).unwrap();
+        writer.item(&path, b"{}").unwrap();
+    }
+    let (archive, _) = writer.finish().unwrap();
+    Spool::fill(Reader::new(&archive[..], Limits::default()), &std::env::temp_dir(), |_| true).unwrap()
+}
+
+/// The report of a restore.
+pub(crate) fn report() -> Report {
+    Report::new("restore", "velero", "r", Arc::new(SystemClock), &std::env::temp_dir())
 }

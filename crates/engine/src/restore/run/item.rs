@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::earlier::Earlier;
 use super::hooks::Waiting;
 use super::listed::Listed;
 use super::load;
@@ -37,12 +38,10 @@ pub(super) struct Maker<'a> {
     pub(super) context: &'a Context,
     pub(super) namespaces: &'a Namespaces<'a>,
     pub(super) report: &'a Report,
-    /// Whether the run takes up one that was broken off.
-    pub(super) resumed: bool,
+    /// What of that which is there already is its own.
+    pub(super) earlier: &'a Earlier,
     /// Takes the pods that were created, with their hooks.
     pub(super) hooked: mpsc::UnboundedSender<Waiting>,
-    /// When the Restore was created, by the API server's clock, as JSON has it.
-    pub(super) since: String,
     /// What became of each.
     pub(super) listed: &'a Listed<'a>,
     /// For what is compared with objects of the cluster.
@@ -149,14 +148,13 @@ impl Maker<'_> {
                 if !error.is_there_already() && !is_of_ports {
                     return failed("restoring", error);
                 }
-                let perhaps_ours = matches!(error, CallError::PerhapsCreated(_)) || self.resumed;
                 let path = api.object_path(target, name);
                 let found = match self.caller.get(&path).await {
                     Ok(Some(found)) => found,
                     Ok(None) => return failed("restoring", error),
                     Err(error) => return failed("restoring", error),
                 };
-                if perhaps_ours && self.is_ours(&found, &made) {
+                if self.is_ours(&error, &found, &made) {
                     self.after(&api, target, name, &made, &found, &shown, resource).await;
                     return Action::Created;
                 }
@@ -217,15 +215,14 @@ impl Maker<'_> {
         }
     }
 
-    /// Whether the object was made by an attempt of this run that got no answer, or by the run that this one takes up:
-    /// it has this Restore's label and is not older than the Restore. Controllers may have changed it since.
-    fn is_ours(&self, found: &[u8], made: &Transformed) -> bool {
+    /// Whether the object was made by this Restore before, and has its label. Controllers may have changed it since.
+    fn is_ours(&self, refusal: &CallError, found: &[u8], made: &Transformed) -> bool {
         const LABEL: &str = "/metadata/labels/velero.io~1restore-name";
         let Ok(Found { metadata }) = serde_json::from_slice(found) else { return false };
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(RESTORE_NAME_LABEL));
         label.is_some()
             && label.map(String::as_str) == made.object.pointer(LABEL).and_then(Value::as_str)
-            && metadata.creation_timestamp.is_some_and(|made_at| made_at >= self.since)
+            && self.earlier.may_have_made(refusal, metadata.creation_timestamp.as_deref())
     }
 
     async fn conflict(

@@ -6,6 +6,7 @@
 
 mod definitions;
 mod download;
+mod earlier;
 mod hooks;
 mod item;
 mod listed;
@@ -36,6 +37,7 @@ use kurator_store::{Store, StoreError};
 use tempfile::SpooledTempFile;
 use tokio::sync::{mpsc, watch};
 
+use self::earlier::Earlier;
 use self::item::Maker;
 use self::listed::Listed;
 use self::namespaces::Namespaces;
@@ -123,7 +125,8 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
     let total = spool.resources().filter(|of| of.is_wanted()).map(|of| of.count()).sum();
     tools.progress.send_replace(Progress { total, done: 0 });
     let listed = Listed::new(tools.folder, &report)?;
-    let namespaces = Namespaces::new(tools.caller, spool, &report, &listed, tools.folder)?;
+    let earlier = Earlier::of(&restore, tools.resumed);
+    let namespaces = Namespaces::new(tools.caller, spool, &earlier, &report, &listed, tools.folder)?;
     let runner = Runner::new(tools.caller, &report);
     let (hooked, pods) = mpsc::unbounded_channel();
     let maker = Maker {
@@ -131,9 +134,8 @@ pub async fn run(prepared: Prepared, mut tools: Tools<'_>) -> Result<Restore, Ru
         context: &context,
         namespaces: &namespaces,
         report: &report,
-        resumed: tools.resumed,
+        earlier: &earlier,
         hooked,
-        since: restore.metadata.creation_timestamp.as_ref().map(|at| at.0.to_string()).unwrap_or_default(),
         listed: &listed,
         compared: Budget::new(load::COMPARED),
     };

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::earlier::Earlier;
 use super::listed::Listed;
 use super::load;
 use crate::budget::Budget;
@@ -33,6 +34,7 @@ type Ready = Arc<OnceCell<bool>>;
 pub(super) struct Namespaces<'a> {
     caller: &'a Caller,
     stored: Stored,
+    earlier: &'a Earlier,
     report: &'a Report,
     listed: &'a Listed<'a>,
     known: Mutex<Known>,
@@ -92,13 +94,14 @@ impl<'a> Namespaces<'a> {
     pub(super) fn new(
         caller: &'a Caller,
         spool: &Spool,
+        earlier: &'a Earlier,
         report: &'a Report,
         listed: &'a Listed<'a>,
         folder: &Path,
     ) -> Result<Self, DiskError> {
         let stored = Stored::new(spool, folder)?;
         let making = Budget::new(load::COMPARED);
-        Ok(Self { caller, stored, report, listed, known: Mutex::default(), making })
+        Ok(Self { caller, stored, earlier, report, listed, known: Mutex::default(), making })
     }
 
     /// Sees to it that `target` is there for what was in `source`; whether it is. Why not is told in the report once.
@@ -148,9 +151,15 @@ impl<'a> Namespaces<'a> {
                     self.listed.add("v1", "Namespace", None, target, Action::Created);
                     return Ok(());
                 }
-                Err(error) if error.is_there_already() => match self.is_going(target).await {
-                    Ok(false) => return Ok(()),
-                    Ok(true) => format!("namespace {target} is being deleted for more than {GOING:?}"),
+                Err(refusal) if refusal.is_there_already() => match self.there(target).await {
+                    Ok(Some(There { created })) => {
+                        // It has no label that tells which Restore made it, as by Velero.
+                        if self.earlier.may_have_made(&refusal, created.as_deref()) {
+                            self.listed.add("v1", "Namespace", None, target, Action::Created);
+                        }
+                        return Ok(());
+                    }
+                    Ok(None) => format!("namespace {target} is being deleted for more than {GOING:?}"),
                     Err(error) => return Err(format!("cannot get namespace {target}: {error}")),
                 },
                 Err(error) => return Err(format!("cannot create namespace {target}: {error}")),
@@ -163,12 +172,58 @@ impl<'a> Namespaces<'a> {
         }
     }
 
-    /// Whether it is there only until it is gone.
-    async fn is_going(&self, name: &str) -> Result<bool, CallError> {
-        let Some(found) = self.caller.get(&format!("{PATH}/{name}")).await? else { return Ok(true) };
+    /// The namespace, unless it is there only until it is gone.
+    async fn there(&self, name: &str) -> Result<Option<There>, CallError> {
+        let Some(found) = self.caller.get(&format!("{PATH}/{name}")).await? else { return Ok(None) };
         let found: Value =
             serde_json::from_slice(&found).map_err(|error| CallError::Unusable(error.to_string()))?;
-        Ok(found.pointer("/metadata/deletionTimestamp").is_some()
-            || found.pointer("/status/phase").and_then(Value::as_str) == Some("Terminating"))
+        let text = |at: &str| found.pointer(at).and_then(Value::as_str);
+        let is_going =
+            text("/metadata/deletionTimestamp").is_some() || text("/status/phase") == Some("Terminating");
+        Ok((!is_going).then(|| There { created: text("/metadata/creationTimestamp").map(str::to_owned) }))
+    }
+}
+
+/// A namespace that stays.
+struct There {
+    /// When it was created.
+    created: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::restore::testing::{report, restore, spool};
+    use crate::testing::{ok, server, status};
+
+    /// How many objects a run has dealt with where the namespace is there already, created at this time.
+    async fn counted(resumed: bool, created: &str) -> u64 {
+        let there = json!({"metadata": {"creationTimestamp": created}, "status": {"phase": "Active"}});
+        let (caller, _) = server(move |_, path| match path {
+            PATH => status(409, "AlreadyExists", "namespaces \"shop\" already exists"),
+            _ => ok(there.to_string()),
+        });
+        let mut restore = restore(json!({}));
+        restore.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:00:05Z")).unwrap();
+        let (report, folder) = (report(), std::env::temp_dir());
+        let listed = Listed::new(&folder, &report).unwrap();
+        let earlier = Earlier::of(&restore, resumed);
+        let spool = spool(&[("namespaces", None, "shop")]);
+        let namespaces = Namespaces::new(&caller, &spool, &earlier, &report, &listed, &folder).unwrap();
+        assert!(namespaces.ready("shop", "shop").await);
+        drop(namespaces);
+        listed.finish(&folder).unwrap().0
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_taken_up_counts_the_namespaces_that_it_made_before() {
+        let (older, younger) = ("2026-01-01T00:00:04Z", "2026-01-01T00:00:06Z");
+        for (resumed, created, expected) in
+            [(true, younger, 1), (true, older, 0), (false, younger, 0), (false, older, 0)]
+        {
+            assert_eq!(counted(resumed, created).await, expected, "resumed {resumed}, created {created}");
+        }
     }
 }
