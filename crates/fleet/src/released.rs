@@ -46,8 +46,12 @@ mod tests {
     use kurator_api::fleet::Fleet;
 
     fn fleet(version: &str) -> Fleet {
+        of("uid", version)
+    }
+
+    fn of(uid: &str, version: &str) -> Fleet {
         let metadata = ObjectMeta {
-            uid: Some("uid".to_owned()),
+            uid: Some(uid.to_owned()),
             resource_version: Some(version.to_owned()),
             ..ObjectMeta::default()
         };
@@ -69,5 +73,19 @@ mod tests {
         released.add(&fleet("1"));
         released.forget(&fleet("1"));
         assert!(!released.has(&fleet("1")));
+    }
+
+    #[test]
+    fn of_each_object_the_last_version_that_was_released_is_kept_and_no_other() {
+        let released = Released::default();
+        for version in ["1", "2", "3"] {
+            released.add(&of("a", version));
+            released.add(&of("b", version));
+        }
+        assert_eq!(released.versions().len(), 2);
+        released.forget(&of("a", "3"));
+        assert_eq!((released.has(&of("a", "3")), released.has(&of("b", "3"))), (false, true));
+        released.clear();
+        assert!(released.versions().is_empty());
     }
 }

@@ -67,3 +67,77 @@ pub(super) fn tell_types(spec: &RestoreSpec, spool: &Spool, catalog: &Catalog, r
 fn is_literal(name: &str) -> bool {
     Glob::parse(name).is_ok_and(|glob| glob.is_literal())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::restore::testing::{report, restore, spool};
+    use crate::types::ApiType;
+
+    const STORED: [(&str, Option<&str>, &str); 3] = [
+        ("namespaces", None, "empty"),
+        ("pods", Some("shop"), "p"),
+        ("widgets.example.com", Some("shop"), "w"),
+    ];
+
+    /// What is told of a Restore with this spec.
+    fn told(spec: &Value) -> Vec<String> {
+        let (spec, spool, report) = (restore(spec.clone()).spec, spool(&STORED), report());
+        let unmet = Unmet::new(&spec, &spool);
+        for of in spool.resources() {
+            for item in spool.items(of.resource()).map(Result::unwrap) {
+                item.namespace.iter().for_each(|namespace| unmet.met(namespace));
+            }
+        }
+        unmet.tell(&spec, &report);
+        report.close().unwrap().results.warnings.velero
+    }
+
+    #[test]
+    fn a_namespace_of_which_the_backup_holds_nothing_is_told_with_its_field() {
+        for (spec, expected) in [
+            (json!({}), vec![]),
+            (json!({"includedNamespaces": ["shop", "empty"]}), vec![]),
+            (json!({"includedNamespaces": ["*"]}), vec![]),
+            (json!({"includedNamespaces": ["sh*p", "none-*"]}), vec![]),
+            (json!({"namespaceMapping": {"shop": "a"}}), vec![]),
+            (
+                json!({"includedNamespaces": ["shop", "shpo", "shop-2"]}),
+                vec![
+                    "spec.includedNamespaces: the backup holds nothing of namespace `shop-2`",
+                    "spec.includedNamespaces: the backup holds nothing of namespace `shpo`",
+                ],
+            ),
+            (
+                json!({"includedNamespaces": ["shpo"], "namespaceMapping": {"shpo": "copy"}}),
+                vec!["spec.namespaceMapping (shpo to copy): the backup holds nothing of namespace `shpo`"],
+            ),
+        ] {
+            assert_eq!(told(&spec), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_type_that_neither_the_cluster_nor_the_backup_knows_is_told() {
+        let pods = ApiType { resource: "pods".into(), singular: "pod".into(), ..ApiType::default() };
+        let down = ("metrics.k8s.io/v1".to_owned(), "its server does not answer".to_owned());
+        let what = "names neither a type of the cluster nor one of the backup; write it in full, such as \
+                    `widgets.example.com`";
+        for (named, failed, expected) in [
+            ("po*", vec![], None),
+            ("pod", vec![], None),
+            ("widgets.example.com", vec![], None),
+            ("widgets", vec![], Some(format!("spec.includedResources: `widgets` {what}"))),
+            ("widgets", vec![down], None),
+        ] {
+            let catalog = Catalog { types: vec![pods.clone()], failed };
+            let report = report();
+            let spec = restore(json!({"includedResources": [named]})).spec;
+            tell_types(&spec, &spool(&STORED), &catalog, &report);
+            let told = report.close().unwrap().results.warnings.velero;
+            assert_eq!(told, Vec::from_iter(expected), "{named} {:?}", catalog.failed);
+        }
+    }
+}
