@@ -7,7 +7,7 @@ use http::StatusCode;
 use kurator_member::causes::chain;
 use kurator_member::connect::was_never_sent;
 
-use super::{CallError, Pace};
+use super::{CallError, Pace, webhooks};
 
 /// How often a request is sent, at most.
 pub(super) const ATTEMPTS: u32 = 8;
@@ -64,6 +64,19 @@ impl Failed {
     /// Whether nobody knows what became of it.
     pub(crate) fn is_unanswered(&self) -> bool {
         self.again == Again::Unanswered
+    }
+
+    /// The admission webhook that the server could not ask, if that is what was wrong.
+    pub(super) fn webhook(&self) -> Option<&str> {
+        match &self.error {
+            CallError::Refused { message, .. } if self.again == Again::Unwell => webhooks::named(message),
+            _ => None,
+        }
+    }
+
+    /// The same, not to be repeated.
+    pub(super) fn for_good(self) -> Self {
+        Self { again: Again::No, ..self }
     }
 
     /// Where to go on, if the pages of a list became too old.

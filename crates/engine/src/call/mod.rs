@@ -6,6 +6,7 @@ mod attempt;
 mod pace;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::list::cut::ListMeta;
 pub(crate) use attempt::{Attempt, Failed};
 pub use pace::{Pace, Turn};
+use webhooks::Webhooks;
 
 /// Requests side by side, at most. Real API servers are saturated by fewer.
 const SIDE_BY_SIDE: usize = 48;
@@ -104,6 +106,7 @@ pub struct Content {
 pub struct Caller {
     client: Client,
     pace: Arc<Pace>,
+    webhooks: Arc<Webhooks>,
     large: Arc<Semaphore>,
 }
 
@@ -111,7 +114,8 @@ impl Caller {
     /// Over `client`, which must not repeat anything by itself.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, pace: Arc::new(Pace::new(SIDE_BY_SIDE)), large: Arc::new(Semaphore::new(1)) }
+        let pace = Arc::new(Pace::new(SIDE_BY_SIDE));
+        Self { client, pace, webhooks: Arc::default(), large: Arc::new(Semaphore::new(1)) }
     }
 
     /// For requests of typed clients.
@@ -206,7 +210,7 @@ impl Caller {
                 Err(failed) => failed,
             };
             drop(turn);
-            attempt.after(failed, &self.pace).await?;
+            attempt.after(self.webhooks.judge(failed), &self.pace).await?;
         }
     }
 

@@ -67,6 +67,25 @@ async fn a_server_that_stays_unwell_is_given_up_with_its_words() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_webhook_that_was_waited_for_is_not_waited_for_again_with_the_next_object() {
+    let (caller, log) = server(|_, path| match path {
+        "/unguarded" => status(500, "InternalError", "etcdserver: leader changed"),
+        _ => status(500, "InternalError", "Internal error occurred: failed calling webhook \"w\": EOF"),
+    });
+    let attempts = async |path: &str| {
+        let before = log.paths().len();
+        caller.create(path, Bytes::new()).await.unwrap_err();
+        log.paths().len() - before
+    };
+    assert_eq!(attempts("/guarded").await, ATTEMPTS as usize);
+    // Time that the next ones take before they fail.
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(attempts("/guarded").await, 1);
+    assert_eq!(attempts("/guarded").await, 1);
+    assert_eq!(attempts("/unguarded").await, ATTEMPTS as usize);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_without_words_is_told_by_its_code() {
     let (caller, _) =
         server(|_, _| Response::builder().status(418).body(Body::from(b"<html>".to_vec())).unwrap());
