@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kurator_api::names::VELERO_SCHEDULE_NAME_LABEL;
 use kurator_api::velero::{Backup, BackupPhase, Schedule, SchedulePhase};
@@ -17,6 +17,10 @@ use crate::fresh::fresh;
 
 /// Velero looks at its schedules this often; one that is always due runs no more often.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// A run that is said to be further ahead than this was none: somebody wrote it, or a clock was wrong, and a schedule that
+/// believed it would not run for years. By less the clocks of two who take turns may differ.
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is to be done about a schedule.
 #[derive(Debug, PartialEq)]
@@ -64,7 +68,8 @@ fn step(schedule: &Schedule, backups: &[Arc<Backup>], now: Timestamp) -> Step {
         return Step::Wait(None);
     }
     let created = schedule.metadata.creation_timestamp.as_ref().map_or(now, |created| created.0);
-    let from = base(created, status.last_backup, status.last_skipped);
+    let was = |at: &Timestamp| at.duration_since(now) <= AHEAD;
+    let from = base(created, status.last_backup.filter(was), status.last_skipped.filter(was));
     let next = next_run(&cron, from, &TimeZone::UTC);
     if next.is_due(now) && !is_running(&schedule.name_any(), backups) {
         return Step::Run;
@@ -214,6 +219,32 @@ mod tests {
         let due = schedule(&hourly, &enabled);
         assert_eq!(step(&due, &[backup_of("InProgress")], now), minutes(1));
         assert_eq!(step(&due, &[backup_of("Completed")], now), Step::Run);
+    }
+
+    #[test]
+    fn what_was_missed_is_made_up_for_by_one_run() {
+        let schedule = |last: &str| {
+            let status = json!({"phase": "Enabled", "lastBackup": last});
+            schedule(&json!({"schedule": "* * * * *", "skipImmediately": false}), &status)
+        };
+        let now = at("2026-01-01T05:00:10Z");
+        assert_eq!(step(&schedule("2026-01-01T04:00:00Z"), &[], now), Step::Run);
+        let then = Step::Wait(Some(Duration::from_secs(50)));
+        assert_eq!(step(&schedule("2026-01-01T05:00:10Z"), &[], now), then);
+    }
+
+    #[test]
+    fn a_run_far_in_the_future_was_none_and_one_by_a_clock_that_is_ahead_is_waited_for() {
+        let now = at("2026-01-01T01:00:01Z");
+        let hourly = json!({"schedule": "@hourly", "skipImmediately": false});
+        for (field, time, expected) in [
+            ("lastBackup", "2099-01-01T00:00:00Z", Step::Run),
+            ("lastSkipped", "2099-01-01T00:00:00Z", Step::Run),
+            ("lastBackup", "2026-01-01T01:05:00Z", Step::Wait(Some(Duration::from_secs(3599)))),
+        ] {
+            let status = json!({"phase": "Enabled", field: time});
+            assert_eq!(step(&schedule(&hourly, &status), &[], now), expected, "{field} {time}");
+        }
     }
 
     #[test]
