@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::Server;
 use super::awaited::good_end;
-use super::ended::{failed, tell, whole};
+use super::ended::{failed, is_shown, tell, whole};
 use super::progress::follow;
 use super::queue::Work as _;
 use super::turn::Ran;
@@ -104,6 +104,7 @@ async fn in_location(
     place: &Place,
 ) -> Result<Option<Backup>, String> {
     let target = Target::of(&server.namespace, &prepared.backup);
+    let object = prepared.backup.clone();
     let catalog = async { discover(&server.caller).await.map_err(|error| chain(&error)) };
     let (store, catalog) = futures::try_join!(server.stores.open(location, Purpose::Store), catalog)?;
     let (progress, told) = watch::channel(Progress::default());
@@ -121,13 +122,18 @@ async fn in_location(
     };
     // Large, and moved about until it runs.
     let running = Box::pin(run(prepared, &tools));
+    // One that is deleted ends itself, since it has to tidy up in the store.
+    let follow = async {
+        follow(server, &target, "itemsBackedUp", told, || is_shown(server, &object)).await;
+        std::future::pending().await
+    };
     tokio::select! {
         ended = running => match ended {
             Ok(ended) => Ok(Some(ended)),
             Err(RunError::Deleted) => Ok(None),
             Err(error) => Err(chain(&error)),
         },
-        never = follow(server, &target, "itemsBackedUp", told) => never,
+        never = follow => never,
     }
 }
 

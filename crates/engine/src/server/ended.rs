@@ -91,14 +91,19 @@ pub(super) fn failed<K: Ended>(server: &Server, mut object: K, why: String) -> K
 /// Tells the object how its run has ended.
 pub(super) async fn tell<K: Ended>(server: &Server, ended: &K) {
     let end = ended.end();
-    let is_shown = || match K::shown_in(&server.member).get(&ended.name_any()) {
-        Knowledge::Present(shown) => shown.meta().uid == ended.meta().uid,
+    let target = Target::of(&server.namespace, ended);
+    tell_end(&server.caller, &target, &end, || is_shown(server, ended)).await;
+    tracing::info!(kind = &*K::kind(&()), name = ended.name_any(), phase = end.phase, "the run has ended");
+}
+
+/// Whether a watch still shows the object.
+pub(super) fn is_shown<K: Ended>(server: &Server, object: &K) -> bool {
+    match K::shown_in(&server.member).get(&object.name_any()) {
+        Knowledge::Present(shown) => shown.meta().uid == object.meta().uid,
         Knowledge::Absent => false,
         // What is not known is not gone.
         Knowledge::Unknown { .. } => true,
-    };
-    tell_end(&server.caller, &Target::of(&server.namespace, ended), &end, is_shown).await;
-    tracing::info!(kind = &*K::kind(&()), name = ended.name_any(), phase = end.phase, "the run has ended");
+    }
 }
 
 /// Ends what cannot be run.

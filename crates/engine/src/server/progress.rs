@@ -12,21 +12,27 @@ use crate::progress::Progress;
 /// Progress is written at most this often, as Velero 1.18.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Follows `progress` and never ends; `done` is the name of the field that counts what is done.
-pub(super) async fn follow<T>(
+/// Follows `progress` until the object is gone, or another has its name; `done` is the name of the field that counts what
+/// is done, and `is_shown` says whether a watch still shows the object.
+pub(super) async fn follow(
     server: &Server,
     target: &Target,
     done: &str,
     mut progress: watch::Receiver<Progress>,
-) -> T {
+    is_shown: impl Fn() -> bool,
+) {
     loop {
         tokio::time::sleep(EVERY).await;
-        if progress.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        // Who tells nothing new may wait for long, and that for nobody.
+        if !progress.has_changed().unwrap_or_default() && is_shown() {
+            continue;
         }
         let told = *progress.borrow_and_update();
         let patch = json!({"status": {"progress": {"totalItems": told.total, done: told.done}}});
         if let Err(error) = merge(&server.caller, target, patch).await {
+            if target.is_lost(&server.caller, &error, is_shown()).await {
+                return;
+            }
             tracing::debug!(object = ?target, error = %error, "progress is not written; the next one tells more");
         }
     }

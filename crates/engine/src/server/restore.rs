@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::Server;
-use super::ended::{failed, tell};
+use super::ended::{failed, is_shown, tell};
 use super::progress::follow;
 use super::queue::{Stage, Work as _};
 use super::turn::Ran;
@@ -48,7 +48,7 @@ pub(super) async fn restore(server: &Server, known: &Restore, place: Place) -> R
     let ended = match attempt(server, &restore, (&backups, &locations), &place).await {
         Ok(Some(ended)) => ended,
         Ok(None) => {
-            tracing::warn!(restore = restore.name_any(), "deleted before it could begin");
+            tracing::warn!(restore = restore.name_any(), "deleted; what it had restored by then stays");
             return Ran::NotNow;
         }
         Err(why) => failed(server, restore, why),
@@ -103,18 +103,19 @@ async fn attempt(
     if ran.is_err() {
         server.doubt(&location);
     }
-    ran.map(Some)
+    ran
 }
 
-/// Runs what was prepared; `resumed` if a run before it was broken off.
+/// Runs what was prepared; `resumed` if a run before it was broken off. None if somebody deletes it meanwhile.
 async fn in_location(
     server: &Server,
     prepared: Prepared,
     catalog: Catalog,
     resumed: bool,
     place: &Place,
-) -> Result<Restore, String> {
+) -> Result<Option<Restore>, String> {
     let target = Target::of(&server.namespace, &prepared.restore);
+    let object = prepared.restore.clone();
     let restored = prepared.backup.name_any();
     let (store, of_classes, of_images, classes) = futures::try_join!(
         server.stores.open(&prepared.location, Purpose::Restore(&restored)),
@@ -138,8 +139,8 @@ async fn in_location(
         place,
     };
     tokio::select! {
-        ended = Box::pin(run(prepared, tools)) => ended.map_err(|error| chain(&error)),
-        never = follow(server, &target, "itemsRestored", told) => never,
+        ended = Box::pin(run(prepared, tools)) => ended.map(Some).map_err(|error| chain(&error)),
+        () = follow(server, &target, "itemsRestored", told, || is_shown(server, &object)) => Ok(None),
     }
 }
 
