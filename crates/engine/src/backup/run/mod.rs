@@ -184,8 +184,15 @@ async fn marked(prepared: Prepared, at: &BackupFiles, tools: &Tools<'_>) -> Resu
         store::discard(&*tools.store, at).await;
         return Err(deleted);
     }
-    store::seal(&*tools.store, at, &backup, over).await?;
-    Ok(backup)
+    match store::seal(&*tools.store, at, &backup, over).await {
+        Ok(()) => Ok(backup),
+        // The last request of an engine that was stopped may arrive when another has taken its place.
+        Err(exists @ KeepError::Exists) => match find(&*tools.store, at, &backup).await? {
+            Found::Ended(ended) => Ok(*ended),
+            Found::Begun(_) | Found::Nothing => Err(exists.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes sure that the object of the backup is there. One that the cluster does not answer for is.

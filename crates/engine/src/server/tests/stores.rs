@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use futures::FutureExt as _;
 use kurator_api::velero::BackupPhase;
 use tokio::sync::watch;
 
@@ -113,6 +114,29 @@ async fn what_velero_stored_of_a_backup_before_it_was_stopped_is_no_end() {
     let stored: Value = serde_json::from_slice(&stored).unwrap();
     let phases = [&cluster.object(BACKUP)["status"]["phase"], &stored["status"]["phase"]];
     assert_eq!(phases, ["Completed", "Completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_another_engine_ends_in_the_last_moment_ends_as_the_store_has_it() {
+    let store: Arc<Memory> = Arc::default();
+    let others = json!({"metadata": {"name": "b", "uid": "b"}, "spec": {}, "status": {
+        "phase": "PartiallyFailed", "completionTimestamp": "2026-01-01T00:00:00Z",
+    }});
+    let late = Arc::clone(&store);
+    let cluster = Cluster::new(objects(), move |method, path, _| {
+        // Asked for the last time when everything but the end is stored.
+        let is_stored = late.get("backups/b/b.tar.gz").now_or_never().unwrap().unwrap().is_some();
+        if method == Method::GET && path == BACKUP && is_stored {
+            let end = late.put("backups/b/velero-backup.json", others.to_string().into());
+            end.now_or_never().unwrap().unwrap();
+        }
+        false
+    });
+    let stores = Arc::new(Meanwhile { store, happens: || {} });
+    let ended = cluster.until(BACKUP, is_ended);
+    while_serving(&cluster, &Runs::new(NonZeroUsize::MIN), stores, &Arc::default(), ended).await;
+    let status = cluster.object(BACKUP)["status"].clone();
+    assert_eq!((&status["phase"], &status["failureReason"]), (&json!("PartiallyFailed"), &Value::Null));
 }
 
 /// A store that refuses each backup, and everything from then on.
