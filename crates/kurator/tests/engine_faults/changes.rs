@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, request::Parts};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
@@ -243,6 +243,37 @@ fn a_type_that_the_target_lacks_is_a_warning_that_counts_its_objects() -> Outcom
         assert!(warnings.contains(lacks), "{status}");
         assert_eq!(contents(member, "coffee-copy").await?, contents(member, "coffee").await?);
         Ok(())
+    })
+}
+
+#[test]
+fn a_type_that_is_called_like_namespaces_is_none() -> Outcome {
+    on_stage(async |stage| {
+        let member = stage.member();
+        fill(member, "plural", 2, 10).await?;
+        define(member, "Namespace", "plural").await?;
+        stage.back_up("plural", of("plural"), "Completed").await?;
+        let stored =
+            stage.lab.s3().get(&format!("{PREFIX}/backups/plural/plural-resource-list.json.gz")).await?;
+        let stored: Value = serde_json::from_str(&unpacked(&stored.context("no list is stored")?)?)?;
+        assert_eq!(stored["example.com/v1/Namespace"], json!(["plural/one"]), "{stored}");
+        assert_eq!(stored["v1/Namespace"], json!(["plural"]), "{stored}");
+        let spec = json!({
+            "backupName": "plural", "includedNamespaces": ["plural"],
+            "namespaceMapping": {"plural": "plural-copy", "one": "two"},
+        });
+        let status = stage.restore("plural", spec, "Completed").await?;
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Namespace"));
+        let client = member.client()?;
+        let ones = Api::<DynamicObject>::namespaced_with(client.clone(), "plural-copy", &kind);
+        assert!(ones.get_opt("one").await?.is_some(), "{status}");
+        for name in ["one", "two"] {
+            assert!(Api::<Namespace>::all(client.clone()).get_opt(name).await?.is_none(), "{name} was made");
+        }
+        let warning = "spec.namespaceMapping (one to two): the backup holds nothing of namespace `one`";
+        assert_eq!(status["results"]["warnings"]["velero"], json!([warning]), "{status}");
+        assert_eq!(contents(member, "plural-copy").await?, contents(member, "plural").await?);
+        undefine(member, "namespaces.example.com").await
     })
 }
 

@@ -1,5 +1,8 @@
 //! An engine that dies before any of its writes, to the API server or to the store, and the one that comes after it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use anyhow::bail;
 use http::Method;
 use kurator_api::names::ENGINE_LEASE;
@@ -7,7 +10,8 @@ use kurator_api::velero::{Backup, Restore};
 use kurator_member::gate::WriteGate;
 use kurator_testkit::{
     Death, Manner,
-    fixtures::{json_of, object, velero as in_member},
+    fixtures::{BOUND, json_of, object, velero as in_member},
+    wait::until,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -98,6 +102,8 @@ fn an_engine_killed_before_any_write_of_a_restore_is_followed_by_one_that_ends_i
         let original = contents(own.member(), "any-restore").await?;
 
         let restores = in_member::<Restore>(own.member())?;
+        // In the first round one engine does it all: the other dies before anything is written.
+        let mut undisturbed = None;
         for n in 0..ENOUGH {
             let name = format!("again-{n}");
             let spec = json!({"backupName": "any-restore", "namespaceMapping": {"any-restore": name}});
@@ -113,6 +119,8 @@ fn an_engine_killed_before_any_write_of_a_restore_is_followed_by_one_that_ends_i
                 "{name}: {status}"
             );
             assert_eq!(contents(own.member(), &name).await?, original, "{name}");
+            let progress = &status["progress"];
+            assert_eq!(progress, undisturbed.get_or_insert_with(|| progress.clone()), "{name}");
             if !died {
                 // At the least: Lease, begin, namespace, three objects, end.
                 assert!(n >= 7, "only {n} writes of a restore were seen");
@@ -145,6 +153,51 @@ fn a_killed_process_is_followed_by_one_that_waits_for_its_lease_and_ends_what_it
         assert_eq!(found["metadata"]["uid"], json_of(&made)["metadata"]["uid"]);
         own.until_given_back().await?;
         engine.kill()?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_process_that_was_stopped_until_another_had_taken_over_writes_nothing_any_more() -> Outcome {
+    with_own_engines(async |own| {
+        fill(own.member(), "stopped", 3, 10).await?;
+        let [log, others] =
+            ["stopped", "following"].map(|name| own.lab.dir().join(format!("{name}-engine.log")));
+        let mut stopped = start(own.lab, own.member(), &log)?;
+        let held = own
+            .store
+            .hold(|request| request.method == Method::PUT && request.uri.path().ends_with("/stopped.tar.gz"));
+        let backups = in_member::<Backup>(own.member())?;
+        backups.create(&object("stopped", of("stopped"))?).await?;
+        held.arrived().await?;
+        stopped.pause()?;
+        let mut following = start(own.lab, own.member(), &others)?;
+        held.arrived().await?;
+        held.release();
+        let ended = backups.until_phase("stopped", "Completed").await?;
+        own.until_given_back().await?;
+        let (folder, version) = (format!("{PREFIX}/backups/stopped"), ended.metadata.resource_version);
+        let stored = own.lab.s3().fingerprints(&folder).await?;
+
+        let writes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&writes);
+        own.store.judge(move |request| {
+            if !matches!(request.method, Method::GET | Method::HEAD) {
+                counted.fetch_add(1, Relaxed);
+            }
+            Manner::Pass
+        });
+        stopped.resume()?;
+        until("the stopped one to notice", BOUND, async || {
+            let log = std::fs::read_to_string(&log)?;
+            anyhow::Ok(log.contains("broken off: the Lease was lost").then_some(()))
+        })
+        .await?;
+        following.kill()?;
+        stopped.kill()?;
+        assert_eq!(writes.load(Relaxed), 0);
+        assert_eq!(own.lab.s3().fingerprints(&folder).await?, stored);
+        assert_eq!(backups.get("stopped").await?.metadata.resource_version, version);
         Ok(())
     })
 }

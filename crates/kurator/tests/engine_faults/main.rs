@@ -7,6 +7,7 @@ mod api;
 mod changes;
 mod crash;
 mod lease;
+mod midway;
 mod own;
 mod places;
 mod refusals;

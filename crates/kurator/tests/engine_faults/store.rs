@@ -1,10 +1,11 @@
 //! A store that is gone, full or silent between two parts of an upload, and one whose last answer is lost.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, request::Parts};
-use kurator_testkit::Manner;
+use kurator_api::velero::Backup;
+use kurator_testkit::{Manner, fixtures::velero as in_member};
 
 use super::{Outcome, Stage, fill, on_stage};
 use crate::scene::{PREFIX, of};
@@ -32,6 +33,13 @@ async fn fails_without_a_trace(
     Ok(failed["failureReason"].as_str().unwrap_or_default().to_owned())
 }
 
+/// A store's answer with this status and these words.
+fn refusal(code: StatusCode, words: &'static str) -> Manner {
+    let mut answer = Response::new(Bytes::from_static(words.as_bytes()));
+    *answer.status_mut() = code;
+    Manner::Answer(Box::new(answer))
+}
+
 #[test]
 fn a_store_that_is_gone_between_two_parts_and_comes_back_is_waited_for() -> Outcome {
     on_stage(async |stage| {
@@ -56,16 +64,42 @@ fn a_store_that_does_not_come_back_between_two_parts_fails_the_backup_and_holds_
 #[test]
 fn a_store_that_is_full_fails_the_backup_in_its_own_words_and_holds_nothing_of_it() -> Outcome {
     on_stage(async |stage| {
-        let full = || {
-            let words = "<Error><Code>XMinioStorageFull</Code><Message>Storage backend has reached its minimum free \
-                         drive threshold</Message></Error>";
-            let mut answer = Response::new(Bytes::from_static(words.as_bytes()));
-            *answer.status_mut() = StatusCode::INSUFFICIENT_STORAGE;
-            Manner::Answer(Box::new(answer))
-        };
+        let words = "<Error><Code>XMinioStorageFull</Code><Message>Storage backend has reached its minimum free drive \
+                     threshold</Message></Error>";
+        let full = || refusal(StatusCode::INSUFFICIENT_STORAGE, words);
         let why = fails_without_a_trace(stage, "full", full).await?;
         assert!(why.contains("XMinioStorageFull"), "{why}");
         Ok(())
+    })
+}
+
+#[test]
+fn a_store_that_becomes_read_only_between_two_parts_fails_the_backup_which_can_be_made_again() -> Outcome {
+    on_stage(async |stage| {
+        fill(stage.member(), "sealed", MAPS, BYTES).await?;
+        let is_sealed = AtomicBool::new(false);
+        let words = "<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>";
+        stage.store.judge(move |request| {
+            let is_write = !matches!(request.method, Method::GET | Method::HEAD);
+            if is_second_part(request) {
+                is_sealed.store(true, Relaxed);
+            }
+            if is_write && is_sealed.load(Relaxed) {
+                refusal(StatusCode::FORBIDDEN, words)
+            } else {
+                Manner::Pass
+            }
+        });
+        let failed = stage.back_up("sealed", of("sealed"), "Failed").await?;
+        let why = failed["failureReason"].as_str().unwrap_or_default();
+        assert!(why.contains("AccessDenied") && why.contains("sealed.tar.gz"), "{why}");
+        let stored = stage.lab.s3().list(&format!("{PREFIX}/backups/sealed")).await?;
+        assert!(!stored.iter().any(|key| key.ends_with("/velero-backup.json")), "{stored:?}");
+        stage.store.pass();
+        let backups = in_member::<Backup>(stage.member())?;
+        backups.delete("sealed").await?;
+        backups.until_gone("sealed").await?;
+        stage.goes_round("sealed", "sealed").await
     })
 }
 
