@@ -1,11 +1,13 @@
 //! Writing content of unknown length in bounded memory.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
-use object_store::{MultipartUpload, PutMode, PutMultipartOptions, PutOptions, PutPayload};
+use object_store::{MultipartUpload, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -97,13 +99,7 @@ impl Inner {
         if creates && self.size(act).await?.is_some() {
             return Ok(None);
         }
-        let options = PutMultipartOptions { tags: self.tags.clone(), ..PutMultipartOptions::default() };
-        let begun = match self.if_absent.as_ref().filter(|_| creates) {
-            Some(client) => client.put_multipart_opts(&act.path, options).await,
-            None => self.client.put_multipart_opts(&act.path, options).await,
-        };
-        let begun = begun.map_err(|error| self.failed(act, &error))?;
-        let mut unfinished = Unfinished { inner: Arc::clone(self), act: act.clone(), upload: Some(begun) };
+        let mut unfinished = Unfinished::ask(self, act, creates);
         let ended = unfinished.carry_out(first, parts, creates).await;
         if let Some(aborting) = unfinished.abort() {
             // A task that panicked has said so itself.
@@ -137,10 +133,29 @@ impl Inner {
 struct Unfinished {
     inner: Arc<Inner>,
     act: Act,
-    upload: Option<Box<dyn MultipartUpload>>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The store may have begun it before its answer is here.
+    Asked(BoxFuture<'static, object_store::Result<Box<dyn MultipartUpload>>>),
+    Begun(Box<dyn MultipartUpload>),
+    /// Nothing of it has to be aborted.
+    Over,
 }
 
 impl Unfinished {
+    fn ask(inner: &Arc<Inner>, act: &Act, creates: bool) -> Self {
+        let client = match inner.if_absent.as_ref().filter(|_| creates) {
+            Some(client) => Arc::clone(client),
+            None => Arc::clone(&inner.client) as Arc<dyn ObjectStore>,
+        };
+        let (path, tags) = (act.path.clone(), inner.tags.clone());
+        let options = PutMultipartOptions { tags, ..PutMultipartOptions::default() };
+        let asked = async move { client.put_multipart_opts(&path, options).await };
+        Self { inner: Arc::clone(inner), act: act.clone(), stage: Stage::Asked(asked.boxed()) }
+    }
+
     /// The length of the object; `None` if there is another one that must stay.
     async fn carry_out(
         &mut self,
@@ -148,14 +163,20 @@ impl Unfinished {
         parts: Parts<'_>,
         creates: bool,
     ) -> Result<Option<u64>, StoreError> {
+        if let Stage::Asked(asked) = &mut self.stage {
+            let begun = asked.await;
+            let begun = begun.map_err(|error| self.inner.failed(&self.act, &error));
+            self.stage = Stage::Over;
+            self.stage = Stage::Begun(begun?);
+        }
         let length = self.send(first, parts).await?;
         if creates && self.inner.if_absent.is_none() && self.inner.size(&self.act).await?.is_some() {
             return Ok(None);
         }
-        let Some(upload) = &mut self.upload else { return Ok(None) };
+        let Stage::Begun(upload) = &mut self.stage else { return Ok(None) };
         match upload.complete().await {
             Ok(_) => {
-                self.upload = None;
+                self.stage = Stage::Over;
                 Ok(Some(length))
             }
             Err(error) if creates && fault::is_conflict(&error) => Ok(None),
@@ -170,7 +191,7 @@ impl Unfinished {
         let mut length = 0;
         loop {
             if flight.len() < IN_FLIGHT
-                && let Some(upload) = &mut self.upload
+                && let Stage::Begun(upload) = &mut self.stage
                 && let Some(part) = waiting.take()
             {
                 // The content may have ended with the part before.
@@ -193,12 +214,25 @@ impl Unfinished {
 
     /// Starts the abortion of what is not completed; it goes on whether or not somebody waits.
     fn abort(&mut self) -> Option<JoinHandle<()>> {
-        let mut upload = self.upload.take()?;
+        let stage = mem::replace(&mut self.stage, Stage::Over);
+        if matches!(stage, Stage::Over) {
+            return None;
+        }
         let (inner, act) = (Arc::clone(&self.inner), self.act.clone());
         // Without a runtime nothing can be sent any more.
         let runtime = Handle::try_current().ok()?;
-        let aborts = self.inner.aborts.clone();
-        Some(aborts.spawn_on(async move { inner.forget(&act, &mut *upload).await }, &runtime))
+        let aborting = async move {
+            let mut upload = match stage {
+                Stage::Asked(asked) => match asked.await {
+                    Ok(upload) => upload,
+                    Err(_never_begun) => return,
+                },
+                Stage::Begun(upload) => upload,
+                Stage::Over => return,
+            };
+            inner.forget(&act, &mut *upload).await;
+        };
+        Some(self.inner.aborts.clone().spawn_on(aborting, &runtime))
     }
 }
 

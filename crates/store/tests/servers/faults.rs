@@ -5,8 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
-use kurator_store::{Creation, Fault, Location, Patience, whole};
+use kurator_store::{Creation, Fault, Location, Patience, StoreError, whole};
 use kurator_testkit::{LabError, S3, S3Lab, wait};
 
 use crate::labs::{against_both, location, with};
@@ -18,6 +19,7 @@ against_both! {
     a_server_killed_during_an_upload_leaves_no_half_object,
     content_that_fails_during_an_upload_leaves_nothing,
     an_upload_that_nobody_waits_for_leaves_nothing,
+    an_upload_dropped_before_the_answer_to_its_begin_leaves_nothing,
     a_slow_line_is_waited_for,
     a_silent_server_ends_a_read,
     a_server_that_falls_silent_ends_an_upload,
@@ -25,6 +27,8 @@ against_both! {
 }
 
 const PIECE: usize = 1 << 20;
+
+type Upload<'a> = BoxFuture<'a, Result<u64, StoreError>>;
 
 /// Pieces of 1 MiB; something happens before one of them.
 fn interrupted<'a>(
@@ -94,24 +98,38 @@ async fn content_that_fails_during_an_upload_leaves_nothing(lab: &S3Lab) -> Outc
 }
 
 async fn an_upload_that_nobody_waits_for_leaves_nothing(lab: &S3Lab) -> Outcome {
+    abandoned(lab, "abandoned", async |upload| {
+        // Polled only here, it makes progress only here.
+        let _ = tokio::time::timeout(Duration::from_millis(10), upload).await;
+    })
+    .await
+}
+
+async fn an_upload_dropped_before_the_answer_to_its_begin_leaves_nothing(lab: &S3Lab) -> Outcome {
+    abandoned(lab, "unanswered", async |upload| {
+        // What comes after this one poll is not seen before the server is asked whether it has begun.
+        let _ = futures::poll!(upload);
+    })
+    .await
+}
+
+/// Takes an upload forward until the server knows of it, and drops it.
+async fn abandoned(lab: &S3Lab, key: &str, mut step: impl AsyncFnMut(&mut Upload<'_>)) -> Outcome {
     let store = location().open(None).await?;
     let never = futures::stream::iter((0..12).map(|_| Ok(noise(PIECE)))).chain(futures::stream::pending());
-    let mut upload = store.write("abandoned", never.boxed());
+    let mut upload: Upload<'_> = Box::pin(store.write(key, never.boxed()));
     let begun = wait::until("the upload's begin", Duration::from_secs(30), async || {
-        let step = Duration::from_millis(10);
-        // Polled only here, it makes progress only here.
-        let _ = tokio::time::timeout(step, &mut upload).await;
-        let begun = lab.s3().unfinished_uploads("abandoned").await? > 0;
-        Ok::<_, LabError>(begun.then_some(()))
+        step(&mut upload).await;
+        Ok::<_, LabError>((lab.s3().unfinished_uploads(key).await? > 0).then_some(()))
     });
     begun.await?;
     drop(upload);
     let gone = wait::until("the upload's end", Duration::from_secs(30), async || {
-        let left = lab.s3().unfinished_uploads("abandoned").await?;
+        let left = lab.s3().unfinished_uploads(key).await?;
         Ok::<_, LabError>((left == 0).then_some(()))
     });
     gone.await?;
-    assert_eq!(store.head("abandoned").await?, None);
+    assert_eq!(store.head(key).await?, None);
     Ok(())
 }
 

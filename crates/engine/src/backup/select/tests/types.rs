@@ -102,6 +102,23 @@ fn a_type_in_the_list_of_the_other_scope_is_dropped_with_a_warning() {
 }
 
 #[test]
+fn a_type_to_take_that_the_cluster_has_not_is_told() {
+    let include = globs(&["pods", "unicorns", "uni*"]);
+    let old = TypeFilter::Global { include, exclude: globs(&["griffins"]), cluster: None };
+    assert_eq!(
+        select(&typed(old)).warnings(),
+        ["spec.includedResources: `unicorns` is no type of the cluster"]
+    );
+    assert_eq!(
+        select(&typed(scoped(&["unicorns"], &[], &["griffins"], &[]))).warnings(),
+        [
+            "spec.includedClusterScopedResources: `unicorns` is no type of the cluster",
+            "spec.includedNamespaceScopedResources: `griffins` is no type of the cluster",
+        ]
+    );
+}
+
+#[test]
 fn a_policy_adds_to_the_lists_of_the_backup_which_win() {
     let policy = read_policy(
         "includeExcludePolicy: {excludedNamespaceScopedResources: [secrets, events], includedNamespaceScopedResources: [configmaps], includedClusterScopedResources: [clusterroles], excludedClusterScopedResources: [ns]}",
