@@ -39,7 +39,12 @@ pub async fn listen<S: Future<Output = ()> + Send + 'static>(
             }
         }
     };
-    end.run_until_cancelled(accept).await;
+    tokio::select! {
+        // Before those who have come meanwhile.
+        biased;
+        () = end.cancelled() => {}
+        () = accept => {}
+    }
     connections.close();
     connections.wait().await;
 }
