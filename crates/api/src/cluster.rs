@@ -154,6 +154,19 @@ impl fmt::Display for ClusterKey {
     }
 }
 
+impl ClusterKey {
+    /// Reads what a key is written as; nothing if it is no key.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, place) = text.split_once(' ')?;
+        let (namespace, name) = place.split_once('/')?;
+        let kind = [ClusterKind::Cluster, ClusterKind::AttachedCluster]
+            .into_iter()
+            .find(|known| known.as_str() == kind)?;
+        Some(Self { namespace: namespace.to_owned(), kind, name: name.to_owned() })
+    }
+}
+
 kind! {
     /// A cluster attached by its kubeconfig.
     pub struct AttachedCluster in "cluster.kurator.dev"/"v1alpha1" as "attachedclusters" {

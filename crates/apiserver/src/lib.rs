@@ -41,8 +41,8 @@
 //!
 //! Answered with 404, 405, 406, 415 or 501:
 //! - `scale` and all other subresources but `status`;
-//! - bodies in YAML, except that what is applied may be called that; bodies in protobuf but of the few kinds that
-//!   `kubectl create` makes by name, and all answers in it; OpenAPI v2; `/watch/` paths;
+//! - answers in YAML; bodies in protobuf but of the few kinds that `kubectl create` makes by name, and all answers in it;
+//!   OpenAPI v2; `/watch/` paths;
 //! - versions of core groups that are not stable, `autoscaling/v1`, and kinds that are questions, but for those about
 //!   oneself.
 //!
@@ -54,9 +54,12 @@
 //! - a strategic merge patch puts new elements behind all others unless it brings an order; a change of a list from atomic
 //!   to granular is not reconciled in `managedFields`, and updates by many managers are not drawn together;
 //! - the documents of core kinds say nothing in words, and their tables' columns neither;
-//! - an object has 100 levels at the most;
-//! - rules of definitions are checked for what they say and which variables they use, not for their types; what they cost is
-//!   reckoned for each object, in units of our own, and an object for which they would run for long is refused.
+//! - an object has 100 levels at the most; of a key that stands in a body twice nobody is warned, the last one counts;
+//! - rules of definitions are checked for what they say and which variables they use, not for their types;
+//! - kube-apiserver reckons what rules could cost when their definition is made, and counts while they run, both in CEL's
+//!   units. Here nothing is reckoned for a definition, and nothing counted: before the rules run, the steps that they can
+//!   take at most on the values of this object are, and it is refused if these are too many. A definition that is refused
+//!   there for its cost is taken here, and an object near the bound may be taken by one of both alone.
 
 mod cluster;
 mod commit;

@@ -34,6 +34,7 @@ mod run;
 mod served;
 mod standing;
 mod text;
+mod twins;
 mod usage;
 mod wake;
 mod writes;

@@ -151,7 +151,7 @@ impl Members {
         let removed = self.connected.write().unwrap_or_else(PoisonError::into_inner).remove(key);
         if removed.is_some() {
             self.router.heartbeats.forget(key);
-            self.router.engines.end(key);
+            self.router.engines.end(key).iter().for_each(|late| self.router.fleets_with(late));
         }
     }
 

@@ -23,6 +23,7 @@ use crate::ctx::Ctx;
 use crate::fleet::places::{self, Refusal};
 use crate::hub::{Guarded, in_namespace};
 use crate::proof::{Proof, Proofs};
+use crate::twins::Twins;
 
 /// How long a location may differ from what its Fleet gives, as when the Fleet takes it over from Velero or moves it.
 const MENDED_WITHIN: Duration = Duration::from_secs(15);
@@ -215,6 +216,7 @@ pub(crate) struct Engines {
     published: watch::Sender<ServedMembers>,
     wanted: Mutex<HashMap<ClusterKey, Wanted>>,
     keys: Mutex<Keys>,
+    twins: Twins,
 }
 
 /// The key of its store that each Fleet has, by the Fleet's UID: a hash, or nothing while it can't be used.
@@ -239,7 +241,7 @@ struct Wanted {
 
 impl Engines {
     pub(crate) fn new(published: watch::Sender<ServedMembers>) -> Self {
-        Self { published, wanted: Mutex::default(), keys: Mutex::default() }
+        Self { published, wanted: Mutex::default(), keys: Mutex::default(), twins: Twins::default() }
     }
 
     /// These members of a Fleet are to be served, and none of its others. One that was connected anew begins anew.
@@ -253,13 +255,26 @@ impl Engines {
             (ended, begun)
         };
         ended.iter().for_each(|served| served.end_of_proofs());
+        self.twins.keep_only(fleet, clusters).iter().for_each(|late| ctx.router.fleets_with(late));
         let namespaces: BTreeSet<_> = begun.iter().map(|key| key.namespace.as_str()).collect();
         // Whoever has found nobody to ask for a proof asks now.
         namespaces.into_iter().for_each(|namespace| ctx.router.runs_changed(namespace));
     }
 
-    /// A connection has ended, and with it whatever worked over it.
-    pub(crate) fn end(&self, key: &ClusterKey) {
+    /// Takes the cluster with this UID for a Fleet, which knows it as `key`; or tells as what another Fleet has it, and
+    /// wakes this one when it has it no more.
+    pub(crate) fn take(&self, uid: &str, fleet: &str, key: &ClusterKey) -> Result<(), ClusterKey> {
+        self.twins.take(uid, fleet, key)
+    }
+
+    /// A connection has ended, and with it whatever worked over it. Whose turn it is now.
+    pub(crate) fn end(&self, key: &ClusterKey) -> Vec<ClusterKey> {
+        let late = self.twins.forget(key);
+        self.end_engine(key);
+        late
+    }
+
+    fn end_engine(&self, key: &ClusterKey) {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(ended) = wanted.remove(key) else { return };
         self.publish(&wanted);

@@ -14,7 +14,7 @@ use crate::verbs::create::{self, BackupCommand, MigrateCommand, RestoreCommand};
 use crate::verbs::describe::{self, DescribeFlags};
 use crate::verbs::get::{self, GetFlags};
 use crate::verbs::hub::HubFlags;
-use crate::{engine, process, serve};
+use crate::{engine, process, rbac, serve};
 
 /// Back up and restore Kubernetes workloads over a fleet of clusters.
 #[derive(Parser)]
@@ -73,6 +73,16 @@ enum Command {
     /// cluster but its API server. The velero.io CRDs and a BackupStorageLocation must be there, a Velero server must
     /// not. What it stores Velero restores, and the other way round; data of volumes is not stored.
     Engine(EngineFlags),
+
+    /// Print the rights that Kurator needs in a cluster
+    ///
+    /// A manifest with a ServiceAccount that has them, in namespace `kurator`, and its token:
+    /// kurator rbac hub | kubectl apply -f -
+    Rbac {
+        /// What the cluster is to Kurator
+        #[arg(value_enum)]
+        place: rbac::Place,
+    },
 
     /// Print a script that lets a shell complete commands
     ///
@@ -249,6 +259,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
         Command::Backup(command) => process::block_on(create::backup(command, hub)),
         Command::Restore(command) => process::block_on(create::restore(command, hub)),
         Command::Migrate(command) => process::block_on(create::migrate(command, hub)),
+        Command::Rbac { place } => rbac::print(place),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Flags::command(), "kurator", &mut std::io::stdout());
             Ok(())

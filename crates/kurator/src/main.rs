@@ -7,6 +7,7 @@ mod heap;
 mod process;
 mod proxy;
 mod quickstart;
+mod rbac;
 mod serve;
 mod terminal;
 mod verbs;

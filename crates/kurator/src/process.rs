@@ -61,7 +61,9 @@ fn filter() -> EnvFilter {
 /// Keeps the log in a file, for a command that has something else to show.
 pub(crate) fn log_into(path: &Path) -> anyhow::Result<()> {
     let file = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false).with_writer(Mutex::new(file)).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false);
+    // A full disk is told by what fails for it, and not once more with each line.
+    log.log_internal_errors(false).with_writer(Mutex::new(file)).init();
     Ok(())
 }
 
@@ -109,6 +111,8 @@ async fn read(what: &str, file: Option<&Path>, context: Option<&str>) -> anyhow:
             let is_missing = || format!("cannot find out where the {what} is: {error}, and this is no pod");
             return kube::Config::incluster().map_err(|_| anyhow::anyhow!(is_missing()));
         }
+        // The parser's own words show the text, and with it credentials.
+        Err(KubeconfigError::Parse(error)) => return Err(no_kubeconfig(&error)).with_context(reading),
         kubeconfig => kubeconfig.with_context(reading)?,
     };
     let own_proxy = own_proxy(&kubeconfig, context);
@@ -122,6 +126,14 @@ async fn read(what: &str, file: Option<&Path>, context: Option<&str>) -> anyhow:
         .map(|proxy| proxy.parse().context("cannot use the proxy; check `proxy-url` and HTTPS_PROXY"))
         .transpose()?;
     Ok(config)
+}
+
+fn no_kubeconfig(error: &serde_saphyr::Error) -> anyhow::Error {
+    let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column()));
+    anyhow::anyhow!(
+        "it is not YAML of the expected shape{}; `kubectl config view` says more",
+        place.unwrap_or_default()
+    )
 }
 
 /// The proxy that the kubeconfig itself names for the cluster of this context, or of its current one.
@@ -239,6 +251,17 @@ mod tests {
         allow_files();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_kubeconfig_is_not_quoted() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "users:\n  - name: [s3cret\n").unwrap();
+        let said = format!("{:#}", read("hub", Some(file.path()), None).await.unwrap_err());
+        assert!(
+            said.contains("it is not YAML of the expected shape (line ") && !said.contains("s3cret"),
+            "{said}"
+        );
     }
 
     #[test]

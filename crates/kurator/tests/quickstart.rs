@@ -125,6 +125,24 @@ fn whatever_signal_ends_it_leaves_nothing() -> Outcome {
 }
 
 #[test]
+fn a_signal_while_it_comes_up_leaves_nothing_either() -> Outcome {
+    // It is met at another place each time.
+    for _ in 0..5 {
+        let temporary = tempfile::tempdir()?;
+        let mut starting =
+            quickstart(temporary.path(), &["--once"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        while is_empty(temporary.path())? {
+            ensure!(starting.try_wait()?.is_none(), "it ended before it had made its folder");
+            std::thread::yield_now();
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(&starting), Signal::INT)?;
+        starting.wait()?;
+        assert!(is_empty(temporary.path())?);
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_killed_one_has_left_goes_with_the_next() -> Outcome {
     let temporary = tempfile::tempdir()?;
     let (killed, _) = Staying::until(&mut quickstart(temporary.path(), &[]), "Up after")?;

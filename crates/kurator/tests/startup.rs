@@ -134,6 +134,39 @@ fn a_user_who_may_not_lead_is_told_what_to_grant() -> Outcome {
     })
 }
 
+#[test]
+fn a_user_who_lacks_a_right_is_told_verb_and_type() -> Outcome {
+    let lab = lab()?;
+    lab.run(async {
+        let rights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/rbac/hub.yaml");
+        let rights = fs::read_to_string(rights)?
+            .replace("resources: [secrets]\n    verbs: [get, list, watch]", "resources: [secrets]\n    verbs: [list]")
+            .replace("[attachedclusters/status]", "[clusters/status]");
+        let path = lab.dir().join("rights.yaml").display().to_string();
+        fs::write(&path, rights)?;
+        let applied = lab.kubectl(lab.hub(), &["apply", "-f", &path])?;
+        anyhow::ensure!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+        let kubeconfig = lab.hub().kubeconfig_of("kurator", "kurator").await?.display().to_string();
+        let arguments =
+            ["--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0", "--lease-namespace", "kurator"];
+        let (code, said) = failure(lab, "rights", &arguments)?;
+        assert_eq!(code, Some(1), "{said}");
+        let lacks = " does not grant this user patch of attachedclusters.cluster.kurator.dev/status; get and watch of secrets\n";
+        assert!(said.contains(lacks), "{said}");
+        let hint = "\n\nhint: `kurator rbac hub` prints all that is needed, for `kubectl apply -f -`\n";
+        assert!(said.ends_with(hint), "{said}");
+
+        // What is asked without the right to is seen: the guide is walked with these rights and nothing else.
+        assert!(lab.hub().audit()?.refused.is_empty());
+        let mut kubectl = lab.command("kubectl");
+        let asked = kubectl.args(["--kubeconfig", &kubeconfig, "get", "nodes"]).output()?;
+        assert!(!asked.status.success());
+        let refused = lab.hub().audit()?.refused;
+        assert!(refused.iter().any(|asked| asked.starts_with("list /api/v1/nodes")), "{refused:?}");
+        Ok(())
+    })
+}
+
 /// A hub whose Backups were defined by a newer release, with a schema that lets everything pass; served since.
 fn serving_on_newer_types() -> anyhow::Result<&'static Serving> {
     static SERVING: OnceLock<anyhow::Result<Serving>> = OnceLock::new();

@@ -8,9 +8,10 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use hyper::StatusCode;
 use rand::random;
 use s3s::dto::{ETag, ETagCondition, StreamingBlob};
-use s3s::{S3Error, S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -258,8 +259,18 @@ pub(super) fn failed(error: io::Error) -> S3Error {
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::AlreadyExists => {
             s3_error!(error, InvalidRequest)
         }
-        _ => s3_error!(error, InternalError),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => full(error),
+        kind => s3_error!(error, InternalError, "{kind}"),
     }
+}
+
+/// The disk has no room: S3 itself knows no such thing, but its clients know the status, and this code.
+fn full(error: io::Error) -> S3Error {
+    let code = S3ErrorCode::Custom("InsufficientStorage".into());
+    let mut full = S3Error::with_message(code, "the disk of the object store is full");
+    full.set_status_code(StatusCode::INSUFFICIENT_STORAGE);
+    full.set_source(Box::new(error));
+    full
 }
 
 pub(super) fn is_file_name(name: &str) -> bool {
@@ -269,6 +280,17 @@ pub(super) fn is_file_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_as_that() {
+        let told = failed(io::ErrorKind::StorageFull.into());
+        assert_eq!(
+            (told.code().as_str(), told.status_code()),
+            ("InsufficientStorage", Some(StatusCode::INSUFFICIENT_STORAGE))
+        );
+        assert_eq!(told.message(), Some("the disk of the object store is full"));
+        assert_eq!(failed(io::ErrorKind::PermissionDenied.into()).message(), Some("permission denied"));
+    }
 
     #[tokio::test]
     async fn no_name_leads_out_of_its_folder() -> io::Result<()> {

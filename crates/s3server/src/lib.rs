@@ -13,18 +13,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use kurator_listen::listen;
 use rand::{TryRng as _, rngs::SysRng};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use folder::Folder;
 
@@ -32,8 +30,6 @@ use folder::Folder;
 const CONNECTIONS: usize = 512;
 /// Longest time for the head of a request. Who reads an answer slowly has shown the key, and holds one connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause after a connection could not be accepted, as without free file descriptors.
-const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
 /// Why buckets can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -119,34 +115,12 @@ impl S3Server {
     /// Answers until `end`, and then to its last request.
     pub async fn serve(self, end: CancellationToken) {
         let service = self.service;
-        let (room, connections) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
-        let accept = async {
-            // The semaphore is never closed.
-            while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-                match self.listener.accept().await {
-                    Ok((stream, _)) => {
-                        let served = serve_one(stream, service.clone(), end.clone());
-                        connections.spawn(async move {
-                            served.await;
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(error = %error, "cannot accept a connection");
-                        tokio::time::sleep(AFTER_REFUSAL).await;
-                    }
-                }
-            }
-        };
-        end.run_until_cancelled(accept).await;
-        connections.close();
-        connections.wait().await;
+        let serve = |stream| serve_one(stream, service.clone(), end.clone());
+        listen(&self.listener, CONNECTIONS, &end, serve).await;
     }
 }
 
 async fn serve_one(stream: TcpStream, service: S3Service, end: CancellationToken) {
-    // Small answers must not wait for one another.
-    let _slower = stream.set_nodelay(true);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));

@@ -8,21 +8,28 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use k8s_openapi::ByteString;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 
 use crate::{
-    LabError,
+    Audit, LabError, audit,
     binaries::Binaries,
     cage::{Cage, DATA, Host},
     component::{Component, Recipe},
     pki::Pki,
     slot::Slot,
     velero::Velero,
+    wait::until,
 };
 
+/// Longest time until Kubernetes has made the token of a ServiceAccount.
+const TOKEN_WITHIN: Duration = Duration::from_secs(60);
 /// Port of every API server.
 const PORT: u16 = 6443;
 
@@ -68,6 +75,7 @@ impl Cluster {
             .and_then(|()| {
                 fs::write(folder.join("tokens.csv"), format!("{token},admin,admin,\"system:masters\"\n"))
             })
+            .and_then(|()| fs::write(folder.join("audit.yaml"), audit::POLICY))
             .map_err(|source| LabError::File { path: folder.clone(), source })?;
         for path in [&folder.join("kubeconfig"), &kubeconfig_path] {
             fs::write(path, &kubeconfig).map_err(|source| LabError::File { path: path.clone(), source })?;
@@ -221,6 +229,38 @@ impl Cluster {
             .map_err(|source| LabError::Spawn { component: velero.server().name().to_owned(), source })?
     }
 
+    /// What Kurator has asked of it under a name of its own, and was refused.
+    ///
+    /// # Errors
+    /// The audit log can't be read.
+    pub fn audit(&self) -> Result<Audit, LabError> {
+        let path = self.cage.data(self.name()).join("audit.log");
+        let log = fs::read_to_string(&path).map_err(|source| LabError::File { path, source })?;
+        Ok(Audit::read(&log))
+    }
+
+    /// A kubeconfig for it as a ServiceAccount whose token lies in a Secret of its namespace and name, once
+    /// `kubectl apply` has made both, as a file in the lab's folder.
+    ///
+    /// # Errors
+    /// The token does not come, or the file can't be written.
+    pub async fn kubeconfig_of(&self, namespace: &str, name: &str) -> Result<PathBuf, LabError> {
+        let failed = |why: String| LabError::Client { cluster: self.name().to_owned(), why };
+        let secrets = Api::<Secret>::namespaced(self.client()?, namespace);
+        let token = until("the token of the ServiceAccount", TOKEN_WITHIN, async || {
+            let found = secrets.get(name).await.map_err(|error| error.to_string())?;
+            Ok::<_, String>(found.data.and_then(|mut data| data.remove("token")))
+        });
+        let token = token.await.map_err(|error| failed(error.to_string()))?;
+        let token = String::from_utf8(token.0).map_err(|error| failed(error.to_string()))?;
+        let admin = format!("lab-token-of-{}", self.name());
+        let path =
+            self.kubeconfig_path.with_file_name(format!("{}-{namespace}-{name}.kubeconfig", self.name()));
+        fs::write(&path, self.kubeconfig.replace(&admin, &token))
+            .map_err(|source| LabError::File { path: path.clone(), source })?;
+        Ok(path)
+    }
+
     /// Id of the running Velero server, as the outside sees it.
     pub fn velero_pid(&self) -> Option<u32> {
         self.velero.as_ref()?.server().pid()
@@ -254,6 +294,8 @@ fn api_server(host: &Host, etcd: Ipv4Addr, binaries: &Binaries) -> Recipe {
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
         format!("--token-auth-file={folder}/tokens.csv"),
         "--authorization-mode=RBAC".to_owned(),
+        format!("--audit-policy-file={folder}/audit.yaml"),
+        format!("--audit-log-path={folder}/audit.log"),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--allow-privileged".to_owned(),
     ];

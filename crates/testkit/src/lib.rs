@@ -29,6 +29,7 @@ pub mod plain_http;
 pub mod wait;
 pub mod walkthrough;
 
+mod audit;
 mod cage;
 mod cluster;
 mod component;
@@ -48,6 +49,7 @@ mod stand_in_kubelet;
 mod state;
 mod velero;
 
+pub use audit::Audit;
 pub use cluster::Cluster;
 pub use death::Death;
 pub use error::LabError;

@@ -54,6 +54,19 @@ impl Serving {
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<Self, LabError> {
+        Self::start_as(lab, &hub.kubeconfig_path(), program, arguments)
+    }
+
+    /// As [`Serving::start`], at the hub of this kubeconfig, and as its user.
+    ///
+    /// # Errors
+    /// The program could not be started.
+    pub fn start_as<A: AsRef<OsStr>>(
+        lab: &Lab,
+        hub: &Path,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Self, LabError> {
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
         let log = lab.dir().join(format!("kurator-{port}.log"));
         let stderr = File::create(&log).map_err(|source| LabError::File { path: log.clone(), source })?;
@@ -67,7 +80,7 @@ impl Serving {
                 &format!("127.0.0.1:{port}"),
                 "--kubeconfig",
             ])
-            .arg(hub.kubeconfig_path())
+            .arg(hub)
             .args(arguments)
             .stdin(Stdio::null())
             .stderr(stderr);

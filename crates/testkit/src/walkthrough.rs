@@ -16,6 +16,8 @@ const PAGES: [&str; 6] = ["fleet.md", "backup.md", "restore.md", "migrate.md", "
 
 /// The program, as the README names it.
 const README_PROGRAM: &str = "target/release/kurator";
+/// What the hub is walked with.
+const HUB_RIGHTS: &str = "examples/rbac/hub.yaml";
 /// Removes what the guide leaves in the members, so that the README can make it.
 const CLEARED: &str = "for member in $MEMBER1 $MEMBER2; do kubectl --kubeconfig $member delete namespace kurator-backup \
                        kurator-beside --ignore-not-found; done";
@@ -53,6 +55,14 @@ pub enum WalkError {
         /// What was printed.
         found: String,
     },
+    /// A cluster was asked for something that the rights of `examples/rbac` do not cover, or for nothing with them.
+    #[error("{cluster}: asked with the rights of examples/rbac, and refused: {refused:?}")]
+    Rights {
+        /// The cluster.
+        cluster: String,
+        /// What it refused.
+        refused: Vec<String>,
+    },
     /// The hub does not serve the API.
     #[error("kurator did not become ready")]
     NotReady(#[from] FixtureError),
@@ -84,10 +94,16 @@ pub fn walk(
     root: &Path,
     tell: &dyn Fn(&str),
 ) -> Result<(), WalkError> {
-    let serving = Serving::start(lab, kurator, ["--default-engine", engine.as_str()])?;
-    lab.run(ready(&serving))?;
     let walk = Walk { lab, engine, kurator: kurator.to_owned(), root: root.to_owned(), tell };
-    let walked = walk.all();
+    let hub = walk.hub()?;
+    let serving = Serving::start_as(
+        lab,
+        &hub,
+        kurator,
+        ["--lease-namespace", "kurator", "--default-engine", engine.as_str()],
+    )?;
+    lab.run(ready(&serving))?;
+    let walked = walk.all().and_then(|()| walk.rights());
     if walked.is_err() {
         let log = serving.log().unwrap_or_default();
         let tail: Vec<_> = log.lines().rev().take(30).collect();
@@ -105,6 +121,28 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// A kubeconfig of the hub with the rights that it needs, and no others.
+    fn hub(&self) -> Result<PathBuf, WalkError> {
+        let block = Block {
+            line: 0,
+            content: Content::Commands { script: format!("kubectl apply -f {HUB_RIGHTS}"), prints: None },
+        };
+        self.block(HUB_RIGHTS, &block)?;
+        Ok(self.lab.run(self.lab.hub().kubeconfig_of("kurator", "kurator"))?)
+    }
+
+    /// Sees that nothing was asked of a cluster that the rights of `examples/rbac` do not cover.
+    fn rights(&self) -> Result<(), WalkError> {
+        for cluster in self.lab.clusters() {
+            let audit = cluster.audit()?;
+            if audit.requests == 0 || !audit.refused.is_empty() {
+                let cluster = cluster.name().to_owned();
+                return Err(WalkError::Rights { cluster, refused: audit.refused });
+            }
+        }
+        Ok(())
+    }
+
     fn all(&self) -> Result<(), WalkError> {
         for page in PAGES {
             let path = self.root.join("docs/guide").join(page);

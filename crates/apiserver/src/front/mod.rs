@@ -16,20 +16,20 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use kurator_listen::listen;
 use rustix::process::{Resource, getrlimit};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     door::{Door, Guarded},
     identity::{Identity, Token},
-    patience::Patient,
+    patience::{Patient, Prompt},
 };
 use crate::{ApiServer, meta::NameRule};
 
@@ -39,12 +39,10 @@ const CONNECTIONS: usize = 8192;
 const STREAMS: u32 = 1000;
 /// Longest time in which a client takes nothing of what it is sent.
 const STALL: Duration = Duration::from_secs(30);
-/// Longest time for a TLS handshake, and for the head of a request over HTTP/1.1.
+/// Longest time for a TLS handshake, for the first words after it, and for the head of a request over HTTP/1.1.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time that answers under way are given at the end.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
-/// Pause after a connection could not be accepted, as without free file descriptors.
-const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
 /// Why clusters can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -133,28 +131,8 @@ impl Front {
             (name, Guarded { token: token.fingerprint(), router: server.router() })
         });
         let door = Door::new(guarded.collect());
-        let (room, connections) = (Arc::new(Semaphore::new(room())), TaskTracker::new());
-        let accept = async {
-            // The semaphore is never closed.
-            while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-                match self.listener.accept().await {
-                    Ok((stream, _)) => {
-                        let served = serve_one(self.tls.clone(), stream, door.clone(), end.clone());
-                        connections.spawn(async move {
-                            served.await;
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(error = %error, "cannot accept a connection");
-                        tokio::time::sleep(AFTER_REFUSAL).await;
-                    }
-                }
-            }
-        };
-        end.run_until_cancelled(accept).await;
-        connections.close();
-        connections.wait().await;
+        let serve = |stream| serve_one(self.tls.clone(), stream, door.clone(), end.clone());
+        listen(&self.listener, room(), &end, serve).await;
     }
 }
 
@@ -165,8 +143,6 @@ fn room() -> usize {
 }
 
 async fn serve_one(tls: TlsAcceptor, stream: TcpStream, door: Door, end: CancellationToken) {
-    // Small answers must not wait for one another.
-    let _slower = stream.set_nodelay(true);
     let handshake = tls.accept(Patient::new(stream, STALL));
     let Some(Ok(Ok(stream))) = end.run_until_cancelled(timeout(PATIENCE, handshake)).await else {
         return;
@@ -179,6 +155,7 @@ async fn serve_requests(
     door: Door,
     end: CancellationToken,
 ) {
+    let stream = Prompt::new(stream, PATIENCE);
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);

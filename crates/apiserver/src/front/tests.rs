@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Api, Client, Config, ResourceExt as _, api::ListParams, config::Kubeconfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::Seeded;
@@ -188,6 +189,20 @@ async fn a_watcher_that_takes_nothing_is_cut_off() -> Outcome {
     near.read_to_end(&mut told).await?;
     // What was on its way when the client stopped reading, and no more.
     assert!(told.len() <= 1024, "{}", told.len());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_says_nothing_after_the_handshake_is_cut_off() -> Outcome {
+    let (door, _) = door()?;
+    // Nothing at all, and too little to tell which version of HTTP it is.
+    for said in ["", "P"] {
+        let (mut near, far) = tokio::io::duplex(1024);
+        near.write_all(said.as_bytes()).await?;
+        let since = tokio::time::Instant::now();
+        serve_requests(far, door.clone(), CancellationToken::new()).await;
+        assert_eq!(since.elapsed(), PATIENCE, "{said:?}");
+    }
     Ok(())
 }
 

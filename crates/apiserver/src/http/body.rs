@@ -1,4 +1,4 @@
-//! The bodies of requests: JSON of a bounded size, and for some kinds the form of typed clients.
+//! The bodies of requests: JSON or YAML of a bounded size, and for some kinds the form of typed clients.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -6,20 +6,19 @@ use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
-use super::protobuf;
+use super::{protobuf, yaml};
 use crate::{
     error::{ApiError, Result},
     verbs::{Call, Patch},
 };
 
 /// Largest body, in bytes, as kube-apiserver takes them.
-const LIMIT: usize = 3 << 20;
+pub(super) const LIMIT: usize = 3 << 20;
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
-/// What kube-apiserver says it takes; here it is the first of them, and the last for some kinds. Who sends another of them
-/// is told so.
+/// What kube-apiserver says it takes; the last is read here for some kinds, and who sends another in it is told so.
 const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -31,31 +30,40 @@ fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
+/// Reads YAML, which JSON is too, or says why it is none.
+fn parse_yaml(bytes: &[u8]) -> Result<Value, String> {
+    parse(bytes).or_else(|_| yaml::parse(bytes))
+}
+
+fn no_json(why: &str) -> String {
+    format!("couldn't get version/kind; json parse error: {why}")
+}
+
+fn no_yaml(why: &str) -> String {
+    format!("yaml: {why}")
+}
+
 /// An object that is to be kept.
 pub(super) async fn object(kind: &str, headers: &HeaderMap, content: Body) -> Result<Value> {
-    let undecodable = |why: String| {
-        let of_type = format!("(must be of type {kind})");
-        ApiError::bad_request(format!(
-            "the object provided is unrecognized {of_type}: couldn't get version/kind; {why}"
-        ))
+    let unrecognized = |why: String| {
+        ApiError::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why}"))
     };
     let sent = media_type(headers);
+    // A null is an object of which nothing is said.
+    let said = |object: Value| if object.is_null() { Value::Object(Map::new()) } else { object };
     match sent {
         "" | JSON => {
-            let bytes = read(content).await?;
-            // A null is an object of which nothing is said.
-            let object = parse(&bytes).map(
-                |object: Value| {
-                    if object.is_null() { Value::Object(Map::new()) } else { object }
-                },
-            );
-            object.map_err(|why| undecodable(format!("json parse error: {why}")))
+            let object = parse(&read(content).await?).map(said);
+            object.map_err(|why| unrecognized(no_json(&why)))
         }
-        PROTOBUF => match protobuf::read(&read(content).await?).map_err(undecodable)? {
+        YAML => {
+            let object = parse_yaml(&read(content).await?).map(said);
+            object.map_err(|why| unrecognized(no_yaml(&why)))
+        }
+        PROTOBUF => match protobuf::read(&read(content).await?).map_err(unrecognized)? {
             Some(object) => Ok(object),
             None => Err(ApiError::unread_media_type(sent)),
         },
-        YAML => Err(ApiError::unread_media_type(sent)),
         _ => Err(ApiError::unsupported_media_type(sent, ACCEPTED)),
     }
 }
@@ -73,7 +81,8 @@ pub(super) async fn options(headers: &HeaderMap, content: Body) -> Result<Value>
         return Ok(Value::Null);
     }
     match media_type(headers) {
-        "" | JSON => parse(&bytes).map_err(ApiError::bad_request),
+        "" | JSON => parse(&bytes).map_err(|why| ApiError::bad_request(no_json(&why))),
+        YAML => parse_yaml(&bytes).map_err(|why| ApiError::bad_request(no_yaml(&why))),
         PROTOBUF => protobuf::read(&bytes).map(Option::unwrap_or_default).map_err(ApiError::bad_request),
         sent => Err(ApiError::unsupported_media_type(sent, ACCEPTED)),
     }
@@ -94,8 +103,10 @@ pub(super) async fn patch(call: &Call, headers: &HeaderMap, content: Body) -> Re
         STRATEGIC_PATCH if call.resource.habits.core => {
             parse(&bytes).map_err(undecodable).map(Patch::Strategic)
         }
-        // YAML is what it is called; JSON is YAML, and what clients send.
-        APPLY_PATCH => parse(&bytes).map_err(undecodable).map(Patch::Apply),
+        APPLY_PATCH => {
+            let object = parse_yaml(&bytes).map(Patch::Apply);
+            object.map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))
+        }
         _ => Err(ApiError::not_a_patch()),
     }
 }

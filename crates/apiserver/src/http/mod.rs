@@ -5,6 +5,7 @@ mod form;
 mod params;
 mod path;
 mod protobuf;
+mod yaml;
 
 use std::sync::Arc;
 

@@ -127,9 +127,9 @@ fn wanted(cluster: &Cluster, call: &Call, want: &Want, old: Option<&Value>) -> R
     match (want, old) {
         (Want::Made(object) | Want::Replaced(object), _) => Ok(object.clone()),
         (Want::Changed(Patch::Apply(applied)), None) if call.part == Part::Whole => {
-            let mut applied = applied.clone();
-            meta::of(&mut applied).insert("name".to_owned(), call.name().into());
-            fields::apply(call, None, &applied, &cluster.now())
+            // Of what is there already an apply needs not say it.
+            decode::check_name(call, applied)?;
+            fields::apply(call, None, applied, &cluster.now())
         }
         (Want::Changed(change), Some(old)) => patch::changed(cluster, call, old, change),
         (Want::Changed(_), None) => Err(ApiError::not_found(&call.resource, call.name())),

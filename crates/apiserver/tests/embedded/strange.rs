@@ -77,14 +77,28 @@ async fn a_form_that_is_not_read_is_refused_with_one_that_is() -> Outcome {
     let types = [field(1, b"apps/v1"), field(2, b"Deployment")].concat();
     let protobuf = [b"k8s\0", &*field(1, &types), &*field(2, b"")].concat();
     let path = "/apis/apps/v1/namespaces/default/deployments";
-    for (kind, body) in [
-        ("application/vnd.kubernetes.protobuf", protobuf),
-        ("application/yaml", b"kind: Deployment".to_vec()),
-    ] {
-        let (code, said) = deliver(&server(), "POST", path, kind, body).await?;
-        assert_eq!((code, &said["reason"]), (415, &json!("UnsupportedMediaType")));
-        let message = format!("a body in {kind} is not read here for this kind; send it as application/json");
-        assert_eq!(said["message"], message);
+    let kind = "application/vnd.kubernetes.protobuf";
+    let (code, said) = deliver(&server(), "POST", path, kind, protobuf).await?;
+    assert_eq!((code, &said["reason"]), (415, &json!("UnsupportedMediaType")));
+    let message = format!("a body in {kind} is not read here for this kind; send it as application/json");
+    assert_eq!(said["message"], message);
+    Ok(())
+}
+
+#[tokio::test]
+async fn yaml_that_is_deep_or_grows_when_it_is_read_is_refused() -> Outcome {
+    let server = server();
+    let aliases = |level: usize| (0..10).map(|_| format!("*a{level}")).collect::<Vec<_>>().join(", ");
+    let levels = (1..8).map(|level| format!("a{level}: &a{level} [{}]\n", aliases(level - 1)));
+    let laughs = format!("a0: &a0 [x]\n{}", levels.collect::<String>());
+    let flow = format!("a: {}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    let block: String = (0..1_000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    for body in [laughs, flow, block] {
+        let (code, said) =
+            deliver(&server, "POST", MAPS, "application/yaml", body.clone().into_bytes()).await?;
+        assert_eq!((code, &said["reason"]), (400, &json!("BadRequest")));
+        let path = format!("{MAPS}/a?fieldManager=m");
+        assert_eq!(deliver(&server, "PATCH", &path, APPLY, body.into_bytes()).await?.0, 400);
     }
     Ok(())
 }

@@ -92,17 +92,19 @@ mod tests {
     use super::*;
     use kurator_api::cluster::ClusterKind;
 
+    fn cluster() -> ClusterKey {
+        ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_a_hub_wrote_is_inherited_only_when_it_has_not_answered() {
         let questions = Questions::default();
-        let cluster =
-            ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
-        let answer = |stands| questions.answer("f", &cluster, stands, Timestamp::UNIX_EPOCH);
+        let answer = |stands| questions.answer("f", &cluster(), stands, Timestamp::UNIX_EPOCH);
         let within = |seconds| Instant::now() + Duration::from_secs(seconds);
         let pass = |seconds| tokio::time::advance(Duration::from_secs(seconds));
 
         assert_eq!(answer(false), Heir::Ask);
-        questions.ask("f", &cluster);
+        questions.ask("f", &cluster());
         assert_eq!(answer(false), Heir::Asked { until: within(10) }, "it does not show yet");
         pass(5).await;
         assert_eq!(answer(true), Heir::Asked { until: within(30) }, "from now on it can be read");
@@ -110,7 +112,7 @@ mod tests {
         assert_eq!(answer(false), Heir::Outlived { until: within(55) }, "somebody has taken it off");
         pass(55).await;
         assert_eq!(answer(false), Heir::Ask, "that was a while ago");
-        questions.ask("f", &cluster);
+        questions.ask("f", &cluster());
         assert_eq!(answer(true), Heir::Asked { until: within(30) });
         pass(29).await;
         assert_eq!(answer(true), Heir::Asked { until: within(1) });
@@ -121,10 +123,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn while_the_member_is_away_nobody_can_answer() {
         let questions = Questions::default();
-        let cluster =
-            ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
-        let answer = |alive| questions.answer("f", &cluster, true, Timestamp::from_second(alive).unwrap());
-        questions.ask("f", &cluster);
+        let answer = |alive| questions.answer("f", &cluster(), true, Timestamp::from_second(alive).unwrap());
+        questions.ask("f", &cluster());
         answer(1);
         tokio::time::advance(ANSWER_WITHIN * 2).await;
         // It was out of reach meanwhile, and is back.
@@ -136,9 +136,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_asked_in_a_member_that_has_left_is_forgotten() {
         let questions = Questions::default();
-        let cluster =
-            ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
-        questions.ask("f", &cluster);
+        questions.ask("f", &cluster());
         questions.keep_only("other", |_| false);
         assert!(!questions.0.lock().unwrap().is_empty());
         questions.keep_only("f", |_| false);
@@ -148,10 +146,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_question_of_an_earlier_process_counts_from_when_it_is_seen() {
         let questions = Questions::default();
-        let cluster =
-            ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
         let until = Instant::now() + ANSWER_WITHIN;
-        let answer = || questions.answer("f", &cluster, true, Timestamp::UNIX_EPOCH);
+        let answer = || questions.answer("f", &cluster(), true, Timestamp::UNIX_EPOCH);
         assert_eq!(answer(), Heir::Asked { until });
         tokio::time::advance(ANSWER_WITHIN).await;
         assert_eq!(answer(), Heir::Inherits);
@@ -160,10 +156,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_question_that_never_showed_is_asked_again() {
         let questions = Questions::default();
-        let cluster =
-            ClusterKey { namespace: "default".into(), kind: ClusterKind::default(), name: "m1".into() };
-        questions.ask("f", &cluster);
+        questions.ask("f", &cluster());
         tokio::time::advance(SHOWS_WITHIN).await;
-        assert_eq!(questions.answer("f", &cluster, false, Timestamp::UNIX_EPOCH), Heir::Ask);
+        assert_eq!(questions.answer("f", &cluster(), false, Timestamp::UNIX_EPOCH), Heir::Ask);
     }
 }

@@ -199,7 +199,7 @@ fn question(plugin: &ValidPlugin) -> String {
     super::render::hash(&[&plugin.bucket, &plugin.root, &config, &plugin.cloud])
 }
 
-fn wake(ctx: &Arc<Ctx>, fleet: &Fleet) -> impl FnOnce() + Send + 'static {
+pub(super) fn wake(ctx: &Ctx, fleet: &Fleet) -> impl FnOnce() + Send + 'static {
     let wakes = Arc::clone(&ctx.router.wakes.fleets);
     let back = ObjectRef::new(&fleet.name_any()).within(&fleet.namespace().unwrap_or_default());
     move || wakes.wake(back)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kurator_api::cluster::ClusterKey;
-use kurator_api::fleet::{Fleet, FleetClusterStatus};
+use kurator_api::fleet::{Engine, Fleet, FleetClusterStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::{BackupStorageLocation, Schedule, ServerStatusRequest};
@@ -19,13 +19,14 @@ use super::claim::rival;
 use super::heir::Heir;
 use super::layout::{self, RootFinding};
 use super::probe::Probe;
+use super::server;
 use super::validate::{Plugin, Problem, ValidFleet, ValidPlugin};
 use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::hub::Presence;
 use crate::location::is_owned_by;
 use crate::members::Access;
-use crate::served::Standing;
+use crate::served::{Standing, is_served};
 use crate::text;
 use crate::usage;
 use crate::writes::{Write, WriteKey};
@@ -156,9 +157,13 @@ pub(super) struct SeenAlive {
     pub(super) heir: Heir,
     /// How far the hub's engine for it is, if there is to be one.
     pub(super) engine: Option<Standing>,
+    /// As what another Fleet has this very cluster served by the hub, if this Fleet wants that too.
+    pub(super) served_as: Option<ClusterKey>,
     /// When Velero last showed a sign of life, and when it was last asked for one.
     pub(super) sign_of_life: Option<Instant>,
     pub(super) asked: Option<Instant>,
+    /// What there is of Velero where it has been asked and has not answered, if that is known.
+    pub(super) installed: Option<server::Installed>,
 }
 
 pub(super) struct SeenVelero {
@@ -266,10 +271,48 @@ fn contact(
         question: write(super::apply::QUESTION),
         heir: ctx.questions.answer(&valid.uid, key, asks(&member, &valid.uid), since),
         engine: ctx.router.engines.standing(key),
+        served_as: plugin
+            .filter(|(plugin, _)| plugin.engine == Engine::Builtin)
+            .and_then(|_| served_as(ctx, valid, key, &member, &uid, recorded)),
         sign_of_life: ctx.router.heartbeats.sign_of_life(key),
         asked: ctx.router.heartbeats.asked(key),
+        installed: plugin
+            .filter(|(plugin, _)| plugin.engine == Engine::Velero)
+            .and_then(|_| server::installed(ctx, fleet, key, &member)),
         uid,
     }))
+}
+
+/// As what another Fleet of this hub has the cluster with this UID served. After a start of the hub who has a location there
+/// comes first, however long it takes to reach the cluster his way.
+fn served_as(
+    ctx: &Ctx,
+    valid: &ValidFleet,
+    key: &ClusterKey,
+    member: &Member,
+    uid: &str,
+    recorded: Option<&FleetClusterStatus>,
+) -> Option<ClusterKey> {
+    let was_late = || {
+        let reason = recorded.and_then(|row| row.backup.as_ref()?.reason.as_deref());
+        reason == Some(Reason::SameCluster.as_str())
+    };
+    let written_for = |location: &BackupStorageLocation| {
+        let by_this_hub = location.annotations().get(names::HUB_ANNOTATION) == Some(&ctx.hub.uid);
+        ClusterKey::parse(location.annotations().get(names::CLUSTER_ANNOTATION)?).filter(|_| by_this_hub)
+    };
+    let locations = known(member.locations().list()).unwrap_or_default();
+    let holders: Vec<_> = locations.iter().filter_map(|location| written_for(location)).collect();
+    let leads_here = |holder: &&ClusterKey| match ctx.members.access(holder) {
+        Access::Alive { uid: there, .. } => there == uid,
+        Access::Connecting | Access::Away { .. } => was_late(),
+    };
+    let is_of_another = |holder: &&ClusterKey| !valid.clusters.contains(holder) && is_served(ctx, holder);
+    let holder = holders.iter().filter(is_of_another).find(leads_here);
+    match holder.filter(|_| !holders.contains(key)) {
+        Some(holder) => Some(holder.clone()),
+        None => ctx.router.engines.take(uid, &valid.uid, key).err(),
+    }
 }
 
 /// Whether this Fleet's question stands in a member.

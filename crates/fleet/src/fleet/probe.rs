@@ -1,4 +1,4 @@
-//! Questions to the object store, asked beside the reconcile and remembered until the question changes.
+//! Questions to the object store and to members, asked beside the reconcile and remembered until the question changes.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,7 +15,7 @@ pub(crate) enum Probe<T> {
     /// Being asked.
     Running,
     Known(T),
-    /// The store did not answer; it is asked again at this time.
+    /// There was no answer; it is asked again at this time.
     Failed {
         why: String,
         retry_at: Instant,
@@ -88,14 +88,19 @@ impl<T: Clone + Send + 'static> Answers<T> {
     }
 }
 
-/// Everything this process asked of object stores.
+/// Everything this process asked so.
 pub(crate) struct Probes {
     pub(super) roots: Arc<Answers<super::layout::RootFinding>>,
     pub(super) owners: Arc<Answers<super::layout::Owner>>,
+    pub(super) servers: Arc<Answers<super::server::Installed>>,
 }
 
 impl Probes {
     pub(crate) fn new(tasks: &TaskTracker) -> Self {
-        Self { roots: Answers::new(tasks.clone()), owners: Answers::new(tasks.clone()) }
+        Self {
+            roots: Answers::new(tasks.clone()),
+            owners: Answers::new(tasks.clone()),
+            servers: Answers::new(tasks.clone()),
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::server::{self, Server};
 use super::validate::{Problem, ValidFleet, ValidPlugin};
 use crate::hub::Presence;
 use crate::text;
-use crate::writes::Write;
+use crate::writes::{Failure, Write};
 pub(super) use clean_up::Hitch;
 use location::{Wanted, record_place};
 
@@ -111,6 +111,11 @@ impl Turn<'_> {
         if let Some(twin) = &self.twin {
             let message =
                 format!("this is the same cluster as {twin}; take one of the two off spec.clusters");
+            return Err((Reason::SameCluster, message));
+        }
+        if let Some(other) = &alive.served_as {
+            let message =
+                format!("the hub serves this very cluster as {other}; take one of the two out of its Fleet");
             return Err((Reason::SameCluster, message));
         }
         if let Ok(velero) = &alive.velero {
@@ -223,10 +228,7 @@ impl Turn<'_> {
                 self.at(until);
                 still(status, BEING_ASKED)
             }
-            Server::Silent => Err((
-                Reason::VeleroSilent,
-                "no Velero server answers in namespace `velero`; start it".to_owned(),
-            )),
+            Server::Silent => Err((Reason::VeleroSilent, server::silence(alive))),
         }
     }
 
@@ -236,7 +238,11 @@ impl Turn<'_> {
             Write::InFlight => Ok(()),
             Write::Failed { failure, retry_at } if *retry_at > Instant::now() => {
                 self.at(*retry_at);
-                Err((Reason::MemberRefused, failure.to_string()))
+                let reason = match failure {
+                    Failure::Forbidden(_) => Reason::Forbidden,
+                    Failure::Refused(_) | Failure::Transient(_) => Reason::MemberRefused,
+                };
+                Err((reason, failure.to_string()))
             }
             // Believed for a while. What somebody else changes back at once is written at this pace and no faster.
             Write::Done { until } => {

@@ -13,6 +13,7 @@ mod summary;
 mod world;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -53,16 +54,18 @@ pub(crate) struct QuickstartFlags {
 
 pub(crate) fn quickstart(flags: QuickstartFlags) -> Result<(), Failure> {
     process::block_on(async {
+        // Before the folder is made, which no signal is to leave behind.
+        let (shutdown, made) = (CancellationToken::new(), Arc::new(OnceLock::<PathBuf>::new()));
+        let there = Arc::clone(&made);
+        let last = move || there.get().into_iter().for_each(|path| folder::remove(path));
+        TaskTracker::new().spawn(process::end_on_signal(shutdown.clone(), last)?);
         let folder = Folder::new(&std::env::temp_dir())
             .map_err(|error| Failure::with_hint(error, "name a folder that can be written with TMPDIR"))?;
-        let shutdown = CancellationToken::new();
-        let path = folder.path().to_owned();
-        let ending = process::end_on_signal(shutdown.clone(), move || folder::remove(&path))?;
-        TaskTracker::new().spawn(ending);
+        let path = made.get_or_init(|| folder.path().to_owned());
         let log = folder.path().join("kurator.log");
         process::log_into(&log)?;
         folder.sweep();
-        let outcome = run(flags, folder.path(), &shutdown).await;
+        let outcome = run(flags, path, &shutdown).await;
         if outcome.is_err() {
             screen::tail(&log);
         }
@@ -75,8 +78,12 @@ async fn run(flags: QuickstartFlags, folder: &Path, shutdown: &CancellationToken
     let mut screen = Screen::new(flags.step, flags.show_yaml);
     let plan = Plan { members: flags.members, port: flags.port, store: flags.store, folder };
     let once = flags.once;
-    let Some(world) = shutdown.run_until_cancelled(World::start(plan)).await else { return cut_short(once) };
-    let (world, mut controllers) = world?;
+    // To its end, also when it is not wanted any more: what it makes in the folder must not come after the folder has gone.
+    let (world, mut controllers) = World::start(plan).await?;
+    if shutdown.is_cancelled() {
+        world.end(controllers).await;
+        return cut_short(once);
+    }
     screen.up(&world.facts());
     let outcome = tokio::select! {
         outcome = show(&world, &mut screen, once) => outcome,

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::ServeFlags;
 use crate::failure::Failure;
-use crate::process;
+use crate::{process, rbac};
 use http::{Health, Readiness};
 
 const LEASE: &str = "kurator";
@@ -58,6 +58,7 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
     let hub = Hub::new(config, lease_namespace, engines, options)?;
     hub.reach().await?;
     hub.may_lead().await?;
+    rbac::check_hub(&hub.elector, &hub.config.cluster_url.to_string()).await?;
 
     let listener = tokio::net::TcpListener::bind(flags.listen).await;
     let listener =

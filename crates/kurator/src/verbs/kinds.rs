@@ -7,7 +7,7 @@ use kube::{Resource, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::cluster::{AttachedCluster, Cluster};
 use kurator_api::condition::{self, Condition};
-use kurator_api::fleet::Fleet;
+use kurator_api::fleet::{Fleet, FleetClusterStatus, FleetStatus};
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use serde::de::DeserializeOwned;
@@ -146,9 +146,21 @@ fn of_fleet(fleet: &Fleet) -> (Vec<String>, String) {
     let engine = plugin.and_then(|plugin| plugin.engine.or(of_row)).map(|engine| format!("{engine:?}"));
     let bucket = plugin.map(|plugin| plugin.storage.location.bucket.clone());
     let phase = status.phase.map(|phase| format!("{phase:?}")).unwrap_or_default();
-    let clusters = format!("{}/{}", status.ready_clusters, fleet.spec.clusters.len());
-    let cells = vec![phase, clusters, engine.unwrap_or_default(), bucket.unwrap_or_default()];
+    let cells =
+        vec![phase, ready_clusters(fleet, &status), engine.unwrap_or_default(), bucket.unwrap_or_default()];
     (cells, ready_message(&status.conditions))
+}
+
+/// In how many clusters everything is as the Fleet asks, and of how many. What the status itself counts is another thing:
+/// clusters that answer, whatever their plugin says.
+fn ready_clusters(fleet: &Fleet, status: &FleetStatus) -> String {
+    let listed = &fleet.spec.clusters;
+    let is_good = |row: &&FleetClusterStatus| {
+        let is_listed =
+            listed.iter().any(|cluster| cluster.name == row.name && cluster.cluster_kind() == Ok(row.kind));
+        is_listed && row.ready && row.backup.as_ref().is_none_or(|backup| backup.ready)
+    };
+    format!("{}/{}", status.clusters.iter().filter(is_good).count(), listed.len())
 }
 
 fn is_attached(object: &DynamicObject) -> bool {
@@ -235,10 +247,12 @@ mod tests {
             (
                 Kind::Fleets,
                 json!({"apiVersion": "fleet.kurator.dev/v1alpha1", "kind": "Fleet", "metadata": {"name": "f"},
-                    "spec": {"clusters": [{"name": "a"}, {"name": "b"}], "plugin": {"backup": {"storage": {"secretName": "s",
+                    "spec": {"clusters": [{"name": "a", "kind": "AttachedCluster"}, {"name": "b", "kind": "AttachedCluster"}], "plugin": {"backup": {"storage": {"secretName": "s",
                         "location": {"bucket": "velero", "provider": "aws", "endpoint": "e"}}}}},
-                    "status": {"phase": "Running", "readyClusters": 1, "conditions": ready,
-                        "clusters": [{"name": "a", "kind": "AttachedCluster", "backup": {"engine": "Builtin"}}]}}),
+                    "status": {"phase": "Running", "readyClusters": 2, "conditions": ready,
+                        "clusters": [{"name": "a", "kind": "AttachedCluster", "ready": true, "backup": {"engine": "Builtin", "ready": true}},
+                            {"name": "b", "kind": "AttachedCluster", "ready": true,
+                                "backup": {"engine": "Builtin", "ready": false, "reason": "ServedByAnother"}}]}}),
                 vec!["Running", "1/2", "Builtin", "velero"],
             ),
             (

@@ -7,7 +7,7 @@ pub(crate) mod describe;
 pub(crate) mod get;
 pub(crate) mod hub;
 mod kinds;
-mod output;
+pub(crate) mod output;
 pub(crate) mod run;
 mod selector;
 mod spec;

@@ -116,6 +116,7 @@ fn a_fleet_without_anything_in_its_members_backs_up_restores_and_migrates() -> O
         assert_eq!(served["engine"], "Builtin");
         assert!(served["serverVersion"].as_str().is_some_and(|version| version.contains("+kurator-")));
 
+        let twin = the_same_cluster_in_another_fleet_is_not_served_twice(stage.lab, &clusters[0]).await?;
         a_process_of_the_hub_has_died_in_the_middle_of_a_run(stage.lab, one).await?;
         let shop = json!({"resourceFilter": {"includedNamespaces": ["bare-shop"]}, "ttl": "24h"});
         let backup = json!({"destination": only("bare", &clusters[0]), "policy": shop});
@@ -155,8 +156,26 @@ fn a_fleet_without_anything_in_its_members_backs_up_restores_and_migrates() -> O
         places::what_somebody_changed_is_not_followed(&tenant, one, &clusters[0]).await?;
         places::what_a_member_says_of_its_backups_is_not_followed(&tenant, two, &clusters[1]).await?;
         places::what_was_stored_before_the_fleet_moved_is_restored(&tenant, one).await?;
-        the_member_is_left_as_found(&tenant, one, two).await
+        the_member_is_left_as_found(&tenant, &twin, one, two).await
     })
+}
+
+/// The first Fleet keeps it; this one says as what, and may have it when the first is gone.
+async fn the_same_cluster_in_another_fleet_is_not_served_twice<'a>(
+    lab: &'a Lab,
+    first: &str,
+) -> anyhow::Result<Tenant<'a>> {
+    let twin = Tenant::new(lab, "twin").await?;
+    fleet(&twin, &[1], builtin("twin")).await?;
+    let is_told =
+        |fleet: &Fleet| json_of(fleet)["status"]["clusters"][0]["backup"]["reason"] == "SameCluster";
+    twin.all::<Fleet>().until("twin", "its row says SameCluster", is_told).await?;
+    let message = row(&twin, 0).await?["message"].take();
+    let expected = format!(
+        "the hub serves this very cluster as AttachedCluster bare/{first}; take one of the two out of its Fleet"
+    );
+    assert_eq!(message, expected);
+    Ok(twin)
 }
 
 /// An engine of the hub before this one has the Lease for an hour: it is not waited for, since this one leads now.
@@ -170,7 +189,12 @@ async fn a_process_of_the_hub_has_died_in_the_middle_of_a_run(lab: &Lab, member:
     Ok(())
 }
 
-async fn the_member_is_left_as_found(tenant: &Tenant<'_>, one: &Cluster, two: &Cluster) -> Outcome {
+async fn the_member_is_left_as_found(
+    tenant: &Tenant<'_>,
+    twin: &Tenant<'_>,
+    one: &Cluster,
+    two: &Cluster,
+) -> Outcome {
     for name in ["shop", "often", "mended", "asked"] {
         tenant.all::<Backup>().delete(name).await?;
         tenant.all::<Backup>().until_gone(name).await?;
@@ -193,6 +217,9 @@ async fn the_member_is_left_as_found(tenant: &Tenant<'_>, one: &Cluster, two: &C
     }
     tenant.all::<Fleet>().delete(tenant.name()).await?;
     tenant.all::<Fleet>().until_gone(tenant.name()).await?;
+    twin.all::<Fleet>().until_phase(twin.name(), "Ready").await?;
+    twin.all::<Fleet>().delete(twin.name()).await?;
+    twin.all::<Fleet>().until_gone(twin.name()).await?;
     until_bare(one).await?;
     assert!(
         !in_member::<velero::Backup>(two)?.list("").await?.is_empty(),

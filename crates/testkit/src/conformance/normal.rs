@@ -21,7 +21,7 @@ static PATTERNS: LazyLock<[Option<Regex>; 7]> = LazyLock::new(|| {
         // Where the server keeps an object in its etcd.
         "Key: [^,]*",
         // What a JSON decoder says is its own affair; that it refuses is not.
-        r"(?s)((?:json parse error|error decoding YAML|error decoding patch|but isn't|compilation failed|continue key is not valid): |cannot be handled as an? \w+: (?:[^s]))(.*)$",
+        r"(?s)((?:json parse error|error decoding YAML|yaml|error decoding patch|but isn't|compilation failed|continue key is not valid): |cannot be handled as an? \w+: (?:[^s]))(.*)$",
         // In which form a rule or a list of versions is shown.
         r#"Invalid value: (?:\{"[Rr]ule":.*?\}|\[\{.*?\}\]): (compilation|oldSelf|must have exactly)"#,
     ]

@@ -22,7 +22,6 @@ use super::super::plan::{Plan, plan};
 use super::super::render;
 use super::super::validate::Plugin;
 use crate::served::Standing;
-use crate::writes::Failure;
 
 const FLEET: &str = "fleet-uid";
 const HUB: &str = "hub-uid";
@@ -123,8 +122,10 @@ fn alive(velero: Result<SeenVelero, String>) -> SeenAlive {
         question: Write::None,
         heir: Heir::Ask,
         engine: None,
+        served_as: None,
         sign_of_life: Some(Instant::now()),
         asked: None,
+        installed: None,
     }
 }
 
@@ -318,6 +319,7 @@ fn a_refused_write_is_told_with_the_servers_words_and_not_repeated_at_once() {
     let plan = one(refused);
     assert!(plan.actions.is_empty());
     assert_eq!(plan.look_again, Some(retry_at));
+    assert_eq!(backup_reason(&plan), "Forbidden");
     assert_eq!(plan.rows[0].backup.as_ref().and_then(|b| b.message.as_deref()), Some("secrets is forbidden"));
 }
 
@@ -333,6 +335,25 @@ fn a_location_that_nobody_checks_because_no_server_runs_is_told_as_that() {
     };
     assert_eq!(backup_reason(&one(asked_since(1))), "LocationPending");
     assert_eq!(backup_reason(&one(asked_since(31))), "VeleroSilent");
+
+    let without = |deployment, pods| {
+        let installed = Some(server::Installed { deployment, pods });
+        one(SeenAlive { installed, ..asked_since(11) })
+    };
+    assert_eq!(backup_reason(&without(true, true)), "LocationPending", "a pod may take longer");
+    for (deployment, seen) in [
+        (
+            false,
+            "when it was asked, namespace `velero` had neither a Deployment `velero` nor a pod; install Velero, or let \
+                 the hub do its work with `engine: Builtin`",
+        ),
+        (true, "when it was asked, Deployment `velero` had no pod; scale it up"),
+    ] {
+        let plan = without(deployment, false);
+        assert_eq!(backup_reason(&plan), "VeleroSilent");
+        let expected = format!("Velero's types are there, but no server answers: {seen}");
+        assert_eq!(plan.rows[0].backup.as_ref().and_then(|backup| backup.message.clone()), Some(expected));
+    }
 }
 
 #[test]

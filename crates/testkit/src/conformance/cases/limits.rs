@@ -3,7 +3,16 @@
 use serde_json::json;
 
 use super::{CONFIG_MAPS, at, config_map, with};
-use crate::conformance::{Case, get, merge_patch, post, raw};
+use crate::conformance::{Case, Step, get, merge_patch, post, raw};
+
+fn yaml(method: &'static str, path: &str, body: &str) -> Step {
+    raw(method, path, body).header("content-type", "application/yaml")
+}
+
+fn applied(name: &str, body: &str) -> Step {
+    let path = format!("{}?fieldManager=m", at(CONFIG_MAPS, name));
+    raw("PATCH", &path, body).header("content-type", "application/apply-patch+yaml")
+}
 
 pub(super) fn cases() -> Vec<Case> {
     let big = format!(
@@ -31,6 +40,53 @@ pub(super) fn cases() -> Vec<Case> {
                     &at(roles, "a"),
                     &json!({"rules": [{"apiGroups": ["a".repeat(1700 << 10)], "resources": ["b"], "verbs": ["get"]}]}),
                 ),
+            ],
+        },
+        Case {
+            name: "limits-of-bodies",
+            steps: vec![
+                yaml(
+                    "POST",
+                    CONFIG_MAPS,
+                    "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\ndata: {a: '1'}\n",
+                ),
+                yaml(
+                    "POST",
+                    CONFIG_MAPS,
+                    "# JSON is YAML\n{\"metadata\": {\"name\": \"b\"}, \"data\": {\"a\": \"1\"}}",
+                ),
+                yaml(
+                    "PUT",
+                    &at(CONFIG_MAPS, "a"),
+                    "metadata: &m\n  name: a\n  labels: &l {app: web}\n  annotations: *l\ndata:\n  a: |\n    two\n    lines\n",
+                ),
+                yaml("DELETE", &at(CONFIG_MAPS, "b"), "kind: DeleteOptions\napiVersion: v1\ndryRun: [All]\n"),
+                yaml("POST", CONFIG_MAPS, ""),
+                yaml("POST", CONFIG_MAPS, "a: [1\n"),
+                yaml("POST", CONFIG_MAPS, "a:\tb\n\tc: d\n"),
+                yaml("POST", CONFIG_MAPS, "- a\n"),
+                yaml("POST", CONFIG_MAPS, "words"),
+                yaml("POST", CONFIG_MAPS, "metadata: {name: number}\ndata: {a: 1}\n"),
+                yaml(
+                    "POST",
+                    &format!("{CONFIG_MAPS}?fieldValidation=Ignore"),
+                    "metadata: {name: twice}\ndata: {a: '1', a: '2'}\n",
+                ),
+                yaml("POST", CONFIG_MAPS, "metadata: {name: one}\n---\nmetadata: {name: two}\n"),
+                yaml("POST", CONFIG_MAPS, "metadata: {name: *nothing}\n"),
+                yaml("DELETE", &at(CONFIG_MAPS, "b"), "a: [1\n"),
+                applied("c", "kind: ConfigMap\napiVersion: v1\ndata: {c: '3'}\n"),
+                applied("c", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: c}\ndata: {c: '3'}\n"),
+                applied("c", "# Without its name\nkind: ConfigMap\napiVersion: v1\ndata: {c: '4'}\n"),
+                applied("c", "a: [1\n"),
+                raw("POST", CONFIG_MAPS, "{\"metadata\": {\"name\": \"d\"}} more"),
+                raw("POST", CONFIG_MAPS, "{\"metadata\": {\"name\": \"d\",}}"),
+                raw("POST", CONFIG_MAPS, "{\"metadata\": {\"name\": \"d\"}, \"data\": {\"a\": 1}}"),
+                raw("POST", CONFIG_MAPS, "kind: ConfigMap\n"),
+                raw("PUT", &at(CONFIG_MAPS, "a"), "{\"metadata\""),
+                raw("DELETE", &at(CONFIG_MAPS, "a"), "{"),
+                raw("PATCH", &at(CONFIG_MAPS, "a"), "{")
+                    .header("content-type", "application/merge-patch+json"),
             ],
         },
         Case {

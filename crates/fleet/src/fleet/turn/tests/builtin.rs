@@ -60,6 +60,21 @@ fn where_another_serves_nothing_is_changed_and_the_row_names_him() {
 }
 
 #[test]
+fn a_cluster_that_another_fleet_has_served_is_not_served_twice() {
+    let contact = SeenContact::Alive(Box::new(SeenAlive {
+        served_as: Some(key("other")),
+        ..alive(Ok(nothing_written()))
+    }));
+    let plan = decide(by_hub(), vec![member("m1", contact)]);
+    assert!(written(&plan).is_empty());
+    assert!(plan.served.is_empty());
+    assert_eq!(backup_reason(&plan), "SameCluster");
+    let message = plan.rows[0].backup.as_ref().unwrap().message.clone().unwrap_or_default();
+    let expected = "the hub serves this very cluster as AttachedCluster default/other; take one of the two out of its Fleet";
+    assert_eq!(message, expected);
+}
+
+#[test]
 fn the_place_is_in_the_status_before_a_location_says_so_and_no_credential_is_written() {
     let first = look(None, Ok(nothing_written()), serves());
     assert!(written(&first).is_empty());
