@@ -35,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use crate::ctx::{Ctx, Options};
 use crate::error::Error;
 use crate::fleet::probe::Probes;
+use crate::fleet::recent::Recent;
 use crate::fleet::rows::RowIndex;
 use crate::heartbeat::Heartbeats;
 use crate::hub::{Guarded, Hub, HubKind};
@@ -108,6 +109,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
         wakes: Wakes::new(),
         heartbeats: Heartbeats::default(),
         engines: Engines::new(served),
+        recent: Recent::default(),
     });
     let member_options = MemberOptions { clock: Arc::clone(&clock), ..MemberOptions::default() };
     let work = TaskTracker::new();

@@ -15,6 +15,7 @@ use kurator_api::restore::Restore;
 use kurator_api::velero::RequestPhase;
 use kurator_member::member::Change;
 
+use crate::fleet::recent::Recent;
 use crate::heartbeat::Heartbeats;
 use crate::hub::{Guarded, Hub, HubKind, has_finalizer, in_namespace};
 use crate::run::kinds::{Run, RunPhase};
@@ -50,6 +51,7 @@ pub(crate) struct Router {
     pub(crate) wakes: Wakes,
     pub(crate) heartbeats: Heartbeats,
     pub(crate) engines: Engines,
+    pub(crate) recent: Recent,
 }
 
 impl Router {
@@ -126,6 +128,7 @@ impl Router {
             let plugin = |f: &Fleet| f.spec.plugin.as_ref().and_then(|p| p.backup.clone());
             let names_it = |f: &Fleet| plugin(f).is_some_and(|backup| backup.storage.secret_name == name);
             if fleet.0.as_ref().is_ok_and(names_it) {
+                self.recent.forget();
                 self.wakes.fleets.wake(reference(namespace, &fleet.name_any()));
                 self.readers(namespace);
             }

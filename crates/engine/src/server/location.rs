@@ -1,5 +1,6 @@
 //! Whether a location can be used.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,15 @@ pub(super) fn due(location: &BackupStorageLocation, now: Timestamp) -> Option<Du
     }
     // A look in the future was none: somebody wrote it, or a clock was wrong.
     let Ok(gone) = Duration::try_from(now.duration_since(looked)) else { return Some(Duration::ZERO) };
-    Some(every.max(LEAST).saturating_sub(gone))
+    Some((every - sooner(location, looked, every)).max(LEAST).saturating_sub(gone))
+}
+
+/// How much sooner than asked for the next look is: up to a tenth, in whole seconds and each time another. The locations
+/// of thousands of clusters that were written together are not to be looked at together for ever.
+fn sooner(location: &BackupStorageLocation, looked: Timestamp, every: Duration) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (&location.metadata.uid, looked.as_second()).hash(&mut hasher);
+    Duration::from_secs(hasher.finish() % (every.as_secs() / 10 + 1))
 }
 
 pub(super) async fn check(server: &Server, location: Arc<BackupStorageLocation>) {
@@ -76,17 +85,35 @@ mod tests {
         };
         let now = "2026-01-01T00:00:04Z";
         let looked = Some("2026-01-01T00:00:00Z");
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
         for (every, looked, expected) in [
-            (None, Some("2099-01-01T00:00:00Z"), seconds(0)),
-            (None, looked, seconds(56)),
-            (Some("2m"), looked, seconds(116)),
-            (Some("1ms"), looked, seconds(6)),
+            (None, Some("2099-01-01T00:00:00Z"), Some(0..=0)),
+            (None, looked, Some(50..=56)),
+            (Some("2m"), looked, Some(104..=116)),
+            (Some("1ms"), looked, Some(6..=6)),
             (Some("0s"), looked, None),
-            (Some("0s"), None, seconds(0)),
-            (Some("often"), looked, seconds(56)),
+            (Some("0s"), None, Some(0..=0)),
+            (Some("often"), looked, Some(50..=56)),
         ] {
-            assert_eq!(due(&location(every, looked), now.parse().unwrap()), expected, "{every:?} {looked:?}");
+            let due = due(&location(every, looked), now.parse().unwrap()).map(|due| due.as_secs());
+            assert_eq!(due.is_some(), expected.is_some(), "{every:?} {looked:?}");
+            assert!(due.is_none_or(|due| expected.unwrap().contains(&due)), "{due:?} {every:?} {looked:?}");
         }
+    }
+
+    #[test]
+    fn locations_that_were_looked_at_together_are_not_looked_at_together_again() {
+        let looked: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let due = |uid: u32| {
+            let location = json!({
+                "metadata": {"name": "l", "uid": uid.to_string()}, "spec": {}, "status": {"lastValidationTime": looked},
+            });
+            due(&serde_json::from_value(location).unwrap(), looked).unwrap().as_secs()
+        };
+        let mut counts = std::collections::BTreeMap::new();
+        for uid in 0..1000 {
+            *counts.entry(due(uid)).or_insert(0) += 1;
+        }
+        assert_eq!(counts.keys().copied().collect::<Vec<_>>(), (54..=60).collect::<Vec<u64>>());
+        assert!(counts.values().all(|count| *count < 250), "{counts:?}");
     }
 }

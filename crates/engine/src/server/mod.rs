@@ -24,6 +24,7 @@ mod write;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -175,13 +176,16 @@ pub async fn serve(
     let (doubted, awaited) = (Mutex::default(), Awaited::default());
     let server =
         Arc::new(Server { caller, member, namespace, stores, folder, runs, clock, doubted, awaited });
-    if let Some(asked) = shutdown.run_until_cancelled(alone(&server, &wake, answer_within)).await {
+    // In a box of its own: a process serves thousands of clusters, and this is over soon.
+    let alone = Box::pin(alone(&server, &wake, answer_within));
+    if let Some(asked) = shutdown.run_until_cancelled(alone).await {
         asked?;
         tracing::info!("serving");
         begun();
         let mut rounds = Rounds::new();
         let mut tenure = Tenure::new(server.caller.client().clone(), &server.namespace, led);
-        shutdown.run_until_cancelled(rounds.go(&server, &wake, &mut tenure)).await;
+        // Handed over by value, it would take its room twice.
+        shutdown.run_until_cancelled(pin!(rounds.go(&server, &wake, &mut tenure))).await;
         rounds.end().await;
         tenure.end().await;
     }

@@ -12,6 +12,7 @@ mod observe;
 pub(crate) mod places;
 mod plan;
 pub(crate) mod probe;
+pub(crate) mod recent;
 mod release;
 pub(crate) mod render;
 mod report;

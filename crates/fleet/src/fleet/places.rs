@@ -54,9 +54,15 @@ pub(crate) async fn store(
         own(&ctx.hub, cluster, &name)
     };
     let mut why = None;
-    for Candidate { fleet, places } in candidates {
-        let Ok(fleet) = &fleet.0 else { continue };
-        let store = match store::of(ctx, fleet).await {
+    for Candidate { fleet: held, places } in candidates {
+        let Ok(fleet) = &held.0 else { continue };
+        let read = match purpose {
+            Purpose::Look => store::recent(ctx, &held).await,
+            Purpose::Store | Purpose::Restore(_) => {
+                store::of(ctx, fleet).await.map(|read| read.map(Arc::new))
+            }
+        };
+        let store = match read {
             Ok(Ok(store)) => store,
             Ok(Err(fault)) => {
                 why = Some(fault);

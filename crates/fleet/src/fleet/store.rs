@@ -1,6 +1,8 @@
 //! How any cluster gets at what the clusters of a Fleet stored: from the hub's own data alone, never from what
 //! an object in a member says.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
@@ -14,6 +16,7 @@ use super::validate::{Plugin, ValidPlugin};
 use super::{layout, observe, render, validate};
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::hub::Guarded;
 use crate::text;
 
 /// The object store of a Fleet's backup plugin, with its credential.
@@ -38,6 +41,25 @@ pub(crate) async fn of(ctx: &Ctx, fleet: &Fleet) -> Result<Result<Store, NoStore
             Err(format!("the backup plugin of fleet `{name}` is faulty: {}", text::some_of(&problems, 1)))
         }
     })
+}
+
+/// As [`of`], for who only looks: perhaps as it was a moment ago, but not before a change that the hub was told of.
+pub(super) async fn recent(
+    ctx: &Ctx,
+    fleet: &Arc<Guarded<Fleet>>,
+) -> Result<Result<Arc<Store>, NoStore>, Error> {
+    let recent = &ctx.router.recent;
+    if let Some(kept) = recent.get(fleet) {
+        return Ok(Ok(kept));
+    }
+    let Ok(readable) = &fleet.0 else { return Ok(Err("the fleet can't be read".to_owned())) };
+    let begun = recent.begin();
+    let read = of(ctx, readable).await?;
+    Ok(read.map(|store| {
+        let store = Arc::new(store);
+        recent.keep(begun, fleet, &store);
+        store
+    }))
 }
 
 impl Store {

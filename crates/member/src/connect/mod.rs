@@ -2,8 +2,8 @@
 //!
 //! A member's client keeps one HTTP/2 connection, over which all watches run (six HTTP/1.1 watches cost twice the
 //! memory and six sockets). The connection is pinged, so that a peer which has gone without a word is noticed
-//! in [`PING_EVERY`] + [`PING_TIMEOUT`] although nothing is being sent; a server that speaks HTTP/1.1 only gets TCP
-//! keep-alive instead, which notices a dead link but not a hung server.
+//! half a second after [`PING_EVERY`] + [`PING_TIMEOUT`] although nothing is being sent; a server that speaks HTTP/1.1
+//! only gets TCP keep-alive instead, which notices a dead link but not a hung server.
 //!
 //! What turns a connection into something else (a command in a pod, over WebSocket) gets an HTTP/1.1 connection of
 //! its own, with the same trust, limits and gate: HTTP/2 connections as they are spoken here can't be upgraded.
@@ -14,19 +14,24 @@ mod deadline;
 mod resolver;
 #[cfg(test)]
 mod tests;
+mod ticks;
 mod upgrade;
 
 use std::{
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::Uri;
+use http::{Response, Uri};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
+    client::legacy::{
+        self,
+        connect::{HttpConnector, HttpInfo},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use kube::{
@@ -39,7 +44,7 @@ use rustls::{
 };
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 
-use self::{deadline::DeadlineLayer, resolver::CheckedResolver, upgrade::Upgrading};
+use self::{deadline::DeadlineLayer, resolver::CheckedResolver, ticks::Ticks, upgrade::Upgrading};
 use crate::{gate::WriteGate, kubeconfig::TrustedConfig};
 
 /// Longest time for name resolution, TCP and TLS together.
@@ -50,6 +55,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 pub const PING_EVERY: Duration = Duration::from_secs(3);
 /// A connection whose ping is not answered for this long is dead.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// How much later either may come: many connections are pinged together.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Why no client could be made. Nothing was sent anywhere.
 #[derive(Debug, thiserror::Error)]
@@ -190,7 +197,7 @@ fn http2_client(
     let connector = TimedConnector(https().enable_all_versions().wrap_connector(tcp));
 
     let shared: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
+        .timer(Ticks::new(TICK))
         .pool_timer(TokioTimer::new())
         .http2_keep_alive_interval(PING_EVERY)
         .http2_keep_alive_timeout(PING_TIMEOUT)
@@ -205,9 +212,26 @@ fn http2_client(
         .option_layer(auth)
         .layer(headers)
         .map_err(BoxError::from)
+        .map_response(note_connection)
         .service(transport);
     let service = gate.layer(DeadlineLayer::new(REQUEST_TIMEOUT).layer(service));
     Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// The connection that an answer came over, among its extensions. Of answers with the same one nothing lies between:
+/// who spoke first still speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Over {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+}
+
+fn note_connection<B>(mut response: Response<B>) -> Response<B> {
+    if let Some(of) = response.extensions().get::<HttpInfo>() {
+        let over = Over { local: of.local_addr(), remote: of.remote_addr() };
+        response.extensions_mut().insert(over);
+    }
+    response
 }
 
 /// Whether a request that came to nothing was never sent: there was no connection.

@@ -23,8 +23,11 @@ use kurator_api::{
     cluster::ClusterKey,
     velero::{Backup, BackupStorageLocation, DeleteBackupRequest, Restore, Schedule, ServerStatusRequest},
 };
-use tokio::sync::{Notify, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{
+    sync::{Notify, watch},
+    task::AbortHandle,
+};
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 pub use self::liveness::{Liveness, Trouble};
@@ -124,7 +127,8 @@ pub enum Change {
 pub struct Member {
     id: ClusterKey,
     shared: Arc<Shared>,
-    stop: CancellationToken,
+    /// Ended from here, and not by a token: what waits for one holds the room of its task twice.
+    running: Vec<AbortHandle>,
     tasks: TaskTracker,
     /// One for all tasks: of thousands of members, each would take its room in the log's registry.
     span: Span,
@@ -146,10 +150,11 @@ impl Member {
         let ours = (!everything).then_some(OURS);
         let shared = Arc::new(Shared::new(client, namespace, clock, on_change));
         let span = tracing::info_span!("member", cluster = %id);
-        let member = Self { id, shared, stop: CancellationToken::new(), tasks: TaskTracker::new(), span };
-        member.start(probe::run(Arc::clone(&member.shared), look_every));
+        let mut member =
+            Self { id, shared: Arc::clone(&shared), running: Vec::new(), tasks: TaskTracker::new(), span };
+        member.start(probe::run(Arc::clone(&shared), look_every));
         let Caches { backups, restores, locations, schedules, delete_requests, status_requests, secrets } =
-            &member.shared.caches;
+            &shared.caches;
         member.watch(Kind::Backups, backups, None, Change::Backup);
         member.watch(Kind::Restores, restores, None, Change::Restore);
         member.watch(Kind::Locations, locations, None, Change::Location);
@@ -163,13 +168,13 @@ impl Member {
         Arc::new(member)
     }
 
-    fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let task = self.stop.clone().run_until_cancelled_owned(task);
-        self.tasks.spawn(task.instrument(self.span.clone()));
+    fn start(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(task.instrument(self.span.clone()));
+        self.running.push(task.abort_handle());
     }
 
     fn watch<K>(
-        &self,
+        &mut self,
         kind: Kind,
         cache: &Arc<Cache<K>>,
         labels: Option<&'static str>,
@@ -256,14 +261,18 @@ impl Member {
     /// Ends all tasks and waits for their end; nothing is told afterwards. Dropping the member ends them too,
     /// without waiting.
     pub async fn stop(&self) {
-        self.stop.cancel();
+        self.end();
         self.tasks.wait().await;
+    }
+
+    fn end(&self) {
+        self.running.iter().for_each(AbortHandle::abort);
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.end();
     }
 }
 

@@ -285,6 +285,39 @@ async fn another_cluster_under_the_same_address_is_another_cluster() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn over_one_connection_a_member_is_asked_whether_it_is_ready_and_seldom_what_it_is() {
+    let cluster = Cluster::new();
+    cluster.answer_over(50_001);
+    let watched = watch(&cluster);
+    watched.until_known().await;
+    // A look takes 4 s at the most where there are no pings.
+    tokio::time::sleep(Duration::from_secs(4 * 21)).await;
+    let (ready, identity) = (cluster.asked("/readyz"), cluster.asked("/api/v1/namespaces/kube-system"));
+    assert!(ready >= 21, "{ready}");
+    assert!((2..=1 + ready / 11).contains(&identity), "{identity} of {ready}");
+    assert_eq!(cluster.asked("/version"), identity);
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_another_connection_the_next_look_sees_that_it_is_another_cluster() {
+    let cluster = Cluster::new();
+    cluster.answer_over(50_001);
+    let watched = watch(&cluster);
+    watched.until_known().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    cluster.become_another("cluster-2");
+    cluster.answer_over(50_002);
+    let start = Instant::now();
+    watched
+        .until(
+            "noticed",
+            |member| matches!(member.liveness(), Liveness::Alive { uid, .. } if uid == "cluster-2"),
+        )
+        .await;
+    assert!(start.elapsed() <= Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn stopping_ends_all_tasks_and_so_does_dropping() {
     for drop_it in [false, true] {
         let cluster = Cluster::new();

@@ -24,9 +24,9 @@ use crate::cache::{Cache, Effect, Feed};
 
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
-/// Longest time that the server is to let a watch go on, in seconds. The shortest is a tenth less: what began together
-/// is not to begin anew together for ever.
-const LONGEST: u32 = 290;
+/// Longest time that the server is to let a watch go on, in seconds, as client-go asks for. The shortest is half of it:
+/// what began together is not to begin anew together for ever.
+const LONGEST: u32 = 600;
 /// How much later than that the end may come.
 const GRACE: Duration = Duration::from_secs(5);
 /// Least time between the beginnings of two watches where the server ends them.
@@ -122,7 +122,7 @@ where
 
     /// Follows what changes after `version`, and moves that along, until the server ends the watch.
     async fn watch(&self, version: &mut String, feed: &Feed<K>, shared: &Shared) -> Result<(), Error> {
-        let limit = fastrand::u32(LONGEST - LONGEST / 10..=LONGEST);
+        let limit = fastrand::u32(LONGEST / 2..=LONGEST);
         let params = WatchParams { label_selector: self.labels.map(str::to_owned), ..WatchParams::default() }
             .timeout(limit);
         let request = Request::new(self.api.resource_url()).watch(&params, version);

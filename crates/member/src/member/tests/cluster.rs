@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
 };
 
@@ -14,6 +15,8 @@ use kube::{Client, client::Body};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tower::{BoxError, service_fn};
+
+use crate::connect::Over;
 
 /// What happens to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,10 @@ struct State {
     version: u64,
     backups: BTreeMap<String, u64>,
     watches: Vec<mpsc::UnboundedSender<io::Result<Bytes>>>,
+    /// Port of the connection that answers come over; none tells that of itself.
+    connection: Option<u16>,
+    /// Paths that were asked for, apart from those of lists and watches.
+    asked: Vec<String>,
 }
 
 impl Cluster {
@@ -50,6 +57,8 @@ impl Cluster {
             version: 1,
             backups: BTreeMap::new(),
             watches: Vec::new(),
+            connection: None,
+            asked: Vec::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), mode: watch::Sender::new(Mode::Answers) }
     }
@@ -59,7 +68,14 @@ impl Cluster {
         Client::new(
             service_fn(move |request: Request<Body>| {
                 let cluster = cluster.clone();
-                async move { cluster.serve(request.uri().path(), request.uri().query().unwrap_or_default()).await }
+                async move {
+                    let uri = request.uri();
+                    let mut answer = cluster.serve(uri.path(), uri.query().unwrap_or_default()).await;
+                    if let (Ok(answer), Some(over)) = (&mut answer, cluster.over()) {
+                        answer.extensions_mut().insert(over);
+                    }
+                    answer
+                }
             }),
             "default",
         )
@@ -77,6 +93,7 @@ impl Cluster {
         let (group, plural) = match path.rsplit_once('/') {
             Some((group, plural)) if group.ends_with("/namespaces/velero") => (group, plural),
             _ => {
+                state.asked.push(path.to_owned());
                 return Ok(match path {
                     "/readyz" => ok(&json!("ok")),
                     "/version" => {
@@ -121,6 +138,22 @@ impl Cluster {
         Ok(ok(
             &json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": version}, "items": items}),
         ))
+    }
+
+    fn over(&self) -> Option<Over> {
+        let port = self.state.lock().unwrap().connection?;
+        let [local, remote] = [port, 443].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        Some(Over { local, remote })
+    }
+
+    /// From now on all answers come over the connection from this port; watches that are open stay.
+    pub(super) fn answer_over(&self, port: u16) {
+        self.state.lock().unwrap().connection = Some(port);
+    }
+
+    /// How often this path was asked for.
+    pub(super) fn asked(&self, path: &str) -> usize {
+        self.state.lock().unwrap().asked.iter().filter(|asked| *asked == path).count()
     }
 
     pub(super) fn set(&self, mode: Mode) {
