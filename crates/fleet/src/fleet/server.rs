@@ -70,7 +70,7 @@ pub(super) fn silence(seen: &SeenAlive) -> String {
              hub do its work with `engine: Builtin`"
         }
         Some(Installed { deployment: true, pods: false }) => {
-            "when it was asked, Deployment `velero` had no pod; scale it up"
+            "when it was asked, Deployment `velero` had no pod; scale it up, or see its events"
         }
         Some(Installed { pods: true, .. }) => {
             "namespace `velero` has pods; see whether Velero's runs, and its log"

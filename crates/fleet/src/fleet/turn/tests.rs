@@ -347,7 +347,7 @@ fn a_location_that_nobody_checks_because_no_server_runs_is_told_as_that() {
             "when it was asked, namespace `velero` had neither a Deployment `velero` nor a pod; install Velero, or let \
                  the hub do its work with `engine: Builtin`",
         ),
-        (true, "when it was asked, Deployment `velero` had no pod; scale it up"),
+        (true, "when it was asked, Deployment `velero` had no pod; scale it up, or see its events"),
     ] {
         let plan = without(deployment, false);
         assert_eq!(backup_reason(&plan), "VeleroSilent");
