@@ -1,7 +1,8 @@
 //! The life of a process: it may end between any two steps, and nothing of it is heard after that.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,10 +11,17 @@ use crate::history::History;
 /// One life. All that the process sends, to clusters and stores, is counted here.
 #[derive(Clone, Debug)]
 pub struct Life {
-    writes: Arc<AtomicU64>,
+    writes: Arc<Mutex<Writes>>,
     last: Option<Last>,
     chapter: Chapter,
     over: CancellationToken,
+}
+
+/// Those since the chapter in which it is to end.
+#[derive(Debug, Default)]
+struct Writes {
+    counted: u64,
+    steps: HashSet<String>,
 }
 
 /// How far a story has come. Clones are the same.
@@ -38,6 +46,8 @@ pub struct Last {
     pub chapter: u64,
     /// Its number among these, from 1.
     pub write: u64,
+    /// Whether only the first of each step is counted: thus lives end at seldom steps as often as at common ones.
+    pub of_each: bool,
     /// Whether it still has its effect.
     pub counts: bool,
 }
@@ -78,9 +88,7 @@ impl Life {
         }
         let Some(last) = self.last else { return Write::Goes };
         history.count(&format!("step: {step}"));
-        if self.chapter.number() < last.chapter
-            || self.writes.fetch_add(1, Ordering::Relaxed) + 1 < last.write
-        {
+        if self.chapter.number() < last.chapter || self.count(step, last.of_each) < last.write {
             return Write::Goes;
         }
         self.over.cancel();
@@ -88,6 +96,15 @@ impl Life {
             if last.counts { (Write::IsTheLast, "after") } else { (Write::WouldBeTheLast, "before") };
         history.count(&format!("death {when}: {step}"));
         write
+    }
+
+    /// How many were counted, with this one.
+    fn count(&self, step: &str, of_each: bool) -> u64 {
+        let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        if writes.steps.insert(step.to_owned()) || !of_each {
+            writes.counted += 1;
+        }
+        writes.counted
     }
 
     /// Ends it.

@@ -31,6 +31,8 @@ const DEATHS: u64 = 4;
 const CHAPTERS: u64 = 7;
 /// Last write in or after the beginning of a chapter at which a process may die.
 const LAST_WRITE: u64 = 60;
+/// And the last where only the first of each step is counted.
+const LAST_STEP: u64 = 15;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +72,15 @@ pub async fn tell(seed: u64) -> std::io::Result<Told> {
 /// Ends with what no hub may come to.
 async fn hubs(world: World) -> Broken {
     let chance = world.chance;
-    let deaths = (0..chance.below(DEATHS + 1, "deaths")).map(|number| Last {
-        chapter: chance.below(CHAPTERS, ("chapter", number)),
-        write: 1 + chance.below(LAST_WRITE, ("last write", number)),
-        counts: chance.per_mille(500, ("counts", number)),
+    let deaths = (0..chance.below(DEATHS + 1, "deaths")).map(|number| {
+        let of_each = chance.per_mille(500, ("of each", number));
+        let longest = if of_each { LAST_STEP } else { LAST_WRITE };
+        Last {
+            chapter: chance.below(CHAPTERS, ("chapter", number)),
+            write: 1 + chance.below(longest, ("last write", number)),
+            of_each,
+            counts: chance.per_mille(500, ("counts", number)),
+        }
     });
     let mut deaths: Vec<_> = deaths.collect();
     deaths.sort_by_key(|last| last.chapter);

@@ -1,18 +1,21 @@
 //! The way from a process to an API server.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body as Answer;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body::{Frame, SizeHint};
 use kube::Client;
 use kube::client::Body;
+use kurator_member::connect::Over;
 use serde_json::json;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -22,6 +25,24 @@ use crate::history::History;
 use crate::life::{Life, Write};
 use crate::steps;
 use crate::weather::{Fate, Weather};
+
+/// Which of them lies between a process and an API server: another one after each that broke. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Connection(Arc<AtomicU16>);
+
+impl Connection {
+    fn now(&self) -> Over {
+        let port = FIRST_PORT.wrapping_add(self.0.load(Ordering::Relaxed));
+        let [local, remote] = [port, 443].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        Over { local, remote }
+    }
+
+    fn breaks(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+const FIRST_PORT: u16 = 49152;
 
 /// Takes the requests of one process to one API server, as its life and the weather allow.
 #[derive(Clone)]
@@ -36,6 +57,8 @@ pub struct Wire {
     pub weather: Arc<Weather>,
     /// Where every request is written down.
     pub history: Arc<History>,
+    /// What it goes over, as members are spoken to: HTTP/2.
+    pub connection: Connection,
 }
 
 impl Wire {
@@ -55,7 +78,10 @@ impl Wire {
         let fate = self.weather.fate(&self.place, &what, streams);
         self.history.asked(&self.place, &what, fate);
         match fate {
-            Fate::OutOfReach | Fate::Refused => return Err(lost("connection refused")),
+            Fate::OutOfReach | Fate::Refused => {
+                self.connection.breaks();
+                return Err(lost("connection refused"));
+            }
             Fate::Answered(code) => return refusal(code),
             Fate::Late(by) => sleep(by).await,
             Fate::Passes | Fate::Lost | Fate::Cut(_) => {}
@@ -73,11 +99,14 @@ impl Wire {
         let (head, body) = request.into_parts();
         let body = body.collect_bytes().await?;
         self.history.bytes(&body);
-        let Ok(answer) = self.router.call(Request::from_parts(head, Body::from(body))).await;
+        let Ok(mut answer) = self.router.call(Request::from_parts(head, Body::from(body))).await;
+        *answer.version_mut() = Version::HTTP_2;
+        answer.extensions_mut().insert(self.connection.now());
         if !answer.status().is_success() {
             self.history.note(&format!("{} {what} is answered {}", self.place, answer.status()));
         }
         if fate == Fate::Lost || write == Write::IsTheLast {
+            self.connection.breaks();
             return Err(lost("connection reset by peer"));
         }
         let left = if let Fate::Cut(after) = fate { after } else { u64::MAX };

@@ -15,7 +15,7 @@ use crate::history::History;
 use crate::life::{Chapter, Life};
 use crate::stores::{Buckets, PLACE};
 use crate::weather::Weather;
-use crate::wire::Wire;
+use crate::wire::{Connection, Wire};
 
 /// Name of the hub's cluster.
 pub const HUB: &str = "hub";
@@ -87,6 +87,7 @@ impl World {
             life: life.clone(),
             weather,
             history: Arc::clone(&self.history),
+            connection: Connection::default(),
         };
         wire.client()
     }

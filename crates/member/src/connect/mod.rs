@@ -221,9 +221,11 @@ fn http2_client(
 /// The connection that an answer came over, among its extensions. Of answers with the same one nothing lies between:
 /// who spoke first still speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Over {
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
+pub struct Over {
+    /// Address of this end.
+    pub local: SocketAddr,
+    /// Address of the other end.
+    pub remote: SocketAddr,
 }
 
 fn note_connection<B>(mut response: Response<B>) -> Response<B> {
