@@ -14,6 +14,7 @@ use crate::verbs::create::{self, BackupCommand, MigrateCommand, RestoreCommand};
 use crate::verbs::describe::{self, DescribeFlags};
 use crate::verbs::get::{self, GetFlags};
 use crate::verbs::hub::HubFlags;
+use crate::verbs::output;
 use crate::{engine, process, rbac, serve};
 
 /// Back up and restore Kubernetes workloads over a fleet of clusters.
@@ -261,8 +262,9 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
         Command::Migrate(command) => process::block_on(create::migrate(command, hub)),
         Command::Rbac { place } => rbac::print(place),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Flags::command(), "kurator", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Flags::command(), "kurator", &mut script);
+            Ok(output::print(&String::from_utf8_lossy(&script))?)
         }
     }
 }

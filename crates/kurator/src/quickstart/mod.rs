@@ -4,6 +4,7 @@
 
 mod content;
 mod folder;
+mod held;
 mod manifests;
 mod render;
 mod screen;

@@ -1,5 +1,6 @@
 //! The hub, its members and the object store: everything that a real installation has around `kurator`.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::held::hold;
 use super::render::Facts;
 use crate::failure::Failure;
 use crate::serve::Hub;
@@ -60,6 +62,7 @@ pub(super) struct Store {
     pub(super) endpoint: String,
     pub(super) access_key: String,
     pub(super) secret_key: String,
+    _held: File,
 }
 
 pub(super) struct World {
@@ -107,15 +110,14 @@ impl World {
             _ => error.into(),
         })?;
         let root = plan.store.unwrap_or_else(|| plan.folder.join("store"));
-        let holds_some = std::fs::read_dir(root.join(BUCKET)).is_ok_and(|mut files| files.next().is_some());
-        if holds_some {
-            let why = anyhow::anyhow!("{} holds backups of other clusters", root.display());
-            return Err(Failure::with_hint(why, "name an empty folder with --store DIR"));
-        }
+        let held = hold(&root).map_err(|error| {
+            Failure::with_hint(error, "name an empty folder that can be written with --store DIR")
+        })?;
         let bucket = S3Server::bind(local(0), &root, &[BUCKET]).await.map_err(|error| {
             Failure::with_hint(error, "name a folder that can be written with --store DIR")
         })?;
         let store = Store {
+            _held: held,
             root,
             endpoint: bucket.endpoint(),
             access_key: bucket.access_key().to_owned(),
