@@ -124,6 +124,7 @@ async fn left_in_members(lab: &Lab) -> anyhow::Result<()> {
     for (i, cluster) in (1..).zip(CLUSTERS) {
         left::back_up(lab.member(i), &child(cluster, "backup", "going"), "backup", "going").await?;
     }
+    backups[0].until_phase(&child(CLUSTERS[0], "backup", "going"), "Completed").await?;
     Ok(())
 }
 
