@@ -1,4 +1,4 @@
-//! The test programs of the workspace, some side by side: each has a lab of its own, and mostly waits for it.
+//! The test programs of the workspace. Those with a lab of their own mostly wait for it, and run side by side.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use crate::cargo::root;
 
 /// A lab takes about 1 GiB of memory and, with what its tests do, about one core.
 const SIDE_BY_SIDE: usize = 4;
+/// What keeps every core busy by itself.
+const ALONE: [&str; 1] = ["sim/seeds"];
 
 /// An integration test that is built.
 pub(super) struct Program {
@@ -67,28 +69,34 @@ pub(super) fn built() -> Result<Vec<Program>> {
 
 /// Runs them, each with its output in one piece; the names of those that failed.
 pub(super) fn run(programs: &[Program]) -> Result<Vec<String>> {
+    let (alone, others): (Vec<_>, Vec<_>) =
+        programs.iter().partition(|program| ALONE.contains(&program.name.as_str()));
+    let outputs = tempfile::tempdir().context("cannot make a folder for what the tests say")?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mut failed = side_by_side(1, &alone, outputs.path())?;
+    failed.extend(side_by_side(cores.min(SIDE_BY_SIDE), &others, outputs.path())?);
+    Ok(failed)
+}
+
+/// Runs as many at a time; the names of those that failed.
+fn side_by_side(width: usize, programs: &[&Program], outputs: &Path) -> Result<Vec<String>> {
     let queue = Mutex::new(programs.iter());
     let failed = Mutex::new(Vec::new());
-    let outputs = env::temp_dir().join(format!("kurator-tests-{}", std::process::id()));
-    fs::create_dir_all(&outputs).with_context(|| format!("cannot make {}", outputs.display()))?;
     let work = || -> Result<()> {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(program) = next else { return Ok(()) };
-            if !one(program, &outputs)? {
+            if !one(program, outputs)? {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(program.name.clone());
             }
         }
     };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let ended = thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores.min(SIDE_BY_SIDE)).map(|_| scope.spawn(work)).collect();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..width).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
             .try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a test's keeper panicked")))
-    });
-    fs::remove_dir_all(&outputs).with_context(|| format!("cannot remove {}", outputs.display()))?;
-    ended?;
+    })?;
     Ok(failed.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
