@@ -138,7 +138,7 @@ pub(crate) fn resources(types: &Types, group: &str, version: &str) -> Result<Val
 
 /// Tells clients when objects may have to be written anew, as kube-apiserver reckons it.
 fn storage_hash(resource: &Resource, version: &Version) -> String {
-    let kind = format!("{}/{}/{}", resource.group, version.name, resource.kind);
+    let kind = format!("{}/{}/{}", resource.kept_group(), version.name, resource.kind);
     BASE64_STANDARD.encode(&Sha256::digest(kind.as_bytes())[..8])
 }
 

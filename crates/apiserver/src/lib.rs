@@ -50,7 +50,8 @@
 //! - nobody is authenticated, authorized or limited; admission is that of namespaces;
 //! - of core kinds the types of fields are checked, not their values, and few defaults are filled in; nothing is
 //!   scheduled, run, bound or allocated, and a pod goes at once when it is deleted;
-//! - `events` and `events.k8s.io` are two lists; objects of a CRD with several versions are not converted;
+//! - objects of a CRD with several versions are not converted; the document of OpenAPI v2 has no kinds;
+//! - of what controllers make, a namespace has its ServiceAccount alone;
 //! - a strategic merge patch puts new elements behind all others unless it brings an order; a change of a list from atomic
 //!   to granular is not reconciled in `managedFields`, and updates by many managers are not drawn together;
 //! - the documents of core kinds say nothing in words, and their tables' columns neither;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::{
     error::{ApiError, Result},
     meta,
+    registry::Resource,
     store::{Key, Object},
 };
 
@@ -30,7 +31,7 @@ enum Wants {
 }
 
 /// Fields beyond name and namespace that a core kind can be selected by, and where they are.
-const FIELDS: [(&str, &[&str]); 7] = [
+const FIELDS: [(&str, &[&str]); 8] = [
     (
         "pods",
         &[
@@ -63,10 +64,25 @@ const FIELDS: [(&str, &[&str]); 7] = [
             "type",
         ],
     ),
+    (
+        "events.events.k8s.io",
+        &[
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "regarding.apiVersion",
+            "regarding.resourceVersion",
+            "regarding.fieldPath",
+            "reason",
+            "reportingController",
+            "type",
+        ],
+    ),
 ];
 
 impl Selection {
-    pub(crate) fn parse(resource: &str, labels: &str, fields: &str) -> Result<Self> {
+    pub(crate) fn parse(resource: &Resource, labels: &str, fields: &str) -> Result<Self> {
         let labels = parse_labels(labels)
             .map_err(|why| ApiError::bad_request(format!("unable to parse requirement: {why}")))?;
         Ok(Self { labels, fields: parse_fields(resource, fields)? })
@@ -95,12 +111,24 @@ impl Selection {
 }
 
 fn field(object: &Value, path: &str) -> String {
+    if path == "source" {
+        // Who reports an event is named in one of two places.
+        let component = field(object, "source.component");
+        return if component.is_empty() { field(object, "reportingComponent") } else { component };
+    }
     let value = path.split('.').fold(object, |value, part| &value[part]);
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),
     }
+}
+
+/// Where the field of this path is in what is kept.
+fn kept_path(resource: &Resource, path: &str) -> String {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let first = resource.guise.kept_name(first);
+    rest.map_or_else(|| first.to_owned(), |rest| format!("{first}.{rest}"))
 }
 
 impl Requirement {
@@ -117,8 +145,8 @@ impl Requirement {
     }
 }
 
-fn parse_fields(resource: &str, text: &str) -> Result<Vec<Requirement>> {
-    let known = FIELDS.iter().find(|(id, _)| *id == resource).map_or(&[][..], |(_, fields)| fields);
+fn parse_fields(resource: &Resource, text: &str) -> Result<Vec<Requirement>> {
+    let known = FIELDS.iter().find(|(id, _)| **id == *resource.id).map_or(&[][..], |(_, fields)| fields);
     let mut all = Vec::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (key, value, wanted) = if let Some((key, value)) = part.split_once("!=") {
@@ -134,7 +162,7 @@ fn parse_fields(resource: &str, text: &str) -> Result<Vec<Requirement>> {
         }
         let values = vec![value.to_owned()];
         let wants = if wanted { Wants::OneOf(values) } else { Wants::NoneOf(values) };
-        all.push(Requirement { key: key.to_owned(), wants });
+        all.push(Requirement { key: kept_path(resource, key), wants });
     }
     Ok(all)
 }
@@ -215,7 +243,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::{Content, Store};
+    use crate::{
+        registry::Types,
+        store::{Content, Store},
+    };
+
+    fn select(labels: &str, fields: &str) -> Result<Selection> {
+        Selection::parse(&Types::default().by_id("secrets").unwrap(), labels, fields)
+    }
 
     fn selects(labels: &str, fields: &str) -> bool {
         let object =
@@ -223,7 +258,7 @@ mod tests {
         let key = Key::new(&"secrets".into(), "default/x");
         let mut store = Store::default();
         let object = store.put(&key, Content::new(object));
-        Selection::parse("secrets", labels, fields).unwrap().matches(&key, &object)
+        select(labels, fields).unwrap().matches(&key, &object)
     }
 
     #[test]
@@ -256,11 +291,7 @@ mod tests {
         for (labels, fields) in
             [("a b", ""), ("app in web)", ""), ("-=x", ""), ("", "spec.x=1"), ("", "name")]
         {
-            assert_eq!(
-                Selection::parse("secrets", labels, fields).unwrap_err().code,
-                400,
-                "{labels} {fields}"
-            );
+            assert_eq!(select(labels, fields).unwrap_err().code, 400, "{labels} {fields}");
         }
     }
 }

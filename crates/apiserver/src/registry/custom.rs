@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Column, Habits, Resource, Version};
+use super::{Column, Guise, Habits, Resource, Version};
 use crate::{
     schema::{Rules, parse},
     shared,
@@ -39,8 +39,11 @@ fn read(spec: &Value) -> Resource {
     let (group, plural) = (text(&spec["group"]), text(&names["plural"]));
     let mut versions: Vec<Version> = spec["versions"].as_array().into_iter().flatten().map(version).collect();
     versions.sort_by_key(|version| rank(&version.name));
+    let id: Arc<str> = id(&plural, &group).into();
     Resource {
-        id: Arc::from(id(&plural, &group)),
+        kept: Arc::clone(&id),
+        guise: Guise::of(&id),
+        id,
         group,
         plural,
         singular: text(&names["singular"]),

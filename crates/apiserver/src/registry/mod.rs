@@ -3,12 +3,14 @@
 mod core;
 pub(crate) mod crd;
 mod custom;
+mod guise;
 mod structural;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) use self::core::{Habits, OBJECT_META, object_meta, object_meta_schema, raw_schemas};
 pub(crate) use crd::CRDS;
+use guise::Guise;
 
 use crate::{
     schema::{Rules, Schema},
@@ -20,6 +22,10 @@ use crate::{
 pub(crate) struct Resource {
     /// `plural.group`, or the plural of the core group.
     pub(crate) id: Arc<str>,
+    /// The id of the type that its objects are kept as, which is this one but for a few.
+    pub(crate) kept: Arc<str>,
+    /// How it shows what is kept.
+    pub(crate) guise: &'static Guise,
     pub(crate) group: Box<str>,
     pub(crate) plural: Box<str>,
     pub(crate) singular: Box<str>,
@@ -63,6 +69,11 @@ impl Resource {
     /// The kind as messages name it: `Kind.group`.
     pub(crate) fn qualified_kind(&self) -> String {
         if self.group.is_empty() { self.kind.to_string() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
+    /// The group of the type that its objects are kept as.
+    pub(crate) fn kept_group(&self) -> &str {
+        guise::group_of(&self.kept)
     }
 
     /// `group/version`, or the version of the core group.

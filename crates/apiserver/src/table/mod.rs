@@ -29,7 +29,7 @@ enum Layout<'a> {
 
 /// The table of some objects.
 pub(crate) fn of(call: &Call, objects: &[Value], list: &Value, now: Timestamp) -> Value {
-    let layout = match core::kind(&call.resource.id) {
+    let layout = match core::kind(&call.resource.kept) {
         Some(kind) => Layout::Core(kind),
         None if call.resource.habits.core => Layout::Plain,
         None => Layout::Custom(&call.version().columns),
@@ -37,7 +37,7 @@ pub(crate) fn of(call: &Call, objects: &[Value], list: &Value, now: Timestamp) -
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
-            let mut row = json!({"cells": layout.cells(object, now), "object": null});
+            let mut row = json!({"cells": layout.cells(&call.kept(object.clone()), now), "object": null});
             row["object"] = match call.params.include_object {
                 IncludeObject::Nothing => Value::Null,
                 IncludeObject::Metadata => metadata(object),

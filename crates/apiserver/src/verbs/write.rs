@@ -103,7 +103,7 @@ fn plan(cluster: &Cluster, call: &Call, want: &Want, seen: &Seen) -> Result<Plan
         meta::copy(old, &mut object, "resourceVersion");
     }
     let same = old.as_ref() == Some(&object);
-    let content = (!same).then(|| Content::new(object.clone()));
+    let content = (!same).then(|| Content::new(call.kept(object.clone())));
     check_size(content.as_ref().map_or(0, Content::size))?;
     Ok(Plan { key: call.key_of(meta::text(&object, "name")), content, object, warnings, generated })
 }
