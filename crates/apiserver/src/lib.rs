@@ -23,7 +23,7 @@
 //! | `meta`, `kinds` | the rules for metadata, and for single core kinds |
 //! | `fields` | who manages which field, and server-side apply |
 //! | `verbs` | read and delete; and `write`, the one way of everything that makes or changes an object |
-//! | `garbage` | what follows: owners and dependents, finalizers, namespaces and definitions that go |
+//! | `garbage` | what follows: owners and dependents, finalizers, accounts of namespaces, namespaces and definitions that go |
 //! | `watch` | events as they happen |
 //! | `discovery`, `openapi`, `table`, `reviews` | what there is, what it looks like, and how people see it |
 //! | `shared` | what many clusters of one process have in common |
@@ -99,7 +99,7 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// A cluster with nothing but its four namespaces.
+    /// A cluster with nothing but its four namespaces and their accounts.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, numbers: Arc<dyn Numbers>) -> Self {
         Self { cluster: Arc::new(Cluster::new(clock, numbers)) }
