@@ -42,7 +42,7 @@
 //! Answered with 404, 405, 406, 415 or 501:
 //! - `scale` and all other subresources but `status`;
 //! - answers in YAML; bodies in protobuf but of the few kinds that `kubectl create` makes by name, and all answers in it;
-//!   OpenAPI v2; `/watch/` paths;
+//!   `/watch/` paths;
 //! - versions of core groups that are not stable, `autoscaling/v1`, and kinds that are questions, but for those about
 //!   oneself.
 //!
