@@ -1,6 +1,9 @@
 //! What this server has, for clients that ask before they act.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header};
@@ -10,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     error::{ApiError, Result},
     registry::{Resource, Types, Version},
+    shared,
 };
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -152,8 +156,14 @@ fn add_names(entry: &mut Value, resource: &Resource) {
     }
 }
 
-/// Everything: the core group, or all others.
-pub(crate) fn aggregated(types: &Types, core: bool) -> Value {
+/// Everything: the core group, which is always the same, or all others.
+pub(crate) fn aggregated(types: &Types, core: bool) -> Arc<str> {
+    static CORE: OnceLock<Arc<str>> = OnceLock::new();
+    let tell = || shared::text(all_groups(types, core).to_string());
+    if core { CORE.get_or_init(tell).clone() } else { types.told(tell) }
+}
+
+fn all_groups(types: &Types, core: bool) -> Value {
     let groups = by_group(types);
     let items: Vec<Value> = groups
         .iter()

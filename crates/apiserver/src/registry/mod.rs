@@ -6,7 +6,10 @@ mod custom;
 mod guise;
 mod structural;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 pub(crate) use self::core::{Habits, OBJECT_META, object_meta, object_meta_schema, raw_schemas};
 pub(crate) use crd::CRDS;
@@ -98,6 +101,8 @@ impl Resource {
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     custom: BTreeMap<Arc<str>, Arc<Resource>>,
+    /// What clients are told of all types, from the first question on until a type changes.
+    told: OnceLock<Arc<str>>,
 }
 
 impl Types {
@@ -149,11 +154,21 @@ impl Types {
     /// Brings the type of an accepted definition up to date.
     pub(crate) fn define(&mut self, definition: &serde_json::Value) {
         let resource = custom::resource(definition);
-        self.custom.insert(Arc::clone(&resource.id), resource);
+        let before = self.custom.insert(Arc::clone(&resource.id), Arc::clone(&resource));
+        if before.is_none_or(|before| !Arc::ptr_eq(&before, &resource)) {
+            self.told.take();
+        }
     }
 
     /// Forgets the type of a definition.
     pub(crate) fn forget(&mut self, id: &str) {
-        self.custom.remove(id);
+        if self.custom.remove(id).is_some() {
+            self.told.take();
+        }
+    }
+
+    /// What clients are told of all types: this, if nothing has been made of them since they changed.
+    pub(crate) fn told(&self, tell: impl FnOnce() -> Arc<str>) -> Arc<str> {
+        self.told.get_or_init(tell).clone()
     }
 }
