@@ -40,7 +40,7 @@
 //! # What it lacks
 //!
 //! Answered with 404, 405, 406, 415 or 501:
-//! - `scale` and all other subresources but `status`;
+//! - all subresources but `status`, and `scale` of what has replicas, which can't be applied;
 //! - answers in YAML; bodies in protobuf but of the few kinds that `kubectl create` makes by name, and all answers in it;
 //!   `/watch/` paths;
 //! - versions of core groups that are not stable, `autoscaling/v1`, and kinds that are questions, but for those about

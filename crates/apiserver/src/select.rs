@@ -124,6 +124,27 @@ fn field(object: &Value, path: &str) -> String {
     }
 }
 
+/// A label selector that an object has, as lists take it.
+pub(crate) fn text(selector: &Value) -> String {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut parts: Vec<String> =
+        labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    for one in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = one["key"].as_str().unwrap_or_default();
+        let values: Vec<_> =
+            one["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let values = values.join(",");
+        parts.push(match one["operator"].as_str() {
+            Some("In") => format!("{key} in ({values})"),
+            Some("NotIn") => format!("{key} notin ({values})"),
+            Some("DoesNotExist") => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    parts.sort();
+    parts.join(",")
+}
+
 /// Where the field of this path is in what is kept.
 fn kept_path(resource: &Resource, path: &str) -> String {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
@@ -284,6 +305,23 @@ mod tests {
     fn fields_are_selected_by_equality() {
         assert!(selects("", "metadata.name=x,type=Opaque"));
         assert!(!selects("", "metadata.name!=x"));
+    }
+
+    #[test]
+    fn a_selector_is_written_as_lists_take_it() {
+        let expressions = |operator: &str| {
+            json!({"matchLabels": {"b": "2", "a": "1"},
+                   "matchExpressions": [{"key": "c", "operator": operator, "values": ["x", "y"]}]})
+        };
+        for (operator, written) in [
+            ("In", "a=1,b=2,c in (x,y)"),
+            ("NotIn", "a=1,b=2,c notin (x,y)"),
+            ("Exists", "a=1,b=2,c"),
+            ("DoesNotExist", "!c,a=1,b=2"),
+        ] {
+            assert_eq!(text(&expressions(operator)), written);
+        }
+        assert_eq!(text(&json!({})), "");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Manager {
             name: if call.manager.is_empty() { "unknown".to_owned() } else { call.manager.clone() },
             applies,
             api_version: call.api_version(),
-            subresource: if call.part == Part::Status { "status".to_owned() } else { String::new() },
+            subresource: call.part.subresource().to_owned(),
             time: Value::Null,
             fields: Set::default(),
         }
@@ -224,11 +224,12 @@ pub(crate) fn written(call: &Call, old: Option<&Value>, object: &mut Value, now:
     }
     if !taken.is_empty() {
         let mut me = Manager::of(call, false);
-        me.time = now.clone();
+        // As kube-apiserver, which notes no time for a scale.
+        me.time = if call.part == Part::Scale { Value::Null } else { now.clone() };
         match managers.iter_mut().find(|manager| manager.is(&me)) {
             Some(manager) => {
                 manager.fields.union(&taken);
-                manager.time = now.clone();
+                manager.time = me.time;
             }
             None => managers.push(Manager { fields: taken, ..me }),
         }
@@ -282,7 +283,7 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
     }
     let mut fields = strip(wants);
     match call.part {
-        Part::Whole => {}
+        Part::Whole | Part::Scale => {}
         Part::Status => fields.below.retain(|name, _| name == "f:status"),
     }
     // An apply that changes nothing has no time of its own.
@@ -306,7 +307,7 @@ fn keep_part(call: &Call, config: &mut Value) {
         Part::Status if !call.resource.habits.core => {
             fields.retain(|name, _| matches!(&**name, "apiVersion" | "kind" | "metadata" | "status"));
         }
-        Part::Whole | Part::Status => {}
+        Part::Whole | Part::Status | Part::Scale => {}
     }
 }
 

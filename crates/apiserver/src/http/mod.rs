@@ -129,6 +129,7 @@ fn resolve(cluster: &Cluster, objects: Objects, params: Params, headers: &Header
     let part = match objects.subresource.as_deref() {
         None => Part::Whole,
         Some("status") if resource.versions[version].status => Part::Status,
+        Some("scale") if resource.versions[version].scale.is_some() => Part::Scale,
         Some("finalize") if &*resource.id == "namespaces" => {
             return Err(ApiError::not_implemented("a namespace is finalized by this server alone"));
         }

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Guise, Resource, Version};
+use super::{Guise, Resource, Scale, Version};
 use crate::schema::{Definitions, Schema};
 
 const FACTS: &str = include_str!("facts.json");
@@ -110,6 +110,9 @@ const CREATED_BY_UPDATE: [&str; 10] = [
 /// Kinds whose dependents stay unless a deletion says otherwise, as they did in their first versions.
 const ORPHANING: [&str; 2] = ["jobs.batch", "replicationcontrollers"];
 
+/// Kinds with replicas.
+const SCALED: [&str; 3] = ["deployments.apps", "replicasets.apps", "statefulsets.apps"];
+
 struct Table {
     resources: Vec<Arc<Resource>>,
     by_id: HashMap<Arc<str>, usize>,
@@ -192,6 +195,12 @@ fn resource(fact: &Value, schemas: &mut Definitions) -> Resource {
             fact: Some(text("schema").into()),
             rules: None,
             status: fact["status"] == true,
+            scale: is_in(&SCALED).then(|| Scale {
+                wanted: "/spec/replicas".into(),
+                present: "/status/replicas".into(),
+                selector: Some("/spec/selector".into()),
+                usual: 1,
+            }),
             columns: Vec::new(),
         }],
         habits: Habits {
@@ -226,6 +235,7 @@ mod tests {
             .chain(&CONDITIONAL)
             .chain(&CREATED_BY_UPDATE)
             .chain(&ORPHANING)
+            .chain(&SCALED)
         {
             assert!(resources().iter().any(|one| *one.id == **id), "{id}");
         }

@@ -53,7 +53,19 @@ pub(crate) struct Version {
     pub(crate) rules: Option<Rules>,
     /// Has the subresource `status`.
     pub(crate) status: bool,
+    /// Has the subresource `scale`.
+    pub(crate) scale: Option<Scale>,
     pub(crate) columns: Vec<Column>,
+}
+
+/// Where an object has what its subresource `scale` shows, as JSON pointers.
+#[derive(Clone, Debug)]
+pub(crate) struct Scale {
+    pub(crate) wanted: Box<str>,
+    pub(crate) present: Box<str>,
+    pub(crate) selector: Option<Box<str>>,
+    /// How many are wanted where nobody says it.
+    pub(crate) usual: i64,
 }
 
 /// A column of the table that people see.

@@ -5,6 +5,7 @@ mod delete;
 mod list;
 mod patch;
 mod prepare;
+mod scale;
 mod strategic;
 mod validate;
 mod write;
@@ -45,6 +46,19 @@ pub(crate) struct Call {
 pub(crate) enum Part {
     Whole,
     Status,
+    /// Shown and changed as a kind of its own.
+    Scale,
+}
+
+impl Part {
+    /// The name of the subresource; of the whole, none.
+    pub(crate) fn subresource(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Status => "status",
+            Self::Scale => "scale",
+        }
+    }
 }
 
 impl Call {
@@ -80,8 +94,11 @@ impl Call {
         object.cloned().ok_or_else(|| ApiError::not_found(&self.resource, self.name()))
     }
 
-    /// An object with its kind and version in front.
+    /// The answer about an object.
     pub(crate) fn render(&self, object: &Object) -> Bytes {
+        if self.part == Part::Scale {
+            return self.render_parsed(&self.parse(object));
+        }
         let mut text = Vec::new();
         self.write(object, Some((&self.resource.kind, &self.api_version())), &mut text);
         text.into()
@@ -112,6 +129,14 @@ impl Call {
         object["kind"] = (*self.resource.kind).into();
         object["apiVersion"] = self.api_version().into();
         object
+    }
+
+    /// The answer about an object in parsed form, which has its kind and version.
+    pub(crate) fn render_parsed(&self, object: &Value) -> Bytes {
+        match self.version().scale.as_ref().filter(|_| self.part == Part::Scale) {
+            Some(scale) => scale::show(scale, object).to_string().into(),
+            None => object.to_string().into(),
+        }
     }
 
     /// An object as it is kept.
