@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
+    commit,
     garbage::{self, NAMESPACES, Queue},
     meta,
     registry::Types,
@@ -49,11 +50,11 @@ impl Cluster {
                     "spec": {"finalizers": ["kubernetes"]},
                     "status": {"phase": "Active"},
                 });
-                state.store.put(&Key::new(&resource, name), Content::new(namespace));
+                commit::put(state, &Key::new(&resource, name), Content::new(namespace));
             }
-            // Nobody has seen the cluster without them.
-            state.store.forget_past();
         });
+        // Nobody has seen the cluster without them and what follows from them.
+        cluster.write(|state| state.store.forget_past());
         cluster
     }
 

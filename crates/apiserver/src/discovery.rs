@@ -1,6 +1,9 @@
 //! What this server has, for clients that ask before they act.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header};
@@ -10,12 +13,13 @@ use sha2::{Digest, Sha256};
 use crate::{
     error::{ApiError, Result},
     registry::{Resource, Types, Version},
+    shared,
 };
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const CUSTOM_VERBS: [&str; 8] =
     ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
-const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
+const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// The version of Kubernetes whose behaviour this server has.
 pub(crate) fn server_version() -> Value {
@@ -99,6 +103,14 @@ fn of_version<'a>(types: &'a Types, group: &str, version: &str) -> Vec<(&'a Reso
     found
 }
 
+/// The subresources of a type, in the order in which they are listed.
+fn parts(resource: &Resource, version: &Version) -> impl Iterator<Item = &'static str> {
+    let scale = version.scale.as_ref().map(|_| "scale");
+    let status = version.status.then_some("status");
+    let all = if resource.habits.core { [scale, status] } else { [status, scale] };
+    all.into_iter().flatten()
+}
+
 fn verbs(resource: &Resource) -> Vec<&'static str> {
     let all = if resource.habits.core { VERBS } else { CUSTOM_VERBS };
     all.into_iter().filter(|verb| *verb != "deletecollection" || resource.habits.delete_collection).collect()
@@ -120,14 +132,20 @@ pub(crate) fn resources(types: &Types, group: &str, version: &str) -> Result<Val
         add_names(&mut entry, resource);
         entry["storageVersionHash"] = storage_hash(resource, one).into();
         all.push(entry);
-        if one.status {
-            all.push(json!({
-                "name": format!("{}/status", resource.plural),
+        for part in parts(resource, one) {
+            let mut entry = json!({
+                "name": format!("{}/{part}", resource.plural),
                 "singularName": "",
                 "namespaced": resource.namespaced,
                 "kind": &*resource.kind,
-                "verbs": STATUS_VERBS,
-            }));
+                "verbs": PART_VERBS,
+            });
+            if part == "scale" {
+                entry["group"] = "autoscaling".into();
+                entry["version"] = "v1".into();
+                entry["kind"] = "Scale".into();
+            }
+            all.push(entry);
         }
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
@@ -138,7 +156,7 @@ pub(crate) fn resources(types: &Types, group: &str, version: &str) -> Result<Val
 
 /// Tells clients when objects may have to be written anew, as kube-apiserver reckons it.
 fn storage_hash(resource: &Resource, version: &Version) -> String {
-    let kind = format!("{}/{}/{}", resource.group, version.name, resource.kind);
+    let kind = format!("{}/{}/{}", resource.kept_group(), version.name, resource.kind);
     BASE64_STANDARD.encode(&Sha256::digest(kind.as_bytes())[..8])
 }
 
@@ -152,8 +170,14 @@ fn add_names(entry: &mut Value, resource: &Resource) {
     }
 }
 
-/// Everything: the core group, or all others.
-pub(crate) fn aggregated(types: &Types, core: bool) -> Value {
+/// Everything: the core group, which is always the same, or all others.
+pub(crate) fn aggregated(types: &Types, core: bool) -> Arc<str> {
+    static CORE: OnceLock<Arc<str>> = OnceLock::new();
+    let tell = || shared::text(all_groups(types, core).to_string());
+    if core { CORE.get_or_init(tell).clone() } else { types.told(tell) }
+}
+
+fn all_groups(types: &Types, core: bool) -> Value {
     let groups = by_group(types);
     let items: Vec<Value> = groups
         .iter()
@@ -190,9 +214,15 @@ fn aggregated_resource(resource: &Resource, version: &Version) -> Value {
         "verbs": verbs(resource),
     });
     add_names(&mut entry, resource);
-    if version.status {
-        entry["subresources"] =
-            json!([{"subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS}]);
+    let scale = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
+    let parts: Vec<Value> = parts(resource, version)
+        .map(|part| {
+            let kind = if part == "scale" { &scale } else { &kind };
+            json!({"subresource": part, "responseKind": kind, "verbs": PART_VERBS})
+        })
+        .collect();
+    if !parts.is_empty() {
+        entry["subresources"] = parts.into();
     }
     entry
 }

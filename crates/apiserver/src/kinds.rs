@@ -34,6 +34,11 @@ pub(crate) fn prepare(resource: &Resource, object: &mut Value) {
 
 /// Fills in what a kind has without being told.
 pub(crate) fn complete(resource: &Resource, object: &mut Value) {
+    if let (Value::Object(object), Value::Object(always)) = (&mut *object, always(resource)) {
+        for (field, value) in always {
+            object.entry(field).or_insert(value);
+        }
+    }
     match &*resource.id {
         CRDS => crd::complete(object),
         "secrets" => {
@@ -46,6 +51,16 @@ pub(crate) fn complete(resource: &Resource, object: &mut Value) {
         }
         _ => {}
     }
+}
+
+/// What objects of a kind have even where nobody says it, beyond what their schema tells.
+pub(crate) fn always(resource: &Resource) -> Value {
+    let mut fields = match &*resource.kept {
+        "events" => json!({"source": {}, "firstTimestamp": null, "lastTimestamp": null, "eventTime": null}),
+        _ => json!({}),
+    };
+    resource.guise.show(&mut fields);
+    fields
 }
 
 /// `stringData` is for writing only: it becomes `data`.

@@ -23,7 +23,7 @@
 //! | `meta`, `kinds` | the rules for metadata, and for single core kinds |
 //! | `fields` | who manages which field, and server-side apply |
 //! | `verbs` | read and delete; and `write`, the one way of everything that makes or changes an object |
-//! | `garbage` | what follows: owners and dependents, finalizers, namespaces and definitions that go |
+//! | `garbage` | what follows: owners and dependents, finalizers, accounts of namespaces, namespaces and definitions that go |
 //! | `watch` | events as they happen |
 //! | `discovery`, `openapi`, `table`, `reviews` | what there is, what it looks like, and how people see it |
 //! | `shared` | what many clusters of one process have in common |
@@ -40,9 +40,9 @@
 //! # What it lacks
 //!
 //! Answered with 404, 405, 406, 415 or 501:
-//! - `scale` and all other subresources but `status`;
+//! - all subresources but `status`, and `scale` of what has replicas, which can't be applied;
 //! - answers in YAML; bodies in protobuf but of the few kinds that `kubectl create` makes by name, and all answers in it;
-//!   OpenAPI v2; `/watch/` paths;
+//!   `/watch/` paths;
 //! - versions of core groups that are not stable, `autoscaling/v1`, and kinds that are questions, but for those about
 //!   oneself.
 //!
@@ -50,7 +50,8 @@
 //! - nobody is authenticated, authorized or limited; admission is that of namespaces;
 //! - of core kinds the types of fields are checked, not their values, and few defaults are filled in; nothing is
 //!   scheduled, run, bound or allocated, and a pod goes at once when it is deleted;
-//! - `events` and `events.k8s.io` are two lists; objects of a CRD with several versions are not converted;
+//! - objects of a CRD with several versions are not converted; the document of OpenAPI v2 has no kinds;
+//! - of what controllers make, a namespace has its ServiceAccount alone;
 //! - a strategic merge patch puts new elements behind all others unless it brings an order; a change of a list from atomic
 //!   to granular is not reconciled in `managedFields`, and updates by many managers are not drawn together;
 //! - the documents of core kinds say nothing in words, and their tables' columns neither;
@@ -98,7 +99,7 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// A cluster with nothing but its four namespaces.
+    /// A cluster with nothing but its four namespaces and their accounts.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, numbers: Arc<dyn Numbers>) -> Self {
         Self { cluster: Arc::new(Cluster::new(clock, numbers)) }

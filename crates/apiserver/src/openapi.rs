@@ -1,7 +1,10 @@
-//! What the types look like, for clients that ask: an index, and an OpenAPI v3 document for each group and version.
+//! What the types look like, for clients that ask: an index, and an OpenAPI v3 document for each group and version; and
+//! the document of OpenAPI v2.
 //!
 //! Made when they are asked for, of the table of facts and of the definitions as they were sent; nothing is kept. Core
 //! kinds have no descriptions.
+
+pub(crate) mod v2;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -13,6 +16,8 @@ use crate::{
     store::{Key, Range},
 };
 
+const TITLE: &str = "Kubernetes";
+const VERSION: &str = "v1.36.3";
 const REFERENCE: &str = "#/components/schemas/";
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
@@ -75,7 +80,7 @@ pub(crate) fn document(state: &State, path: &str) -> Result<Value> {
     schemas.close();
     Ok(json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "v1.36.3"},
+        "info": {"title": TITLE, "version": VERSION},
         "paths": paths,
         "components": {"schemas": schemas.all},
     }))

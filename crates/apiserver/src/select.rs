@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::{
     error::{ApiError, Result},
     meta,
+    registry::Resource,
     store::{Key, Object},
 };
 
@@ -30,7 +31,7 @@ enum Wants {
 }
 
 /// Fields beyond name and namespace that a core kind can be selected by, and where they are.
-const FIELDS: [(&str, &[&str]); 7] = [
+const FIELDS: [(&str, &[&str]); 8] = [
     (
         "pods",
         &[
@@ -63,10 +64,25 @@ const FIELDS: [(&str, &[&str]); 7] = [
             "type",
         ],
     ),
+    (
+        "events.events.k8s.io",
+        &[
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "regarding.apiVersion",
+            "regarding.resourceVersion",
+            "regarding.fieldPath",
+            "reason",
+            "reportingController",
+            "type",
+        ],
+    ),
 ];
 
 impl Selection {
-    pub(crate) fn parse(resource: &str, labels: &str, fields: &str) -> Result<Self> {
+    pub(crate) fn parse(resource: &Resource, labels: &str, fields: &str) -> Result<Self> {
         let labels = parse_labels(labels)
             .map_err(|why| ApiError::bad_request(format!("unable to parse requirement: {why}")))?;
         Ok(Self { labels, fields: parse_fields(resource, fields)? })
@@ -95,12 +111,45 @@ impl Selection {
 }
 
 fn field(object: &Value, path: &str) -> String {
+    if path == "source" {
+        // Who reports an event is named in one of two places.
+        let component = field(object, "source.component");
+        return if component.is_empty() { field(object, "reportingComponent") } else { component };
+    }
     let value = path.split('.').fold(object, |value, part| &value[part]);
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),
     }
+}
+
+/// A label selector that an object has, as lists take it.
+pub(crate) fn text(selector: &Value) -> String {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut parts: Vec<String> =
+        labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    for one in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = one["key"].as_str().unwrap_or_default();
+        let values: Vec<_> =
+            one["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let values = values.join(",");
+        parts.push(match one["operator"].as_str() {
+            Some("In") => format!("{key} in ({values})"),
+            Some("NotIn") => format!("{key} notin ({values})"),
+            Some("DoesNotExist") => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    parts.sort();
+    parts.join(",")
+}
+
+/// Where the field of this path is in what is kept.
+fn kept_path(resource: &Resource, path: &str) -> String {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let first = resource.guise.kept_name(first);
+    rest.map_or_else(|| first.to_owned(), |rest| format!("{first}.{rest}"))
 }
 
 impl Requirement {
@@ -117,8 +166,8 @@ impl Requirement {
     }
 }
 
-fn parse_fields(resource: &str, text: &str) -> Result<Vec<Requirement>> {
-    let known = FIELDS.iter().find(|(id, _)| *id == resource).map_or(&[][..], |(_, fields)| fields);
+fn parse_fields(resource: &Resource, text: &str) -> Result<Vec<Requirement>> {
+    let known = FIELDS.iter().find(|(id, _)| **id == *resource.id).map_or(&[][..], |(_, fields)| fields);
     let mut all = Vec::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (key, value, wanted) = if let Some((key, value)) = part.split_once("!=") {
@@ -134,7 +183,7 @@ fn parse_fields(resource: &str, text: &str) -> Result<Vec<Requirement>> {
         }
         let values = vec![value.to_owned()];
         let wants = if wanted { Wants::OneOf(values) } else { Wants::NoneOf(values) };
-        all.push(Requirement { key: key.to_owned(), wants });
+        all.push(Requirement { key: kept_path(resource, key), wants });
     }
     Ok(all)
 }
@@ -215,7 +264,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::{Content, Store};
+    use crate::{
+        registry::Types,
+        store::{Content, Store},
+    };
+
+    fn select(labels: &str, fields: &str) -> Result<Selection> {
+        Selection::parse(&Types::default().by_id("secrets").unwrap(), labels, fields)
+    }
 
     fn selects(labels: &str, fields: &str) -> bool {
         let object =
@@ -223,7 +279,7 @@ mod tests {
         let key = Key::new(&"secrets".into(), "default/x");
         let mut store = Store::default();
         let object = store.put(&key, Content::new(object));
-        Selection::parse("secrets", labels, fields).unwrap().matches(&key, &object)
+        select(labels, fields).unwrap().matches(&key, &object)
     }
 
     #[test]
@@ -252,15 +308,28 @@ mod tests {
     }
 
     #[test]
+    fn a_selector_is_written_as_lists_take_it() {
+        let expressions = |operator: &str| {
+            json!({"matchLabels": {"b": "2", "a": "1"},
+                   "matchExpressions": [{"key": "c", "operator": operator, "values": ["x", "y"]}]})
+        };
+        for (operator, written) in [
+            ("In", "a=1,b=2,c in (x,y)"),
+            ("NotIn", "a=1,b=2,c notin (x,y)"),
+            ("Exists", "a=1,b=2,c"),
+            ("DoesNotExist", "!c,a=1,b=2"),
+        ] {
+            assert_eq!(text(&expressions(operator)), written);
+        }
+        assert_eq!(text(&json!({})), "");
+    }
+
+    #[test]
     fn what_cannot_be_read_is_refused() {
         for (labels, fields) in
             [("a b", ""), ("app in web)", ""), ("-=x", ""), ("", "spec.x=1"), ("", "name")]
         {
-            assert_eq!(
-                Selection::parse("secrets", labels, fields).unwrap_err().code,
-                400,
-                "{labels} {fields}"
-            );
+            assert_eq!(select(labels, fields).unwrap_err().code, 400, "{labels} {fields}");
         }
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn watch(
     form: As,
 ) -> Result<impl Stream<Item = Bytes> + use<>> {
     let params = &call.params;
-    let selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
+    let selection = Selection::parse(&call.resource, &params.label_selector, &params.field_selector)?;
     check_initial_events(call)?;
     let now = Instant::now();
     let changes = cluster.changes();
@@ -178,7 +178,7 @@ impl Watcher {
 
     /// The next of the objects that were there at the start, as lines.
     fn first(&mut self, after: &str) -> Vec<u8> {
-        let range = Range { resource: &self.call.resource.id, prefix: &self.prefix, after };
+        let range = Range { resource: &self.call.resource.kept, prefix: &self.prefix, after };
         let taken = self.cluster.read(|state| {
             let all = state.store.list_at(range, self.cursor)?;
             Ok(all.take(BATCH).map(|(key, object)| (key.clone(), Arc::clone(object))).collect::<Vec<_>>())
@@ -212,7 +212,8 @@ impl Watcher {
             let mut seen: Vec<Event> = Vec::new();
             for event in state.store.after(cursor)?.take(PASSED) {
                 cursor = event.revision;
-                if *event.key.resource == *self.call.resource.id && event.key.path.starts_with(&self.prefix) {
+                if *event.key.resource == *self.call.resource.kept && event.key.path.starts_with(&self.prefix)
+                {
                     seen.push(event.clone());
                 }
                 if seen.len() == BATCH {

@@ -95,6 +95,26 @@ spec:
     spec:
       containers: [{name: web, image: 'web:1'}]
 ";
+const LIST: &str = "
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: one}}
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: two}}
+";
+const EVENT: &str = "
+apiVersion: events.k8s.io/v1
+kind: Event
+metadata: {name: settings.1}
+eventTime: '2026-01-02T03:04:05.000000Z'
+reportingController: example.com/maker
+reportingInstance: maker-0
+action: Making
+reason: Made
+note: It is made.
+type: Normal
+regarding: {apiVersion: v1, kind: ConfigMap, name: settings, namespace: default, uid: UID}
+";
 const DEFINITION: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -139,6 +159,11 @@ fn session(kubectl: &Kubectl) -> Outcome {
     kubectl.shows("get configmaps", "", &["NAME", "DATA", "settings   1"])?;
     kubectl.shows("get cm -l app=web -o name", "", &["configmap/settings"])?;
     kubectl.shows("describe configmap settings", "", &["Name:", "settings", "color:", "red"])?;
+    let uid = kubectl.run("get configmap settings -o jsonpath={.metadata.uid}", "")?;
+    kubectl.shows("create -f -", &EVENT.replace("UID", &uid), &["event.events.k8s.io/settings.1 created"])?;
+    kubectl.shows("describe configmap settings", "", &["Made", "maker", "It is made."])?;
+    kubectl.shows("get events", "", &["REASON", "configmap/settings", "It is made."])?;
+    kubectl.shows("apply -f -", LIST, &["configmap/one created", "configmap/two created"])?;
     kubectl.shows("apply --server-side -f -", DEPLOYMENT, &["deployment.apps/web serverside-applied"])?;
     kubectl.shows("get deployments", "", &["UP-TO-DATE", "web", "0/2"])?;
     kubectl.shows("get deployments -o wide", "", &["CONTAINERS", "web:1", "app=web"])?;
@@ -149,6 +174,9 @@ fn session(kubectl: &Kubectl) -> Outcome {
         "",
         &["web:2"],
     )?;
+    kubectl.shows("scale deployment web --replicas=5", "", &["deployment.apps/web scaled"])?;
+    kubectl.shows("scale deployment web --current-replicas=5 --replicas=4", "", &["scaled"])?;
+    kubectl.shows("get deployments", "", &["0/4"])?;
     kubectl.shows(
         "patch configmap settings --type=merge -p {\"data\":{\"size\":\"5\"}}",
         "",
@@ -178,6 +206,7 @@ fn session(kubectl: &Kubectl) -> Outcome {
     kubectl.shows("api-resources --api-group=example.com", "", &["boats", "bt", "example.com/v1", "Boat"])?;
     kubectl.shows("auth can-i create boats", "", &["yes"])?;
     kubectl.shows("create namespace harbour", "", &["namespace/harbour created"])?;
+    kubectl.shows("get serviceaccounts -n harbour", "", &["default"])?;
     kubectl.shows("create configmap c --from-literal=a=b -n harbour", "", &["configmap/c created"])?;
     kubectl.shows("create secret generic s --from-literal=a=b -n harbour", "", &["secret/s created"])?;
     kubectl.shows("create serviceaccount a -n harbour", "", &["serviceaccount/a created"])?;
@@ -204,6 +233,7 @@ fn session(kubectl: &Kubectl) -> Outcome {
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndaat: {}\n",
             "unknown field \"daat\"",
         ),
+        ("apply -f -", &LIST.replace("metadata", "daat: {}, metadata"), "unknown field \"daat\""),
     ] {
         let said = kubectl.run(line, input).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains(complaint), "kubectl {line} says {said:?}");

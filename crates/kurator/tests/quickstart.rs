@@ -221,6 +221,20 @@ fn the_lines_of_the_documentation_can_be_pasted_after_it() -> Outcome {
 }
 
 #[test]
+fn a_description_shows_what_has_happened() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let (staying, _) = Staying::start(temporary.path())?;
+    let described = Command::new(env!("CARGO_BIN_EXE_kurator"))
+        .args(["describe", "backup", "specific-ns"])
+        .env("KUBECONFIG", hub(temporary.path())?)
+        .output()?;
+    let told = text(&described);
+    let events = told.lines().skip_while(|line| !line.starts_with("EVENT ")).collect::<Vec<_>>();
+    assert!(events.iter().any(|line| line.contains("Completed")), "{told}");
+    staying.interrupt()
+}
+
+#[test]
 fn a_watch_ends_when_nobody_reads_it_any_more() -> Outcome {
     let temporary = tempfile::tempdir()?;
     let (staying, _) = Staying::until(&mut quickstart(temporary.path(), &[]), "Up after")?;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{ApiError, Result},
-    meta,
+    kinds, meta,
     registry::object_meta_schema,
     schema::{Fields, Kind, Schema},
     verbs::{Call, Part},
@@ -48,7 +48,7 @@ impl Manager {
             name: if call.manager.is_empty() { "unknown".to_owned() } else { call.manager.clone() },
             applies,
             api_version: call.api_version(),
-            subresource: if call.part == Part::Status { "status".to_owned() } else { String::new() },
+            subresource: call.part.subresource().to_owned(),
             time: Value::Null,
             fields: Set::default(),
         }
@@ -111,6 +111,12 @@ fn managers(object: &Value) -> Vec<Manager> {
     object["metadata"]["managedFields"].as_array().into_iter().flatten().map(Manager::read).collect()
 }
 
+/// Forgets those who have written in another group, where the fields have other names.
+fn forget_strangers(call: &Call, managers: &mut Vec<Manager>) {
+    let group = |api_version: &str| api_version.rsplit_once('/').map_or("", |(group, _)| group).to_owned();
+    managers.retain(|manager| group(&manager.api_version) == *call.resource.group);
+}
+
 fn write(object: &mut Value, mut managers: Vec<Manager>) {
     managers.retain(|manager| !manager.fields.is_empty());
     managers.sort_by(|a, b| {
@@ -150,7 +156,8 @@ fn whole(call: &Call) -> Schema {
 
 /// What an object of a core kind has before anything is set: its structures.
 fn empty(call: &Call) -> Value {
-    let mut empty = json!({"metadata": {}});
+    let mut empty = kinds::always(&call.resource);
+    empty["metadata"] = json!({});
     if call.resource.habits.core
         && let Kind::Object(fields) = &call.version().schema.kind
     {
@@ -207,16 +214,22 @@ pub(crate) fn written(call: &Call, old: Option<&Value>, object: &mut Value, now:
         taken.cut(&["f:spec"]);
     }
     let mut managers = old.map(managers).unwrap_or_default();
+    if old.is_some() && managers.is_empty() {
+        // Who changes what nobody manages is not noted either.
+        return write(object, managers);
+    }
+    forget_strangers(call, &mut managers);
     for manager in &mut managers {
         manager.fields = manager.fields.without(&taken).without(&difference.removed);
     }
     if !taken.is_empty() {
         let mut me = Manager::of(call, false);
-        me.time = now.clone();
+        // As kube-apiserver, which notes no time for a scale.
+        me.time = if call.part == Part::Scale { Value::Null } else { now.clone() };
         match managers.iter_mut().find(|manager| manager.is(&me)) {
             Some(manager) => {
                 manager.fields.union(&taken);
-                manager.time = now.clone();
+                manager.time = me.time;
             }
             None => managers.push(Manager { fields: taken, ..me }),
         }
@@ -245,13 +258,14 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
     merge(&schema, &mut object, &config);
     let wants = paths(&schema, &config);
     let mut managers = old.map(managers).unwrap_or_default();
+    forget_strangers(call, &mut managers);
     let me = Manager::of(call, true);
-    let last = managers.iter().find(|manager| manager.is(&me)).map(|manager| manager.fields.clone());
+    let last = managers.iter().find(|manager| manager.is(&me)).cloned();
     managers.retain(|manager| !manager.is(&me));
     if let Some(last) = &last {
         let mut wanted = wants.clone();
         managers.iter().for_each(|manager| wanted.union(&manager.fields));
-        remove(&schema, &mut object, last, &wanted);
+        remove(&schema, &mut object, &last.fields, &wanted);
     }
     let difference = compare(&schema, Some(&before), Some(&object));
     let mut changed = difference.added;
@@ -269,12 +283,12 @@ pub(crate) fn apply(call: &Call, old: Option<&Value>, applied: &Value, now: &Val
     }
     let mut fields = strip(wants);
     match call.part {
-        Part::Whole => {}
+        Part::Whole | Part::Scale => {}
         Part::Status => fields.below.retain(|name, _| name == "f:status"),
     }
     // An apply that changes nothing has no time of its own.
     let same = changed.is_empty() && difference.removed.is_empty();
-    let time = if same { old.and_then(|old| time_of(old, &me)).unwrap_or_default() } else { now.clone() };
+    let time = if same { last.map(|last| last.time).unwrap_or_default() } else { now.clone() };
     managers.push(Manager { fields, time, ..me });
     write(&mut object, managers);
     // Who names the version that is to be changed is told if it is another one by now.
@@ -293,7 +307,7 @@ fn keep_part(call: &Call, config: &mut Value) {
         Part::Status if !call.resource.habits.core => {
             fields.retain(|name, _| matches!(&**name, "apiVersion" | "kind" | "metadata" | "status"));
         }
-        Part::Whole | Part::Status => {}
+        Part::Whole | Part::Status | Part::Scale => {}
     }
 }
 
@@ -303,10 +317,6 @@ fn drop_nulls(value: &mut Value) {
         fields.retain(|_, field| !field.is_null());
         fields.values_mut().for_each(drop_nulls);
     }
-}
-
-fn time_of(object: &Value, me: &Manager) -> Option<Value> {
-    managers(object).into_iter().find(|manager| manager.is(me)).map(|manager| manager.time)
 }
 
 fn conflict(conflicts: &[(String, Vec<String>)]) -> ApiError {

@@ -19,7 +19,7 @@ use hyper_util::{
 use kurator_listen::listen;
 use rustix::process::{Resource, getrlimit};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, join, split},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
@@ -155,7 +155,8 @@ async fn serve_requests(
     door: Door,
     end: CancellationToken,
 ) {
-    let stream = Prompt::new(stream, PATIENCE);
+    let (read, write) = split(stream);
+    let stream = join(Prompt::new(read, PATIENCE), write);
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);

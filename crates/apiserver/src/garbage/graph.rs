@@ -29,7 +29,7 @@ fn find(state: &State, dependent: &Key, owner: &Owner) -> Found {
     if resource.namespaced && namespace.is_none() {
         return Found::Unknown;
     }
-    let key = Key::new(&resource.id, resource.path(namespace, &owner.name));
+    let key = Key::new(&resource.kept, resource.path(namespace, &owner.name));
     match state.store.get(&key) {
         Some(found) if found.meta().uid == owner.uid => Found::There(key),
         _ => Found::Absent,

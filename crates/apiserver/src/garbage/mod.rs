@@ -1,9 +1,11 @@
-//! What follows from a change: owners and dependents, namespaces and their content, definitions and their objects.
+//! What follows from a change: owners and dependents, namespaces with their accounts and their content, definitions and
+//! their objects.
 //!
 //! A real cluster has controllers for this, which come to it in time. Here it is a queue that is worked off before the
 //! request that caused it is answered, a bounded number of steps under one hold of the lock: with the same requests in
 //! the same order the same states follow in the same order, and others are not kept waiting by a large deletion.
 
+mod accounts;
 mod definitions;
 mod graph;
 mod namespaces;
@@ -68,6 +70,8 @@ enum Task {
     Orphan(Key),
     /// Something in this namespace is gone, or the namespace has changed.
     Namespace(Box<str>),
+    /// This namespace may have no account.
+    Account(Box<str>),
     /// An object of this definition is gone, or the definition has changed.
     Definition(Box<str>),
     /// Objects are to be deleted.
@@ -95,6 +99,7 @@ pub(crate) fn written(state: &mut State, key: &Key, before: Option<&Object>, obj
             let sweep = namespaces::sweep(state, key);
             state.queue.add(sweep);
         }
+        NAMESPACES if before.is_none() => state.queue.add(Task::Account(key.path.clone())),
         NAMESPACES if object.meta().deleting => state.queue.add(Task::Namespace(key.path.clone())),
         CRDS if starts_to_go => state.queue.add(definitions::sweep(key)),
         CRDS => state.queue.add(Task::Definition(key.path.clone())),
@@ -109,6 +114,11 @@ pub(crate) fn gone(state: &mut State, key: &Key, object: &Object) {
         && !state.store.holds_something(namespace)
     {
         state.queue.add(Task::Namespace(namespace.into()));
+    }
+    if let Some(namespace) = key.namespace()
+        && accounts::is_it(key)
+    {
+        state.queue.add(Task::Account(namespace.into()));
     }
     if *key.resource == *CRDS {
         definitions::gone(state, key);
@@ -126,6 +136,7 @@ pub(crate) fn work(cluster: &Cluster, state: &mut State) -> bool {
             Task::Owner(key) => graph::owner(cluster, state, &key),
             Task::Orphan(key) => graph::orphan(cluster, state, &key),
             Task::Namespace(name) => namespaces::check(cluster, state, &name),
+            Task::Account(namespace) => accounts::check(cluster, state, &namespace),
             Task::Definition(id) => definitions::check(cluster, state, &id),
             Task::Sweep(sweep) => continue_sweep(cluster, state, sweep),
         }

@@ -94,6 +94,11 @@ async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response> {
         Path::Version { group, version } => {
             document(cluster.read(|state| discovery::resources(&state.types, &group, &version))?)
         }
+        Path::OpenApiV2 if is_get && openapi::v2::is_binary(&parts.headers) => {
+            let kind = HeaderValue::from_static(openapi::v2::PROTOBUF);
+            Ok(typed(kind, respond(200, HttpBody::from(openapi::v2::binary()))))
+        }
+        Path::OpenApiV2 => document(openapi::v2::document()),
         Path::OpenApi => document(cluster.read(openapi::index)),
         Path::OpenApiOf(path) => match cluster.read(|state| openapi::document(state, &path)) {
             Ok(found) => document(found),
@@ -124,6 +129,7 @@ fn resolve(cluster: &Cluster, objects: Objects, params: Params, headers: &Header
     let part = match objects.subresource.as_deref() {
         None => Part::Whole,
         Some("status") if resource.versions[version].status => Part::Status,
+        Some("scale") if resource.versions[version].scale.is_some() => Part::Scale,
         Some("finalize") if &*resource.id == "namespaces" => {
             return Err(ApiError::not_implemented("a namespace is finalized by this server alone"));
         }
@@ -225,18 +231,17 @@ fn no_page() -> Response {
 }
 
 fn text(text: &'static str) -> Response {
-    let mut response = respond(200, HttpBody::from(text));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
+    typed(HeaderValue::from_static("text/plain; charset=utf-8"), respond(200, HttpBody::from(text)))
 }
 
 /// Discovery says in its type which form it has.
-fn aggregated(value: &Value) -> Response {
-    let mut response = json(200, value);
-    let kind =
-        HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+fn aggregated(text: &str) -> Response {
+    const KIND: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    typed(HeaderValue::from_static(KIND), respond(200, HttpBody::from(text.to_owned())))
+}
+
+/// An answer of another type than JSON.
+fn typed(kind: HeaderValue, mut response: Response) -> Response {
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }

@@ -18,6 +18,7 @@ pub(crate) enum Path {
     /// A collection, an object, or a part of an object.
     Objects(Objects),
     OpenApi,
+    OpenApiV2,
     OpenApiOf(String),
     ServerVersion,
     /// `/readyz`, `/livez`, `/healthz` and what is below.
@@ -51,6 +52,7 @@ impl Path {
             ["apis"] => Self::Groups,
             ["version"] => Self::ServerVersion,
             ["readyz" | "livez" | "healthz", ..] => Self::Health,
+            ["openapi", "v2"] => Self::OpenApiV2,
             ["openapi", "v3"] => Self::OpenApi,
             ["openapi", "v3", rest @ ..] => Self::OpenApiOf(rest.join("/")),
             ["api", version] => Self::version("", version),

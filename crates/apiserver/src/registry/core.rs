@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Resource, Version};
+use super::{Guise, Resource, Scale, Version};
 use crate::schema::{Definitions, Schema};
 
 const FACTS: &str = include_str!("facts.json");
@@ -110,6 +110,9 @@ const CREATED_BY_UPDATE: [&str; 10] = [
 /// Kinds whose dependents stay unless a deletion says otherwise, as they did in their first versions.
 const ORPHANING: [&str; 2] = ["jobs.batch", "replicationcontrollers"];
 
+/// Kinds with replicas.
+const SCALED: [&str; 3] = ["deployments.apps", "replicasets.apps", "statefulsets.apps"];
+
 struct Table {
     resources: Vec<Arc<Resource>>,
     by_id: HashMap<Arc<str>, usize>,
@@ -171,8 +174,12 @@ fn resource(fact: &Value, schemas: &mut Definitions) -> Resource {
         fact[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect()
     };
     let (group, plural, kind) = (text("group"), text("plural"), text("kind"));
-    let id = super::custom::id(plural, group);
+    let id: Arc<str> = super::custom::id(plural, group).into();
+    let guise = Guise::of(&id);
+    let kept = guise.kept().map_or_else(|| Arc::clone(&id), Arc::from);
+    let is_in = |ids: &[&str]| ids.contains(&&*kept);
     Resource {
+        guise,
         group: group.into(),
         plural: plural.into(),
         singular: text("singular").into(),
@@ -188,18 +195,25 @@ fn resource(fact: &Value, schemas: &mut Definitions) -> Resource {
             fact: Some(text("schema").into()),
             rules: None,
             status: fact["status"] == true,
+            scale: is_in(&SCALED).then(|| Scale {
+                wanted: "/spec/replicas".into(),
+                present: "/status/replicas".into(),
+                selector: Some("/spec/selector".into()),
+                usual: 1,
+            }),
             columns: Vec::new(),
         }],
         habits: Habits {
             core: true,
-            generation: COUNTED.contains(&&*id),
-            returns_deleted: RETURNED.contains(&&*id),
-            unconditional_update: !CONDITIONAL.contains(&&*id),
-            create_on_update: CREATED_BY_UPDATE.contains(&&*id),
+            generation: is_in(&COUNTED),
+            returns_deleted: is_in(&RETURNED),
+            unconditional_update: !is_in(&CONDITIONAL),
+            create_on_update: is_in(&CREATED_BY_UPDATE),
             delete_collection: fact["collection"] == true,
-            orphans: ORPHANING.contains(&&*id),
+            orphans: is_in(&ORPHANING),
         },
-        id: id.into(),
+        id,
+        kept,
     }
 }
 
@@ -215,8 +229,13 @@ mod tests {
 
     #[test]
     fn every_kind_named_here_is_in_the_table() {
-        for id in
-            COUNTED.iter().chain(&RETURNED).chain(&CONDITIONAL).chain(&CREATED_BY_UPDATE).chain(&ORPHANING)
+        for id in COUNTED
+            .iter()
+            .chain(&RETURNED)
+            .chain(&CONDITIONAL)
+            .chain(&CREATED_BY_UPDATE)
+            .chain(&ORPHANING)
+            .chain(&SCALED)
         {
             assert!(resources().iter().any(|one| *one.id == **id), "{id}");
         }

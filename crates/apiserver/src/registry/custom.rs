@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Column, Habits, Resource, Version};
+use super::{Column, Guise, Habits, Resource, Scale, Version};
 use crate::{
     schema::{Rules, parse},
     shared,
@@ -39,8 +39,11 @@ fn read(spec: &Value) -> Resource {
     let (group, plural) = (text(&spec["group"]), text(&names["plural"]));
     let mut versions: Vec<Version> = spec["versions"].as_array().into_iter().flatten().map(version).collect();
     versions.sort_by_key(|version| rank(&version.name));
+    let id: Arc<str> = id(&plural, &group).into();
     Resource {
-        id: Arc::from(id(&plural, &group)),
+        kept: Arc::clone(&id),
+        guise: Guise::of(&id),
+        id,
         group,
         plural,
         singular: text(&names["singular"]),
@@ -67,6 +70,15 @@ fn version(raw: &Value) -> Version {
             path: JsonPath::parse(column["jsonPath"].as_str().unwrap_or_default()),
         }
     };
+    let scale = |scale: &Value| {
+        let pointer = |path: &str| path.replace('.', "/").into();
+        Some(Scale {
+            wanted: pointer(scale["specReplicasPath"].as_str()?),
+            present: pointer(scale["statusReplicasPath"].as_str()?),
+            selector: scale["labelSelectorPath"].as_str().map(pointer),
+            usual: 0,
+        })
+    };
     Version {
         name: raw["name"].as_str().unwrap_or_default().into(),
         served: raw["served"] == true,
@@ -74,6 +86,7 @@ fn version(raw: &Value) -> Version {
         fact: None,
         rules: Rules::compile(schema),
         status: raw["subresources"]["status"].is_object(),
+        scale: scale(&raw["subresources"]["scale"]),
         columns: raw["additionalPrinterColumns"].as_array().into_iter().flatten().map(column).collect(),
     }
 }

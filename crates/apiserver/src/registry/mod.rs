@@ -3,12 +3,17 @@
 mod core;
 pub(crate) mod crd;
 mod custom;
+mod guise;
 mod structural;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 pub(crate) use self::core::{Habits, OBJECT_META, object_meta, object_meta_schema, raw_schemas};
 pub(crate) use crd::CRDS;
+use guise::Guise;
 
 use crate::{
     schema::{Rules, Schema},
@@ -20,6 +25,10 @@ use crate::{
 pub(crate) struct Resource {
     /// `plural.group`, or the plural of the core group.
     pub(crate) id: Arc<str>,
+    /// The id of the type that its objects are kept as, which is this one but for a few.
+    pub(crate) kept: Arc<str>,
+    /// How it shows what is kept.
+    pub(crate) guise: &'static Guise,
     pub(crate) group: Box<str>,
     pub(crate) plural: Box<str>,
     pub(crate) singular: Box<str>,
@@ -44,7 +53,19 @@ pub(crate) struct Version {
     pub(crate) rules: Option<Rules>,
     /// Has the subresource `status`.
     pub(crate) status: bool,
+    /// Has the subresource `scale`.
+    pub(crate) scale: Option<Scale>,
     pub(crate) columns: Vec<Column>,
+}
+
+/// Where an object has what its subresource `scale` shows, as JSON pointers.
+#[derive(Clone, Debug)]
+pub(crate) struct Scale {
+    pub(crate) wanted: Box<str>,
+    pub(crate) present: Box<str>,
+    pub(crate) selector: Option<Box<str>>,
+    /// How many are wanted where nobody says it.
+    pub(crate) usual: i64,
 }
 
 /// A column of the table that people see.
@@ -63,6 +84,11 @@ impl Resource {
     /// The kind as messages name it: `Kind.group`.
     pub(crate) fn qualified_kind(&self) -> String {
         if self.group.is_empty() { self.kind.to_string() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
+    /// The group of the type that its objects are kept as.
+    pub(crate) fn kept_group(&self) -> &str {
+        guise::group_of(&self.kept)
     }
 
     /// `group/version`, or the version of the core group.
@@ -87,6 +113,8 @@ impl Resource {
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     custom: BTreeMap<Arc<str>, Arc<Resource>>,
+    /// What clients are told of all types, from the first question on until a type changes.
+    told: OnceLock<Arc<str>>,
 }
 
 impl Types {
@@ -138,11 +166,21 @@ impl Types {
     /// Brings the type of an accepted definition up to date.
     pub(crate) fn define(&mut self, definition: &serde_json::Value) {
         let resource = custom::resource(definition);
-        self.custom.insert(Arc::clone(&resource.id), resource);
+        let before = self.custom.insert(Arc::clone(&resource.id), Arc::clone(&resource));
+        if before.is_none_or(|before| !Arc::ptr_eq(&before, &resource)) {
+            self.told.take();
+        }
     }
 
     /// Forgets the type of a definition.
     pub(crate) fn forget(&mut self, id: &str) {
-        self.custom.remove(id);
+        if self.custom.remove(id).is_some() {
+            self.told.take();
+        }
+    }
+
+    /// What clients are told of all types: this, if nothing has been made of them since they changed.
+    pub(crate) fn told(&self, tell: impl FnOnce() -> Arc<str>) -> Arc<str> {
+        self.told.get_or_init(tell).clone()
     }
 }

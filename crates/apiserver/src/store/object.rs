@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::shared;
@@ -207,25 +206,12 @@ impl Object {
         continue_with(rest, out);
     }
 
-    /// Its text, with kind and version, if they are given.
-    pub(crate) fn text(&self, kind: Option<(&str, &str)>) -> Bytes {
-        let mut text = Vec::new();
-        self.write(kind, &mut text);
-        text.into()
-    }
-
     /// The object without `kind` and `apiVersion`.
     pub(crate) fn parse(&self) -> Value {
+        let mut text = Vec::new();
+        self.write(None, &mut text);
         // The text was written here, so it is JSON.
-        serde_json::from_slice(&self.text(None)).unwrap_or_default()
-    }
-
-    /// The object with `kind` and `apiVersion`.
-    pub(crate) fn typed(&self, kind: &str, api_version: &str) -> Value {
-        let mut value = self.parse();
-        value["kind"] = kind.into();
-        value["apiVersion"] = api_version.into();
-        value
+        serde_json::from_slice(&text).unwrap_or_default()
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     http::{IncludeObject, metadata},
     registry::Column,
-    verbs::Call,
+    verbs::{Call, Part},
 };
 pub(crate) use path::JsonPath;
 
@@ -29,7 +29,8 @@ enum Layout<'a> {
 
 /// The table of some objects.
 pub(crate) fn of(call: &Call, objects: &[Value], list: &Value, now: Timestamp) -> Value {
-    let layout = match core::kind(&call.resource.id) {
+    let shown = if call.part == Part::Scale { core::SCALES } else { &call.resource.kept };
+    let layout = match core::kind(shown) {
         Some(kind) => Layout::Core(kind),
         None if call.resource.habits.core => Layout::Plain,
         None => Layout::Custom(&call.version().columns),
@@ -37,7 +38,7 @@ pub(crate) fn of(call: &Call, objects: &[Value], list: &Value, now: Timestamp) -
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
-            let mut row = json!({"cells": layout.cells(object, now), "object": null});
+            let mut row = json!({"cells": layout.cells(&call.kept(object.clone()), now), "object": null});
             row["object"] = match call.params.include_object {
                 IncludeObject::Nothing => Value::Null,
                 IncludeObject::Metadata => metadata(object),

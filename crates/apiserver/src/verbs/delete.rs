@@ -100,10 +100,10 @@ fn success(call: &Call, object: &Object) -> Value {
 /// Deletes all objects of a list, each as a step of its own.
 pub(crate) fn delete_collection(cluster: &Cluster, call: &Call, options: &DeleteOptions) -> Result<Reply> {
     let params = &call.params;
-    let selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
+    let selection = Selection::parse(&call.resource, &params.label_selector, &params.field_selector)?;
     let prefix = call.prefix();
     let (revision, mut chosen) = cluster.read(|state| {
-        let range = Range { resource: &call.resource.id, prefix: &prefix, after: "" };
+        let range = Range { resource: &call.resource.kept, prefix: &prefix, after: "" };
         let all = state.store.list(range).map(|(key, object)| (key.clone(), Arc::clone(object)));
         (state.store.revision(), all.collect::<Vec<_>>())
     });
@@ -119,7 +119,7 @@ pub(crate) fn delete_collection(cluster: &Cluster, call: &Call, options: &Delete
             }
         });
     }
-    let items: Vec<Value> = chosen.iter().map(|(_, object)| object.parse()).collect();
+    let items: Vec<Value> = chosen.iter().map(|(_, object)| call.shown(object)).collect();
     let list = json!({
         "kind": &*call.resource.list_kind,
         "apiVersion": call.api_version(),

@@ -53,12 +53,12 @@ struct Page {
 /// Reads the objects of a list, or a page of them.
 pub(crate) fn list(cluster: &Cluster, call: &Call) -> Result<Reply> {
     let params = &call.params;
-    let selection = Selection::parse(&call.resource.id, &params.label_selector, &params.field_selector)?;
+    let selection = Selection::parse(&call.resource, &params.label_selector, &params.field_selector)?;
     let prefix = call.prefix();
     // Under the lock objects are only pointed at; what is asked of them and how they are shown comes after.
     let (start, objects) = cluster.read(|state| -> Result<_> {
         let start = start(state, call, &prefix)?;
-        let range = Range { resource: &call.resource.id, prefix: &prefix, after: &start.after };
+        let range = Range { resource: &call.resource.kept, prefix: &prefix, after: &start.after };
         let all = state.store.list_at(range, start.revision).map_err(|_| gone(&start, &prefix))?;
         let objects: Vec<_> = all.map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
         Ok((start, objects))
@@ -182,7 +182,7 @@ fn render(call: &Call, page: &Page) -> Vec<u8> {
         if index > 0 {
             text.push(b',');
         }
-        object.write(kind, &mut text);
+        call.write(object, kind, &mut text);
     }
     text.extend_from_slice(b"]}");
     text

@@ -5,6 +5,7 @@ mod delete;
 mod list;
 mod patch;
 mod prepare;
+mod scale;
 mod strategic;
 mod validate;
 mod write;
@@ -45,6 +46,19 @@ pub(crate) struct Call {
 pub(crate) enum Part {
     Whole,
     Status,
+    /// Shown and changed as a kind of its own.
+    Scale,
+}
+
+impl Part {
+    /// The name of the subresource; of the whole, none.
+    pub(crate) fn subresource(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Status => "status",
+            Self::Scale => "scale",
+        }
+    }
 }
 
 impl Call {
@@ -66,7 +80,7 @@ impl Call {
     }
 
     pub(crate) fn key_of(&self, name: &str) -> Key {
-        Key::new(&self.resource.id, self.resource.path(self.namespace.as_deref(), name))
+        Key::new(&self.resource.kept, self.resource.path(self.namespace.as_deref(), name))
     }
 
     /// What the paths of all objects of a list start with.
@@ -80,14 +94,55 @@ impl Call {
         object.cloned().ok_or_else(|| ApiError::not_found(&self.resource, self.name()))
     }
 
-    /// An object with its kind and version in front.
+    /// The answer about an object.
     pub(crate) fn render(&self, object: &Object) -> Bytes {
-        object.text(Some((&self.resource.kind, &self.api_version())))
+        if self.part == Part::Scale {
+            return self.render_parsed(&self.parse(object));
+        }
+        let mut text = Vec::new();
+        self.write(object, Some((&self.resource.kind, &self.api_version())), &mut text);
+        text.into()
+    }
+
+    /// Adds the text of an object to others; with kind and version, if they are given.
+    pub(crate) fn write(&self, object: &Object, kind: Option<(&str, &str)>, out: &mut Vec<u8>) {
+        if self.resource.guise.is_none() {
+            return object.write(kind, out);
+        }
+        let shown = match kind {
+            Some(_) => self.parse(object),
+            None => self.shown(object),
+        };
+        out.extend_from_slice(shown.to_string().as_bytes());
+    }
+
+    /// The object in parsed form, without kind and version.
+    pub(crate) fn shown(&self, object: &Object) -> Value {
+        let mut object = object.parse();
+        self.resource.guise.show(&mut object);
+        object
     }
 
     /// The object in parsed form, with its kind and version.
     pub(crate) fn parse(&self, object: &Object) -> Value {
-        object.typed(&self.resource.kind, &self.api_version())
+        let mut object = self.shown(object);
+        object["kind"] = (*self.resource.kind).into();
+        object["apiVersion"] = self.api_version().into();
+        object
+    }
+
+    /// The answer about an object in parsed form, which has its kind and version.
+    pub(crate) fn render_parsed(&self, object: &Value) -> Bytes {
+        match self.version().scale.as_ref().filter(|_| self.part == Part::Scale) {
+            Some(scale) => scale::show(scale, object).to_string().into(),
+            None => object.to_string().into(),
+        }
+    }
+
+    /// An object as it is kept.
+    pub(crate) fn kept(&self, mut object: Value) -> Value {
+        self.resource.guise.keep(&mut object);
+        object
     }
 }
 

@@ -65,8 +65,8 @@ fn keep_other_part(call: &Call, old: &Value, object: &mut Value) {
         None => drop(fields.remove(name)),
     };
     match call.part {
-        Part::Whole if call.version().status => restore(fields, "status"),
-        Part::Whole => {}
+        Part::Whole | Part::Scale if call.version().status => restore(fields, "status"),
+        Part::Whole | Part::Scale => {}
         Part::Status if call.resource.habits.core => restore(fields, "spec"),
         Part::Status => {
             let sent = fields.clone();

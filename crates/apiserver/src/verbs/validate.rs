@@ -14,7 +14,7 @@ use crate::{
 /// What an old object gets wrong already is let pass, as far as it has not been touched.
 pub(super) fn validate(call: &Call, object: &Value, old: Option<&Value>) -> Result<()> {
     let version = call.version();
-    let mut errors = meta::check(object, NameRule::of(&call.resource.id), call.resource.habits.core);
+    let mut errors = meta::check(object, NameRule::of(&call.resource.kept), call.resource.habits.core);
     if !call.resource.habits.core {
         errors.extend(version.schema.check(object, old));
         match &version.rules {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Body, Call, Part, Patch, Reply, decode, patch, prepare, validate};
+use super::{Body, Call, Part, Patch, Reply, decode, patch, prepare, scale, validate};
 use crate::{
     cluster::{Cluster, State},
     commit::{self, Committed},
@@ -103,7 +103,7 @@ fn plan(cluster: &Cluster, call: &Call, want: &Want, seen: &Seen) -> Result<Plan
         meta::copy(old, &mut object, "resourceVersion");
     }
     let same = old.as_ref() == Some(&object);
-    let content = (!same).then(|| Content::new(object.clone()));
+    let content = (!same).then(|| Content::new(call.kept(object.clone())));
     check_size(content.as_ref().map_or(0, Content::size))?;
     Ok(Plan { key: call.key_of(meta::text(&object, "name")), content, object, warnings, generated })
 }
@@ -122,8 +122,21 @@ fn check_size(size: usize) -> Result<()> {
     Ok(())
 }
 
-/// The object as the request wants it.
+/// The object as the request wants it, which may say so of its scale alone.
 fn wanted(cluster: &Cluster, call: &Call, want: &Want, old: Option<&Value>) -> Result<Value> {
+    let Some(scale) = call.version().scale.as_ref().filter(|_| call.part == Part::Scale) else {
+        return changed(cluster, call, want, old);
+    };
+    let old = old.ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
+    if matches!(want, Want::Changed(Patch::Apply(_))) {
+        return Err(ApiError::not_implemented("a scale can't be applied here; patch or replace it"));
+    }
+    let changed = changed(cluster, call, want, Some(&scale::show(scale, old)))?;
+    scale::scaled(call, scale, old, &changed)
+}
+
+/// What is shown of an object as the request wants it.
+fn changed(cluster: &Cluster, call: &Call, want: &Want, old: Option<&Value>) -> Result<Value> {
     match (want, old) {
         (Want::Made(object) | Want::Replaced(object), _) => Ok(object.clone()),
         (Want::Changed(Patch::Apply(applied)), None) if call.part == Part::Whole => {
@@ -233,7 +246,7 @@ fn keep(cluster: &Cluster, call: &Call, seen: &Seen, plan: Plan) -> Result<Optio
         if seen.current.is_none() && !generated && cluster.read(|state| state.store.get(&key).is_some()) {
             return Err(ApiError::already_exists(&call.resource, key.name()));
         }
-        return reply(object.to_string().into());
+        return reply(call.render_parsed(&object));
     };
     let committed = cluster.write(|state| -> Result<_> {
         let current = state.store.get(&key);
@@ -258,6 +271,6 @@ fn keep(cluster: &Cluster, call: &Call, seen: &Seen, plan: Plan) -> Result<Optio
         None => Ok(None),
         Some(Committed::Kept(object)) => reply(call.render(&object)),
         // Its last state was nobody's to see: it has the version that it had before.
-        Some(Committed::Gone) => reply(object.to_string().into()),
+        Some(Committed::Gone) => reply(call.render_parsed(&object)),
     }
 }

@@ -118,6 +118,27 @@ async fn define(server: &ApiServer) -> Outcome {
     Ok(())
 }
 
+/// What a server tells of its types.
+async fn types(server: &ApiServer) -> Outcome<String> {
+    let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let request = http::Request::builder().uri("/apis").header("accept", accept);
+    let answer = client(server).send(request.body(Vec::new().into())?).await?;
+    Ok(String::from_utf8(answer.into_body().collect().await?.to_bytes().to_vec())?)
+}
+
+#[tokio::test]
+async fn discovery_tells_of_a_type_from_its_definition_to_its_end() -> Outcome {
+    let server = server();
+    let is_told = async || -> Outcome<bool> { Ok(types(&server).await?.contains("\"things\"")) };
+    assert!(!is_told().await?);
+    define(&server).await?;
+    assert!(is_told().await?);
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.example.com";
+    send(&server, "DELETE", path, JSON, Value::Null).await?;
+    assert!(!is_told().await?);
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_applied_status_has_its_manager_and_needs_its_object() -> Outcome {
     let server = server();

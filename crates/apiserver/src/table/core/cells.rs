@@ -38,27 +38,6 @@ pub(super) fn labels(value: &Value) -> String {
     if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
 
-/// A label selector as people write it.
-pub(super) fn selector(value: &Value) -> Value {
-    let mut parts: Vec<String> = value["matchLabels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    for one in elements(&value["matchExpressions"]) {
-        let (key, values) = (one["key"].as_str().unwrap_or_default(), joined(elements(&one["values"])));
-        parts.push(match one["operator"].as_str() {
-            Some("In") => format!("{key} in ({values})"),
-            Some("NotIn") => format!("{key} notin ({values})"),
-            Some("DoesNotExist") => format!("!{key}"),
-            _ => key.to_owned(),
-        });
-    }
-    parts.sort();
-    parts.join(",").into()
-}
-
 pub(super) fn containers(template: &Value) -> [Value; 2] {
     ["name", "image"].map(|field| joined(elements(&template["spec"]["containers"]).map(|c| &c[field])).into())
 }

@@ -36,12 +36,14 @@ pub(super) fn event(object: &Value, now: Timestamp) -> Vec<Value> {
         (kind, name) if name.is_empty() => kind,
         (kind, name) => format!("{kind}/{name}"),
     };
-    let source = match (
-        or(&object["source"]["component"], &text(&object["reportingComponent"])),
-        text(&object["source"]["host"]),
-    ) {
-        (component, host) if host.is_empty() => text(&component),
-        (component, host) => format!("{}, {host}", text(&component)),
+    let source = [
+        (&object["source"]["component"], &object["source"]["host"]),
+        (&object["reportingComponent"], &object["reportingInstance"]),
+    ];
+    let named = source.iter().map(|(component, host)| (text(component), text(host)));
+    let source = match named.into_iter().find(|(component, _)| !component.is_empty()).unwrap_or_default() {
+        (component, host) if host.is_empty() => component,
+        (component, host) => format!("{component}, {host}"),
     };
     let times = object["series"]["count"].as_i64().or_else(|| object["count"].as_i64()).unwrap_or(1);
     vec![

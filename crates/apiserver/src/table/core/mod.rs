@@ -23,6 +23,8 @@ pub(super) fn kind(id: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.id == id)
 }
 
+/// What of an object is its scale.
+pub(super) const SCALES: &str = "scales.autoscaling";
 const NAME: Heading = ("Name", "string", false);
 const AGE: Heading = ("Age", "string", false);
 
@@ -41,7 +43,7 @@ const fn wide(name: &'static str) -> Heading {
 const BINDING: &[Heading] =
     &[NAME, text("Role"), AGE, wide("Users"), wide("Groups"), wide("ServiceAccounts")];
 
-static KINDS: [Kind; 21] = [
+static KINDS: [Kind; 22] = [
     Kind { id: "configmaps", headings: &[NAME, text("Data"), AGE], cells: cluster::config_map },
     Kind { id: "secrets", headings: &[NAME, text("Type"), text("Data"), AGE], cells: cluster::secret },
     Kind { id: "namespaces", headings: &[NAME, text("Status"), AGE], cells: cluster::namespace },
@@ -106,6 +108,11 @@ static KINDS: [Kind; 21] = [
         id: "statefulsets.apps",
         headings: &[NAME, text("Ready"), AGE, wide("Containers"), wide("Images")],
         cells: workloads::stateful_set,
+    },
+    Kind {
+        id: SCALES,
+        headings: &[NAME, number("Desired"), number("Available"), AGE],
+        cells: workloads::scale,
     },
     Kind {
         id: "daemonsets.apps",

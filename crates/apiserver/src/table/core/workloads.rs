@@ -3,8 +3,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::cells::{age, containers, count, elements, labels, name, or, selector};
-use crate::table::age::{between, since};
+use super::cells::{age, containers, count, elements, labels, name, or};
+use crate::{
+    select,
+    table::age::{between, since},
+};
 
 /// Nothing runs here, so that a pod is what its status says.
 pub(super) fn pod(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -49,7 +52,7 @@ pub(super) fn deployment(object: &Value, now: Timestamp) -> Vec<Value> {
         age(object, now),
         names,
         images,
-        selector(&spec["selector"]),
+        select::text(&spec["selector"]).into(),
     ]
 }
 
@@ -64,7 +67,7 @@ pub(super) fn replica_set(object: &Value, now: Timestamp) -> Vec<Value> {
         age(object, now),
         names,
         images,
-        selector(&spec["selector"]),
+        select::text(&spec["selector"]).into(),
     ]
 }
 
@@ -73,6 +76,11 @@ pub(super) fn stateful_set(object: &Value, now: Timestamp) -> Vec<Value> {
     let [names, images] = containers(&spec["template"]);
     let ready = format!("{}/{}", count(&status["readyReplicas"]), spec["replicas"].as_i64().unwrap_or(1));
     vec![name(object), ready.into(), age(object, now), names, images]
+}
+
+pub(super) fn scale(object: &Value, now: Timestamp) -> Vec<Value> {
+    let replicas = |part: &str| count(&object[part]["replicas"]);
+    vec![name(object), replicas("spec").into(), replicas("status").into(), age(object, now)]
 }
 
 pub(super) fn daemon_set(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -92,7 +100,7 @@ pub(super) fn daemon_set(object: &Value, now: Timestamp) -> Vec<Value> {
         age(object, now),
         names,
         images,
-        selector(&spec["selector"]),
+        select::text(&spec["selector"]).into(),
     ]);
     cells
 }
@@ -126,7 +134,7 @@ pub(super) fn job(object: &Value, now: Timestamp) -> Vec<Value> {
         age(object, now),
         names,
         images,
-        selector(&spec["selector"]),
+        select::text(&spec["selector"]).into(),
     ]
 }
 
@@ -146,6 +154,6 @@ pub(super) fn cron_job(object: &Value, now: Timestamp) -> Vec<Value> {
         age(object, now),
         names,
         images,
-        selector(&template["selector"]),
+        select::text(&template["selector"]).into(),
     ]
 }

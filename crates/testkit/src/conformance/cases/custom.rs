@@ -43,6 +43,46 @@ fn defined(spec: Value) -> Vec<Step> {
     ]
 }
 
+/// What is asked of a scale: of a type that nobody else counts the replicas of.
+fn scale() -> Vec<Step> {
+    let replicas = json!({"type": "integer"});
+    let spec = json!({"type": "object", "properties": {"size": replicas, "note": {"type": "string"}}});
+    let mut definition = definition(spec);
+    let version = &mut definition["spec"]["versions"][0];
+    version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"] =
+        json!({"size": replicas, "selector": {"type": "string"}});
+    version["subresources"]["scale"] = json!({
+        "specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size", "labelSelectorPath": ".status.selector",
+    });
+    let (x, scale) = (format!("{WIDGETS}/x"), format!("{WIDGETS}/x/scale"));
+    let wanted = |size: i64, version: &str| {
+        json!({"kind": "Scale", "apiVersion": "autoscaling/v1",
+               "metadata": {"name": "x", "namespace": "{ns}", "resourceVersion": version}, "spec": {"replicas": size}})
+    };
+    vec![
+        post(CRDS, &definition),
+        until(&format!("{CRDS}/widgets.{{ns}}.example.com"), 200, "InitialNamesAccepted"),
+        until(WIDGETS, 200, "items"),
+        get("/apis/{ns}.example.com/v1"),
+        post(WIDGETS, &widget("x", json!({"size": 1, "note": "n"}))),
+        merge_patch(&format!("{x}/status"), &json!({"status": {"size": 3, "selector": "app=x"}})),
+        get(&scale),
+        merge_patch(&scale, &json!({"spec": {"replicas": 2}})),
+        json_patch(
+            &scale,
+            &json!([{"op": "test", "path": "/spec/replicas", "value": 2},
+                                   {"op": "replace", "path": "/spec/replicas", "value": 5}]),
+        ),
+        put(&scale, &wanted(4, "{9:/metadata/resourceVersion}")),
+        put(&scale, &wanted(6, "{9:/metadata/resourceVersion}")),
+        put(&scale, &wanted(7, "")),
+        merge_patch(&scale, &json!({"spec": {"replicas": -1}})),
+        get(&x),
+        get(&format!("{WIDGETS}/y/scale")),
+        merge_patch(&format!("{WIDGETS}/y/scale"), &json!({"spec": {"replicas": 2}})),
+    ]
+}
+
 pub(super) fn cases() -> Vec<Case> {
     let x = format!("{WIDGETS}/x");
     let simple = json!({"type": "object", "properties": {"size": {"type": "integer"}}});
@@ -135,6 +175,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]);
     vec![
         Case { name: "custom-life", steps: life },
+        Case { name: "custom-scale", steps: scale() },
         Case { name: "custom-shapes", steps: pruned },
         Case { name: "custom-limits", steps: checked },
         Case { name: "custom-rules", steps: ruled },

@@ -37,7 +37,16 @@ pub(super) fn cases() -> Vec<Case> {
         until(&owner, 404, ""),
         get(&at(SECRETS, "child")),
     ]);
+    let account = "/api/v1/namespaces/{ns}/serviceaccounts/default";
     vec![
+        Case {
+            name: "deletion-of-the-account",
+            steps: vec![
+                until(account, 200, ""),
+                delete(account, &json!({"preconditions": {"uid": "{1:/metadata/uid}"}})),
+                until(account, 200, ""),
+            ],
+        },
         Case {
             name: "deletion-at-once",
             steps: vec![

@@ -3,6 +3,7 @@
 mod custom;
 mod deletion;
 mod discovery;
+mod events;
 mod limits;
 mod lists;
 mod objects;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Case> {
         deletion::cases(),
         custom::cases(),
         discovery::cases(),
+        events::cases(),
         limits::cases(),
     ]
     .into_iter()
