@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::failure::Failure;
 use crate::process;
 use folder::Folder;
+pub(crate) use folder::has_left;
 use screen::Screen;
 use world::{Plan, World};
 
