@@ -29,7 +29,7 @@ pub(crate) struct Flags {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage; with --wait also 3 for a run that was done in part, 4 for one \
-                          that failed, 5 for one that has not ended in time";
+                          that failed, 5 for one that has not ended in time, 130 after Ctrl-C";
 
 #[derive(Subcommand)]
 enum Command {

@@ -120,12 +120,12 @@ pub(crate) fn end_on_signal(
         shutdown.cancel();
         signals.next().await;
         last();
-        std::process::exit(INTERRUPTED);
+        std::process::exit(INTERRUPTED.into());
     })
 }
 
-/// Exit code of a process that was told twice to end, as shells have it for Ctrl-C.
-const INTERRUPTED: i32 = 130;
+/// Exit code of a process that was told to end before it was done, as shells have it for Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The signals that end a process.
 struct Signals {

@@ -108,7 +108,7 @@ fn cut_short(once: bool) -> Result<(), Failure> {
 async fn show(world: &World, screen: &mut Screen, once: bool) -> Result<(), Failure> {
     story::walk(world, screen).await?;
     let overview = world.overview().await?;
-    screen.summary(&summary::summary(world, &overview, once));
+    screen.summary(&summary::summary(world, overview, once));
     if !once {
         std::future::pending::<()>().await;
     }
