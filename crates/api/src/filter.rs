@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::encoding;
+use crate::names::is_dns_label;
 use crate::schema;
-use crate::selector::{self, is_dns_label, shown};
+use crate::selector::{self, shown};
 
 /// Which resources are meant. Absent fields filter nothing.
 ///

@@ -99,6 +99,9 @@ pub const VELERO_BACKUP_UID_LABEL: &str = "velero.io/backup-uid";
 /// The longest label value, in bytes.
 pub const MAX_LABEL: usize = 63;
 
+/// The longest name of an object, in bytes.
+pub const MAX_SUBDOMAIN: usize = 253;
+
 /// How many digits of a hash stand at the end of a shortened name, as in Velero's labels.
 const HASH_DIGITS: usize = 6;
 
@@ -203,6 +206,24 @@ pub fn owner(kind: &str, namespace: &str, name: &str) -> String {
     format!("{kind} {namespace}/{name}")
 }
 
+/// Whether it is a DNS label, as namespaces are named.
+#[must_use]
+pub fn is_dns_label(text: &str) -> bool {
+    text.len() <= MAX_LABEL && is_dns_part(text)
+}
+
+/// Whether it is a DNS subdomain, as most objects are named.
+#[must_use]
+pub fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= MAX_SUBDOMAIN && text.split('.').all(is_dns_part)
+}
+
+/// Lower case letters, digits and dashes, which stand neither first nor last.
+fn is_dns_part(text: &str) -> bool {
+    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.starts_with(is_end) && text.ends_with(is_end) && text.chars().all(|c| is_end(c) || c == '-')
+}
+
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
@@ -302,6 +323,20 @@ mod tests {
         assert!(is_dns_1123_subdomain(&name));
         let second = second_run_now_name("a-backup-b-c", "before the upgrade", UID);
         assert_eq!(second, format!("{name}-4ac4eb1c"));
+    }
+
+    #[test]
+    fn names_of_objects_and_of_namespaces_are_told_from_others() {
+        let (longest, too_long) = ("a".repeat(63), "a".repeat(64));
+        for name in ["a", "a-1", "1", longest.as_str()] {
+            assert!(is_dns_label(name) && is_dns_subdomain(name), "{name}");
+        }
+        for name in ["a.b", too_long.as_str()] {
+            assert!(!is_dns_label(name) && is_dns_subdomain(name), "{name}");
+        }
+        for name in ["", "A", "a_b", "-a", "a-", "a..b", ".a", "ü", "a ", &"a".repeat(254)] {
+            assert!(!is_dns_label(name) && !is_dns_subdomain(name), "{name}");
+        }
     }
 
     #[test]

@@ -4,10 +4,8 @@ use std::collections::HashSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::names::MAX_LABEL;
+use crate::names::{MAX_LABEL, is_dns_subdomain};
 
-/// The longest name of a DNS subdomain.
-const MAX_SUBDOMAIN: usize = 253;
 /// As much of a wrong text as a message shows.
 const SHOWN: usize = 40;
 
@@ -37,9 +35,11 @@ pub fn problems(selector: &LabelSelector) -> Vec<String> {
     problems
 }
 
-fn key_problem(key: &str) -> Option<String> {
+/// Why nothing can have a label, or an annotation, of this key.
+#[must_use]
+pub fn key_problem(key: &str) -> Option<String> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let is_right = !name.is_empty() && is_word(name) && prefix.is_none_or(is_subdomain);
+    let is_right = !name.is_empty() && is_word(name) && prefix.is_none_or(is_dns_subdomain);
     (!is_right).then(|| {
         format!(
             "`{}` is no key of a label; use up to {MAX_LABEL} letters, digits, `-`, `_` and `.`, after an optional \
@@ -49,7 +49,9 @@ fn key_problem(key: &str) -> Option<String> {
     })
 }
 
-fn value_problem(value: &str) -> Option<String> {
+/// Why no label can have this value.
+#[must_use]
+pub fn value_problem(value: &str) -> Option<String> {
     (!is_word(value)).then(|| {
         format!(
             "`{}` is no value of a label; use up to {MAX_LABEL} letters, digits, `-`, `_` and `.`",
@@ -64,19 +66,6 @@ fn is_word(text: &str) -> bool {
     text.len() <= MAX_LABEL
         && text.chars().all(|c| is_end(c) || matches!(c, '-' | '_' | '.'))
         && (text.is_empty() || (text.starts_with(is_end) && text.ends_with(is_end)))
-}
-
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= MAX_SUBDOMAIN && text.split('.').all(is_dns_label)
-}
-
-/// Lower case letters, digits and dashes, which stand neither first nor last.
-pub(crate) fn is_dns_label(text: &str) -> bool {
-    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.len() <= MAX_LABEL
-        && text.starts_with(is_end)
-        && text.ends_with(is_end)
-        && text.chars().all(|c| is_end(c) || c == '-')
 }
 
 /// A text that may hold anything, in one line and short.

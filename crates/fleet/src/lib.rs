@@ -42,4 +42,5 @@ mod writes;
 pub use controllers::{Setup, StartError, run};
 pub use ctx::Options;
 pub use metrics::Metrics;
+pub use restore::problems as restore_problems;
 pub use served::{Served, ServedMembers, Standing};

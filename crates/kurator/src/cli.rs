@@ -29,7 +29,7 @@ pub(crate) struct Flags {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage; with --wait also 3 for a run that was done in part, 4 for one \
-                          that failed, 5 for one that has not ended in time";
+                          that failed, 5 for one that has not ended in time, 130 after Ctrl-C";
 
 #[derive(Subcommand)]
 enum Command {
@@ -98,8 +98,8 @@ enum Command {
 /// Options of `serve`.
 #[derive(clap::Args)]
 pub(crate) struct ServeFlags {
-    /// Kubeconfig of the hub; in a pod, its service account is used instead
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    /// Kubeconfig of the hub, instead of $KUBECONFIG and ~/.kube/config; in a pod without one, its service account
+    #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
     /// Context of the kubeconfig, instead of its current one
@@ -147,8 +147,8 @@ pub(crate) struct ServeFlags {
 /// Options of `engine`.
 #[derive(clap::Args)]
 pub(crate) struct EngineFlags {
-    /// Kubeconfig of the cluster; in a pod, its service account is used instead
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    /// Kubeconfig of the cluster, instead of $KUBECONFIG and ~/.kube/config; in a pod without one, its service account
+    #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
     /// Context of the kubeconfig, instead of its current one

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::EngineFlags;
 use crate::failure::Failure;
-use crate::process;
+use crate::{kubeconfig, process};
 
 /// A backup and a restore, as many as one cluster has at once.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
@@ -28,7 +28,7 @@ async fn run(flags: EngineFlags) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let signals = TaskTracker::new();
     signals.spawn(process::end_on_signal(shutdown.clone(), || {})?);
-    let config = process::config("cluster", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
+    let config = kubeconfig::config("cluster", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
     let server = config.cluster_url.to_string();
     let client = hub_client(config, &WriteGate::open())?;
     process::reach("cluster", &client, &server).await?;

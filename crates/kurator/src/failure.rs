@@ -33,17 +33,21 @@ impl Failure {
         Self { exit_code, ..self }
     }
 
-    /// Prints to stderr; returns the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    /// What a person reads.
+    pub(crate) fn text(&self) -> String {
         let mut text = format!("error: {}", parts(self.error.as_ref()).join("\n  caused by: "));
         if let Some(hint) = &self.hint {
             text.push_str("\n\nhint: ");
             text.push_str(hint);
         }
         // What comes from clusters must not steer a terminal.
-        let text: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+        text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+    }
+
+    /// Prints to stderr; returns the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
         // Nothing can be done about a closed stderr.
-        let _closed = writeln!(std::io::stderr(), "{text}");
+        let _closed = writeln!(std::io::stderr(), "{}", self.text());
         ExitCode::from(self.exit_code)
     }
 }

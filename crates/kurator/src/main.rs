@@ -4,6 +4,7 @@ mod cli;
 mod engine;
 mod failure;
 mod heap;
+mod kubeconfig;
 mod process;
 mod proxy;
 mod quickstart;

@@ -1,4 +1,4 @@
-//! What every long-running command has: a log, a runtime, signals, and a cluster to begin with.
+//! What every long-running command has: a log, a runtime, signals, and a cluster that answers.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,6 @@ use std::sync::Mutex;
 
 use anyhow::Context as _;
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +13,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
 use crate::failure::Failure;
-use crate::proxy::Environment;
 
 /// What kube says of a broken watch is said by whoever watches, in one line; which object a line is about stands in it.
 const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=off,kube_runtime::controller=warn";
@@ -77,73 +75,6 @@ fn log(format: LogFormat) {
     }
 }
 
-/// The configuration of the `what` ("hub", "cluster") that a command works on.
-pub(crate) async fn config(
-    what: &'static str,
-    kubeconfig: Option<&Path>,
-    context: Option<&str>,
-) -> Result<kube::Config, Failure> {
-    read(what, kubeconfig, context).await.map_err(|error| {
-        Failure::with_hint(
-            error,
-            match what {
-                "hub" => "name the hub with --kubeconfig FILE, or run in a pod with a service account",
-                _ => "name the cluster with --kubeconfig FILE, or run in a pod with a service account",
-            },
-        )
-    })
-}
-
-async fn read(what: &str, file: Option<&Path>, context: Option<&str>) -> anyhow::Result<kube::Config> {
-    let reading = || match file {
-        Some(path) => format!("cannot read kubeconfig {}", path.display()),
-        None => "cannot read the kubeconfig".to_owned(),
-    };
-    let kubeconfig = match file {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
-    let kubeconfig = match kubeconfig {
-        // In a pod there is none, and none is needed.
-        Err(error @ (KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath))
-            if file.is_none() && context.is_none() =>
-        {
-            let is_missing = || format!("cannot find out where the {what} is: {error}, and this is no pod");
-            return kube::Config::incluster().map_err(|_| anyhow::anyhow!(is_missing()));
-        }
-        // The parser's own words show the text, and with it credentials.
-        Err(KubeconfigError::Parse(error)) => return Err(no_kubeconfig(&error)).with_context(reading),
-        kubeconfig => kubeconfig.with_context(reading)?,
-    };
-    let own_proxy = own_proxy(&kubeconfig, context);
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let mut config =
-        kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(reading)?;
-    let variable = |name: &str| std::env::var(name).ok();
-    let proxy = own_proxy.or_else(|| Environment(&variable).proxy(&config.cluster_url));
-    // The library takes one of the environment also for this machine.
-    config.proxy_url = proxy
-        .map(|proxy| proxy.parse().context("cannot use the proxy; check `proxy-url` and HTTPS_PROXY"))
-        .transpose()?;
-    Ok(config)
-}
-
-fn no_kubeconfig(error: &serde_saphyr::Error) -> anyhow::Error {
-    let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column()));
-    anyhow::anyhow!(
-        "it is not YAML of the expected shape{}; `kubectl config view` says more",
-        place.unwrap_or_default()
-    )
-}
-
-/// The proxy that the kubeconfig itself names for the cluster of this context, or of its current one.
-fn own_proxy(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
-    let context = context.or(kubeconfig.current_context.as_deref())?;
-    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
-    let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()?;
-    cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
-}
-
 /// Sees whether the server answers, before anything is built on it.
 pub(crate) async fn reach(what: &str, client: &Client, server: &str) -> Result<(), Failure> {
     let reached = client.apiserver_version().await;
@@ -189,12 +120,12 @@ pub(crate) fn end_on_signal(
         shutdown.cancel();
         signals.next().await;
         last();
-        std::process::exit(INTERRUPTED);
+        std::process::exit(INTERRUPTED.into());
     })
 }
 
-/// Exit code of a process that was told twice to end, as shells have it for Ctrl-C.
-const INTERRUPTED: i32 = 130;
+/// Exit code of a process that was told to end before it was done, as shells have it for Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The signals that end a process.
 struct Signals {
@@ -251,17 +182,6 @@ mod tests {
         allow_files();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_no_kubeconfig_is_not_quoted() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "users:\n  - name: [s3cret\n").unwrap();
-        let said = format!("{:#}", read("hub", Some(file.path()), None).await.unwrap_err());
-        assert!(
-            said.contains("it is not YAML of the expected shape (line ") && !said.contains("s3cret"),
-            "{said}"
-        );
     }
 
     #[test]

@@ -170,6 +170,17 @@ fn each_step_takes_one_enter_and_none_is_lost() -> Outcome {
 }
 
 #[test]
+fn without_a_stdin_nobody_is_waited_for_and_that_is_said() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let output = quickstart(temporary.path(), &["--once", "--step"]).output()?;
+    let told = text(&output);
+    ensure!(output.status.success(), "{told}");
+    assert_eq!(told.matches("  Enter goes on").count(), 1, "{told}");
+    assert_eq!(told.matches("  Nobody can press it").count(), 1, "{told}");
+    Ok(())
+}
+
+#[test]
 fn on_a_terminal_of_40_columns_nothing_breaks_but_what_is_to_be_copied() -> Outcome {
     let temporary = tempfile::tempdir()?;
     let pty = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
@@ -186,6 +197,8 @@ fn on_a_terminal_of_40_columns_nothing_breaks_but_what_is_to_be_copied() -> Outc
     let told = String::from_utf8(told)?;
     assert!(told.contains("\x1b[1m9/9  Migrate\x1b[0m"), "{told:?}");
     assert!(told.contains("\x1b[2A\x1b[J  kurator-member1"), "{told:?}");
+    let (_, overview) = told.split_once("What there is now").context("no overview")?;
+    assert!(overview.contains("  specific-ns     Completed   2/2"), "{overview:?}");
     for line in told.lines() {
         let shown: usize = line
             .split("\x1b[")

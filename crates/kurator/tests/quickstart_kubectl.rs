@@ -33,6 +33,7 @@ fn the_lines_that_are_printed_can_be_pasted_into_a_shell() -> anyhow::Result<()>
             shell.env("HOME", home.path()).env("PATH", format!("{folder}:/usr/bin:/bin")).output()?;
         let said = text(&output);
         ensure!(output.status.success() && !said.contains("No resources found"), "{line}: {said}");
+        ensure!(!said.contains("Warning"), "{line}: {said}");
         Ok(said)
     };
     // That one does not end by itself.
@@ -46,6 +47,9 @@ fn the_lines_that_are_printed_can_be_pasted_into_a_shell() -> anyhow::Result<()>
     for line in &lines {
         run(line)?;
     }
+    // What the walk has applied can be applied once more.
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/backup/backup-select-labels.yaml");
+    run(&format!("kubectl apply -f {example}"))?;
     run("kubectl wait --for=jsonpath='{.status.phase}'=Paused backups/schedule --timeout=60s")?;
     assert_eq!(run("kubectl get restores -o name")?, "restore.backup.kurator.dev/specific-ns\n");
     staying.interrupt()

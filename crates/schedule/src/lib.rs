@@ -4,7 +4,8 @@
 //! another accepts, and what all accept may mean different days. A [`Dialect`] is one of them, with its quirks.
 //!
 //! Start reading at [`Cron`]. [`next_run`] is the rule by which Velero starts a backup, [`check`] tells a person
-//! where the dialects disagree. Nothing here looks at a clock; the only thing read is the time zone database.
+//! where the dialects disagree, [`refusal`] why none of them does what is meant. Nothing here looks at a clock; the only
+//! thing read is the time zone database.
 
 mod dialect;
 mod differ;
@@ -13,11 +14,13 @@ mod error;
 mod field;
 mod next;
 mod parse;
+mod refusal;
 
 pub use dialect::Dialect;
 pub use differ::{Check, Warning, check, check_all};
 pub use due::{NextRun, base, next_run};
 pub use error::{CronError, Field, Problem};
+pub use refusal::{pause, refusal};
 
 use std::fmt;
 

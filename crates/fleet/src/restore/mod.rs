@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kurator_api::filter::ResourceFilter;
 use kurator_api::names;
 use kurator_api::restore::Restore;
 use serde_json::json;
@@ -28,6 +29,12 @@ use crate::run::kinds::{Run, RunPhase};
 use crate::run::volumes::{Teller, say_volumes};
 use crate::run::{self, apply, plan, report};
 use observe::SeenClusters;
+
+/// Why Velero's Restore can't choose what this filter chooses, a sentence each.
+#[must_use]
+pub fn problems(filter: &ResourceFilter) -> Vec<String> {
+    filter::types(filter).err().unwrap_or_default()
+}
 
 pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> Result<Action, Error> {
     let restore = match &object.0 {

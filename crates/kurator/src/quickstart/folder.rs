@@ -71,6 +71,13 @@ impl Folder {
     }
 }
 
+/// Whether a file lay in the folder of a quickstart that has ended.
+pub(crate) fn has_left(file: &Path) -> bool {
+    let folder = file.parent().filter(|folder| !folder.exists());
+    let name = folder.and_then(|folder| folder.file_name()?.to_str());
+    name.is_some_and(|name| name.starts_with(PREFIX))
+}
+
 /// Whether a folder is that of a run that lives no more.
 fn is_dead(folder: &Path) -> bool {
     let lock = folder.join(LOCK);

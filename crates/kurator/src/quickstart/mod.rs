@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::failure::Failure;
 use crate::process;
 use folder::Folder;
+pub(crate) use folder::has_left;
 use screen::Screen;
 use world::{Plan, World};
 
@@ -107,7 +108,7 @@ fn cut_short(once: bool) -> Result<(), Failure> {
 async fn show(world: &World, screen: &mut Screen, once: bool) -> Result<(), Failure> {
     story::walk(world, screen).await?;
     let overview = world.overview().await?;
-    screen.summary(&summary::summary(world, &overview, once));
+    screen.summary(&summary::summary(world, overview, once));
     if !once {
         std::future::pending::<()>().await;
     }

@@ -22,8 +22,11 @@ pub(super) enum Part {
     Text(String),
     /// Never broken: it is to be copied.
     Command(String),
-    /// A line of a table, which is cut.
-    Line(String),
+    /// Lines that are cut; `brief` where not all of `full` fits.
+    Table {
+        full: String,
+        brief: String,
+    },
 }
 
 /// The beginning: what there is.
@@ -87,7 +90,14 @@ pub(super) fn summary(style: Style, parts: &[Part]) -> Vec<String> {
             }
             Part::Text(text) => lines.extend(style.wrap(text, "")),
             Part::Command(command) => lines.push(format!("{INDENT}{}", style.paint(CYAN, command))),
-            Part::Line(line) => lines.push(style.cut(&format!("{INDENT}{line}")).trim_end().to_owned()),
+            Part::Table { full, brief } => {
+                let room = style.width.saturating_sub(INDENT.len());
+                let fits = full.lines().all(|line| line.chars().count() <= room);
+                let table = if fits { full } else { brief };
+                lines.extend(
+                    table.lines().map(|line| style.cut(&format!("{INDENT}{line}")).trim_end().to_owned()),
+                );
+            }
         }
     }
     lines

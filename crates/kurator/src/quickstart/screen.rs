@@ -39,8 +39,12 @@ impl Screen {
         self.terminal.write(&render::begin(self.terminal.style(), number, of, title, text));
         if let Some(enter) = &mut self.enter {
             self.terminal.write(&["  Enter goes on, Ctrl-C ends".to_owned()]);
-            // Where there is nobody to wait for, it goes on.
-            let _nobody = enter.read_line(&mut String::new()).await;
+            let pressed = enter.read_line(&mut String::new()).await.is_ok_and(|read| read > 0);
+            if !pressed {
+                self.enter = None;
+                self.terminal
+                    .write(&["  Nobody can press it: there is no stdin. It goes on by itself".to_owned()]);
+            }
         }
         self.began = Instant::now();
         self.rows.clear();

@@ -197,7 +197,21 @@ async fn apply(client: &Client, object: &DynamicObject) -> Result<String, Failur
         None => Api::all_with(client.clone(), &resource),
     };
     let name = format!("{}/{}", kind.kind.to_lowercase(), object.name_any());
-    let applied = api.patch(&object.name_any(), &PatchParams::apply(MANAGER), &Patch::Apply(object)).await;
+    let object = with_last_applied(object)?;
+    let applied = api.patch(&object.name_any(), &PatchParams::apply(MANAGER), &Patch::Apply(&object)).await;
     applied.with_context(|| format!("cannot apply {name}"))?;
     Ok(name)
+}
+
+/// What `kubectl apply` leaves behind for the next one, which warns where it is missing.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The object with that, unless it would show a secret once more.
+fn with_last_applied(object: &DynamicObject) -> anyhow::Result<DynamicObject> {
+    let mut applied = object.clone();
+    if object.types.as_ref().is_none_or(|types| types.kind != "Secret") {
+        let text = serde_json::to_string(object)? + "\n";
+        applied.annotations_mut().insert(LAST_APPLIED.to_owned(), text);
+    }
+    Ok(applied)
 }

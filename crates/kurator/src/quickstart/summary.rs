@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::render::Part;
 use super::world::World;
+use crate::verbs::get::Overview;
 
-/// `overview` is what `kurator get` prints.
-pub(super) fn summary(world: &World, overview: &str, once: bool) -> Vec<Part> {
-    let mut parts = vec![Part::Title("What there is now".to_owned())];
-    parts.extend(overview.lines().map(|line| Part::Line(line.to_owned())));
+pub(super) fn summary(world: &World, overview: Overview, once: bool) -> Vec<Part> {
+    let Overview { full, brief } = overview;
+    let mut parts = vec![Part::Title("What there is now".to_owned()), Part::Table { full, brief }];
     if once {
         parts.push(Part::Title("All of it ends here".to_owned()));
         parts.push(Part::Text("Without --once it stays, for you to look around.".to_owned()));

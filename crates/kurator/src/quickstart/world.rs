@@ -27,6 +27,7 @@ use super::render::Facts;
 use crate::failure::Failure;
 use crate::serve::Hub;
 use crate::verbs;
+use crate::verbs::get::Overview;
 
 /// Bucket of the documentation's examples.
 pub(super) const BUCKET: &str = "velero";
@@ -166,9 +167,9 @@ impl World {
         }
     }
 
-    /// Everything on the hub, as `kurator get` shows it.
-    pub(super) async fn overview(&self) -> Result<String, Failure> {
-        verbs::get::overview(&verbs::hub::Hub::new(self.hub.client.clone(), NAMESPACE, &self.server)).await
+    /// Everything on the hub.
+    pub(super) async fn overview(&self) -> Result<Overview, Failure> {
+        Overview::of(&verbs::hub::Hub::new(self.hub.client.clone(), NAMESPACE, &self.server)).await
     }
 
     /// Ends everything, in order.

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::ServeFlags;
 use crate::failure::Failure;
-use crate::{process, rbac};
+use crate::{kubeconfig, process, rbac};
 use http::{Health, Readiness};
 
 const LEASE: &str = "kurator";
@@ -47,7 +47,7 @@ async fn run(flags: ServeFlags) -> Result<(), Failure> {
 
     let spool = process::spool(flags.spool.clone())?;
     let engines = Engines::new(flags.engine_memory, spool, ANSWER_WITHIN, Arc::new(SystemClock));
-    let config = process::config("hub", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
+    let config = kubeconfig::config("hub", flags.kubeconfig.as_deref(), flags.context.as_deref()).await?;
     let lease_namespace = flags.lease_namespace.clone().unwrap_or_else(|| lease_namespace(&flags, &config));
     let options = Options {
         default_engine: flags.default_engine.into(),
@@ -214,7 +214,8 @@ async fn released(mut claim: watch::Receiver<Claim>) {
 /// In a pod the pod's own; else the same for everybody, whatever the namespace of their kubeconfig's context:
 /// two processes that look at different Leases would both lead.
 fn lease_namespace(flags: &ServeFlags, config: &kube::Config) -> String {
-    let in_a_pod = flags.kubeconfig.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let is_named = flags.kubeconfig.is_some() || !kubeconfig::of_environment().is_empty();
+    let in_a_pod = !is_named && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     if in_a_pod { config.default_namespace.clone() } else { "default".to_owned() }
 }
 

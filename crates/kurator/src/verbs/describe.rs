@@ -1,12 +1,14 @@
 //! `kurator describe`: one object in full, for people.
 
+mod sections;
+
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, ListParams};
-use kurator_api::backup::{Backup, BackupDetails};
+use kurator_api::backup::Backup;
 use kurator_api::condition::Condition;
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
@@ -18,9 +20,9 @@ use super::kinds::{Kind, age, age_of, typed};
 use super::note;
 use super::output::print;
 use super::run::Run;
-use super::table::table;
 use super::what::{Word, WordParser};
 use crate::failure::Failure;
+use sections::{about_members, about_run, runs};
 
 /// Events that are shown, the last ones.
 const EVENTS: usize = 10;
@@ -70,7 +72,7 @@ async fn find(hub: &Hub, kind: Kind, name: &str) -> Result<DynamicObject, Failur
             Err(error) => return Err(hub.failure(&format!("{} `{name}`", kind.singular()), error)),
         }
     }
-    Err(hub.missing(kind, name))
+    Err(hub.missing(&[(kind, name.to_owned())]).await)
 }
 
 async fn events(hub: &Hub, object: &DynamicObject) -> Result<Vec<Event>, Failure> {
@@ -160,83 +162,9 @@ fn text(
         let _always = writeln!(text, "{:<14}{value}", format!("{name}:"));
     }
     text += &sections;
-    let lines = conditions.into_iter().map(|condition| {
-        let since = age(condition.last_transition_time, now);
-        let status = format!("{:?}", condition.status);
-        vec![
-            condition.type_,
-            status,
-            condition.reason.unwrap_or_default(),
-            since,
-            condition.message.unwrap_or_default(),
-        ]
-    });
-    section(&mut text, ["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"], lines.collect());
-    let lines = events.iter().map(|event| {
-        let seen = last_seen(event).map(|at| age(at, now)).unwrap_or_default();
-        let (type_, reason) =
-            (event.type_.clone().unwrap_or_default(), event.reason.clone().unwrap_or_default());
-        vec![type_, reason, seen, event.message.clone().unwrap_or_default()]
-    });
-    section(&mut text, ["EVENT", "REASON", "AGE", "MESSAGE"], lines.collect());
+    let said = sections::about_conditions(&conditions, now, &mut text);
+    sections::about_events(events, &said, now, &mut text);
     Ok(text)
-}
-
-fn section<const N: usize>(text: &mut String, header: [&str; N], rows: Vec<Vec<String>>) {
-    if !rows.is_empty() {
-        *text += "\n";
-        *text += &table(header, rows);
-    }
-}
-
-fn about_run(run: &Run, facts: &mut Vec<(&'static str, String)>, sections: &mut String) {
-    facts.push(("Phase", run.phase.clone()));
-    facts.push(("Clusters", run.clusters.clone()));
-    facts.push(("Started", run.started.map(|at| at.to_string()).unwrap_or_default()));
-    let took = run.started.zip(run.completed).map(|(from, to)| format!("{to} (after {})", age(from, to)));
-    facts.push(("Completed", took.unwrap_or_default()));
-    let rows = run.rows.iter().map(|row| {
-        let objects = row.objects.map(|(done, all)| format!("{done}/{all}")).unwrap_or_default();
-        let (reason, message) = (row.reason.clone(), row.message.clone());
-        vec![row.cluster.clone(), row.phase.clone(), objects, row.name_in_cluster.clone(), reason, message]
-    });
-    section(
-        sections,
-        ["CLUSTER", "PHASE", "OBJECTS", "NAME IN CLUSTER", "REASON", "MESSAGE"],
-        rows.collect(),
-    );
-    let stored = run.rows.iter().filter(|row| !row.stored.is_empty());
-    let stored = stored.map(|row| vec![row.cluster.clone(), row.stored.clone()]);
-    section(sections, ["CLUSTER", "STORED IN"], stored.collect());
-}
-
-/// How many runs of a schedule the members still have.
-fn runs(rows: &[BackupDetails]) -> String {
-    let (mut runs, mut failed, mut since) = (0_u64, 0_u64, 0_u64);
-    for schedule in rows.iter().filter_map(|row| row.schedule.as_ref()) {
-        runs += u64::from(schedule.runs);
-        failed += u64::from(schedule.failed);
-        since += u64::from(schedule.failed_since_success);
-    }
-    format!("{runs} in all clusters, {failed} of them not complete, {since} since the last success")
-}
-
-fn about_members(fleet: &Fleet, sections: &mut String) {
-    let rows = fleet.status.iter().flat_map(|status| &status.clusters).map(|row| {
-        let backup = row.backup.clone().unwrap_or_default();
-        // A member that is connected is as ready as its backups are.
-        let (is_ready, reason, message) = match row.backup.as_ref().filter(|_| row.ready) {
-            Some(backup) => (backup.ready, &backup.reason, &backup.message),
-            None => (row.ready, &row.reason, &row.message),
-        };
-        let (reason, message) = (reason.clone().unwrap_or_default(), message.clone().unwrap_or_default());
-        let ready = if is_ready { "True" } else { "False" }.to_owned();
-        let engine = backup.engine.map(|engine| format!("{engine:?}")).unwrap_or_default();
-        let place = [backup.bucket, backup.prefix].into_iter().flatten().collect::<Vec<_>>().join("/");
-        vec![row.name.clone(), ready, engine, place, backup.phase.unwrap_or_default(), reason, message]
-    });
-    let header = ["CLUSTER", "READY", "ENGINE", "STORES IN", "STORE", "REASON", "MESSAGE"];
-    section(sections, header, rows.collect());
 }
 
 #[cfg(test)]
@@ -312,6 +240,45 @@ Warning   PartiallyFailed   56s   1/2 clusters completed
                 "status": {"backupDetails": [row(3), row(4)]}}),
         );
         let expected = "Runs:         7 in all clusters, 4 of them not complete, 2 since the last success\n";
+        assert!(told.contains(expected), "{told}");
+    }
+
+    #[test]
+    fn a_migration_tells_where_from_and_where_to() {
+        let row = |name: &str| json!({"clusterName": name, "phase": "Completed"});
+        let told = told(
+            Kind::Migrates,
+            json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Migrate", "metadata": {"name": "m"},
+                "spec": {"sourceCluster": {"fleet": "f"}, "targetCluster": {"fleet": "f"}},
+                "status": {"sourceClusterStatus": row("a"), "targetClusterStatus": [row("b")]}}),
+        );
+        let expected = "\
+PART   CLUSTER   PHASE       OBJECTS   NAME IN CLUSTER   REASON   MESSAGE
+from   a         Completed   -         -                 -        -
+to     b         Completed   -         -                 -        -
+";
+        assert!(told.contains(expected), "{told}");
+    }
+
+    #[test]
+    fn a_long_message_is_told_whole_once_and_only_where_it_explains_something() {
+        let why = "no cluster succeeded; a: there is no such bucket, and nobody has made one";
+        let condition = |type_: &str, status: &str| {
+            json!({"type": type_, "status": status, "reason": "Failed", "message": why,
+                "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        let told = told(
+            Kind::Backups,
+            json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+                "spec": {"destination": {"fleet": "f"}},
+                "status": {"conditions": [condition("Ready", "False"), condition("Reconciling", "False"), condition("Stalled", "True")]}}),
+        );
+        let expected = "\
+CONDITION     STATUS   REASON   SINCE   MESSAGE
+Ready         False    Failed   60s     no cluster succeeded; a: there is no such bucket, and nobody has made one
+Reconciling   False    Failed   60s     -
+Stalled       True     Failed   60s     no cluster succeeded; a: there is no su…
+";
         assert!(told.contains(expected), "{told}");
     }
 

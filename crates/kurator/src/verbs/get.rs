@@ -2,6 +2,8 @@
 
 mod watch;
 
+use std::collections::BTreeSet;
+
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, TypeMeta};
 use kube::{Client, ResourceExt as _};
 use kurator_member::clock::{Clock as _, SystemClock};
@@ -10,6 +12,7 @@ use super::hub::{Hub, HubFlags, is_unknown_type};
 use super::kinds::{Kind, age_of};
 use super::note;
 use super::output::{Output, documents, full_name, print};
+use super::selector;
 use super::table::table;
 use super::what::{Asked, Word, WordParser, asked};
 use crate::failure::Failure;
@@ -17,6 +20,8 @@ use watch::watch;
 
 /// Objects per page of a list.
 const PAGE: u32 = 500;
+/// Namespaces that a hint names.
+const NAMESPACES_SHOWN: usize = 5;
 
 /// Options of `get`.
 #[derive(Default, clap::Args)]
@@ -32,6 +37,10 @@ pub(crate) struct GetFlags {
     #[arg(skip)]
     asked: Asked,
 
+    /// Columns that matter most, and no others.
+    #[arg(skip)]
+    is_brief: bool,
+
     #[command(flatten)]
     hub: HubFlags,
 
@@ -40,7 +49,7 @@ pub(crate) struct GetFlags {
     all_namespaces: bool,
 
     /// Only objects whose labels match, such as `app=shop,tier!=test`
-    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    #[arg(long, short = 'l', value_name = "SELECTOR", value_parser = selector::checked)]
     selector: Option<String>,
 
     /// Format
@@ -58,37 +67,81 @@ pub(crate) async fn get(mut flags: GetFlags, before: HubFlags) -> Result<(), Fai
     if flags.watch {
         return watch(&hub, &flags).await;
     }
-    let found = flags.all(&hub).await?;
-    if found.iter().all(|(_, objects)| objects.is_empty()) && flags.has_lines() {
-        let place = if flags.all_namespaces {
-            "any namespace".to_owned()
-        } else {
-            format!("namespace {}", hub.namespace)
-        };
-        let kinds: Vec<_> = flags.asked.iter().map(|(kind, _)| format!("{}s", kind.singular())).collect();
-        let what =
-            if flags.what.is_some() { format!("no {}", kinds.join(", ")) } else { "nothing".to_owned() };
-        note(&format!("{what} in {place}"));
+    let Found { objects, missing } = flags.found(&hub).await?;
+    let is_empty = objects.iter().all(|(_, objects)| objects.is_empty());
+    if !missing.is_empty() {
+        if !is_empty {
+            print(&flags.shown(&objects)?)?;
+        }
+        return Err(hub.missing(&missing).await);
+    }
+    if is_empty && flags.has_lines() {
+        flags.say_nothing_is_there(&hub).await;
         return Ok(());
     }
-    print(&flags.shown(&found)?)?;
+    print(&flags.shown(&objects)?)?;
     Ok(())
 }
 
-/// Everything in the hub's namespace, as `get` without a kind shows it.
-pub(crate) async fn overview(hub: &Hub) -> Result<String, Failure> {
-    let mut flags = GetFlags::default();
-    flags.asked = flags.asked_for().map_err(Failure::usage)?;
-    Ok(flags.shown(&flags.all(hub).await?)?)
+/// Objects by kind, in the order in which they were asked for.
+type Objects = Vec<(Kind, Vec<DynamicObject>)>;
+
+/// What was asked for.
+struct Found {
+    objects: Objects,
+    /// What was named and is not there.
+    missing: Vec<(Kind, String)>,
+}
+
+/// Everything in the hub's namespace.
+pub(crate) struct Overview {
+    /// As `get` without a kind shows it.
+    pub(crate) full: String,
+    /// The same for a narrow terminal.
+    pub(crate) brief: String,
+}
+
+impl Overview {
+    pub(crate) async fn of(hub: &Hub) -> Result<Self, Failure> {
+        let mut flags = GetFlags::default();
+        flags.asked = flags.asked_for().map_err(Failure::usage)?;
+        let objects = flags.found(hub).await?.objects;
+        let full = flags.shown(&objects)?;
+        Ok(Self { full, brief: GetFlags { is_brief: true, ..flags }.shown(&objects)? })
+    }
 }
 
 impl GetFlags {
-    async fn all(&self, hub: &Hub) -> Result<Vec<(Kind, Vec<DynamicObject>)>, Failure> {
-        let mut found = Vec::new();
+    async fn found(&self, hub: &Hub) -> Result<Found, Failure> {
+        let mut found = Found { objects: Vec::new(), missing: Vec::new() };
         for (kind, names) in &self.asked {
-            found.push((*kind, self.objects(hub, *kind, names).await?));
+            let objects = self.objects(hub, *kind, names).await?;
+            let missing = names.iter().filter(|name| !objects.iter().any(|one| one.name_any() == **name));
+            found.missing.extend(missing.map(|name| (*kind, name.clone())));
+            found.objects.push((*kind, objects));
         }
         Ok(found)
+    }
+
+    /// Says so to people, and where there is something.
+    async fn say_nothing_is_there(&self, hub: &Hub) {
+        let kinds: Vec<_> = self.asked.iter().map(|(kind, _)| *kind).collect();
+        let what = match &self.what {
+            Some(_) => {
+                let kinds: Vec<_> = kinds.iter().map(|kind| format!("{}s", kind.singular())).collect();
+                format!("no {}", kinds.join(", "))
+            }
+            None => "nothing".to_owned(),
+        };
+        if self.all_namespaces {
+            return note(&format!("{what} in any namespace"));
+        }
+        note(&format!("{what} in namespace {}", hub.namespace));
+        let others = if self.selector.is_none() { hub.namespaces(&kinds).await } else { BTreeSet::new() };
+        if !others.is_empty() {
+            let named: Vec<_> = others.iter().take(NAMESPACES_SHOWN).map(String::as_str).collect();
+            note(&format!("hint: --namespace names another; there are some in {}", named.join(", ")));
+        }
     }
 
     fn asked_for(&self) -> Result<Asked, String> {
@@ -147,8 +200,7 @@ impl GetFlags {
                 }
             }
         }
-        let missing = names.iter().find(|name| !found.iter().any(|object| object.name_any() == **name));
-        missing.map_or(Ok(found), |missing| Err(hub.missing(kind, missing)))
+        Ok(found)
     }
 
     fn shown(&self, found: &[(Kind, Vec<DynamicObject>)]) -> anyhow::Result<String> {
@@ -176,8 +228,13 @@ impl GetFlags {
         let name = if self.asked.len() == 1 { "NAME".to_owned() } else { kind.singular().to_uppercase() };
         let namespace = self.all_namespaces.then_some("NAMESPACE");
         let message = (self.output == Output::Wide).then_some("MESSAGE");
-        let header = namespace.into_iter().chain([name.as_str()]).chain(kind.columns().iter().copied());
-        header.chain(["AGE"]).chain(message).map(str::to_owned).collect()
+        let columns = kind.columns().iter().copied().chain(["AGE"]).filter(|column| self.has(column));
+        let header = namespace.into_iter().chain([name.as_str()]).chain(columns);
+        header.chain(message).map(str::to_owned).collect()
+    }
+
+    fn has(&self, column: &str) -> bool {
+        !self.is_brief || Kind::is_brief(column)
     }
 
     fn line(&self, kind: Kind, object: &DynamicObject) -> Vec<String> {
@@ -186,7 +243,10 @@ impl GetFlags {
             (vec!["?".to_owned(); kind.columns().len()], format!("cannot be read: {error}"))
         });
         let namespace = self.all_namespaces.then(|| object.namespace().unwrap_or_default());
-        let line = namespace.into_iter().chain([object.name_any()]).chain(cells).chain([age_of(object, now)]);
+        let columns = kind.columns().iter().chain(&["AGE"]);
+        let cells = columns.zip(cells.into_iter().chain([age_of(object, now)]));
+        let cells = cells.filter(|(column, _)| self.has(column)).map(|(_, cell)| cell);
+        let line = namespace.into_iter().chain([object.name_any()]).chain(cells);
         line.chain((self.output == Output::Wide).then_some(message)).collect()
     }
 }
@@ -208,5 +268,23 @@ async fn list(api: &Api<DynamicObject>, selector: Option<&str>) -> kube::Result<
             Some(token) => params.continue_token = Some(token),
             None => return Ok(all),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn where_there_is_little_room_only_what_matters_most_is_shown() {
+        let object = serde_json::from_value(json!({
+            "apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+            "spec": {"destination": {"fleet": "f"}}, "status": {"phase": "Completed", "summary": {"status": "2/2"}},
+        }));
+        let objects = vec![(Kind::Backups, vec![object.unwrap()])];
+        let asked = vec![(Kind::Backups, vec![])];
+        let brief = GetFlags { is_brief: true, asked, ..GetFlags::default() }.shown(&objects).unwrap();
+        assert_eq!(brief, "NAME   PHASE       CLUSTERS\nb      Completed   2/2\n");
     }
 }

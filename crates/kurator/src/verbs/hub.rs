@@ -1,21 +1,27 @@
 //! The hub that a verb talks to, found as kubectl finds it, and what its refusals mean.
 
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use kube::Client;
+use http::Uri;
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::Status;
+use kube::{Client, ResourceExt as _};
 use kurator_member::connect::hub_client;
 use kurator_member::gate::WriteGate;
 
 use super::kinds::Kind;
+use super::{near, words};
 use crate::failure::Failure;
-use crate::process;
+use crate::kubeconfig;
 
 /// Which hub, and which namespace of it; as kubectl's flags of these names, before the verb or behind it.
 #[derive(Default, clap::Args)]
 pub(crate) struct HubFlags {
-    /// Kubeconfig of the hub, instead of $KUBECONFIG and ~/.kube/config
+    /// Kubeconfig of the hub, instead of the files of $KUBECONFIG, or ~/.kube/config
     #[arg(long, value_name = "FILE", help_heading = "Hub")]
     kubeconfig: Option<PathBuf>,
 
@@ -24,7 +30,7 @@ pub(crate) struct HubFlags {
     context: Option<String>,
 
     /// Namespace, instead of the context's
-    #[arg(long, short, value_name = "NAMESPACE", help_heading = "Hub")]
+    #[arg(long, short, value_name = "NAMESPACE", value_parser = words::namespace, help_heading = "Hub")]
     namespace: Option<String>,
 }
 
@@ -58,7 +64,7 @@ impl HubFlags {
     }
 
     pub(crate) async fn connect(&self) -> Result<Hub, Failure> {
-        let config = process::config("hub", self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        let config = kubeconfig::config("hub", self.kubeconfig.as_deref(), self.context.as_deref()).await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string();
         let kubeconfig = self.kubeconfig.clone().map(|file| file.display().to_string());
@@ -84,27 +90,66 @@ impl Hub {
     /// What a person is told of a request that failed; `what` was asked about, such as ``backup `docs` ``.
     pub(crate) fn failure(&self, what: &str, error: kube::Error) -> Failure {
         let kube::Error::Api(status) = &error else {
+            let hint = self.place().silence(&error);
             let told = anyhow::Error::new(error).context(format!("cannot reach the hub at {}", self.server));
-            return Failure::with_hint(told, "try `kubectl get --raw /version` with the same kubeconfig");
+            return Failure::with_hint(told, hint);
         };
         let (told, hint) = self.place().refusal(what, status);
         let told = anyhow!(told);
         if hint.is_empty() { told.into() } else { Failure::with_hint(told, hint) }
     }
 
+    /// Where it is.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
     fn place(&self) -> Place<'_> {
         Place { server: &self.server, kubeconfig: &self.kubeconfig, namespace: &self.namespace }
     }
 
-    /// What a person is told of an object that is not there.
-    pub(crate) fn missing(&self, kind: Kind, name: &str) -> Failure {
-        let (one, namespace) = (kind.singular(), &self.namespace);
-        Failure::with_hint(
-            anyhow!("no {one} `{name}` in namespace {namespace}"),
-            format!("`kurator get {one}s --namespace {namespace}` shows those that there are"),
-        )
+    /// What a person is told of objects that are not there.
+    pub(crate) async fn missing(&self, missing: &[(Kind, String)]) -> Failure {
+        let namespace = &self.namespace;
+        let named: Vec<_> =
+            missing.iter().map(|(kind, name)| format!("no {} `{name}`", kind.singular())).collect();
+        let mut hint = String::new();
+        if let [(kind, name), ..] = missing {
+            let known = self.names(*kind).await;
+            hint = near::question(name, known.iter().map(String::as_str));
+            hint += &format!(
+                "`kurator get {}s --namespace {namespace}` shows those that there are",
+                kind.singular()
+            );
+        }
+        Failure::with_hint(anyhow!("{} in namespace {namespace}", named.join(", ")), hint)
+    }
+
+    /// The names that objects of a kind have, as far as they can be had: somebody is to be helped, that is all.
+    async fn names(&self, kind: Kind) -> Vec<String> {
+        let mut names = Vec::new();
+        for of in kind.types() {
+            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &of);
+            let listed = api.list_metadata(&ListParams::default().limit(LOOKED_AT)).await;
+            names.extend(listed.into_iter().flatten().map(|object| object.name_any()));
+        }
+        names
+    }
+
+    /// The namespaces that hold objects of these kinds, as far as they can be had.
+    pub(crate) async fn namespaces(&self, kinds: &[Kind]) -> BTreeSet<String> {
+        let mut namespaces = BTreeSet::new();
+        for of in kinds.iter().flat_map(|kind| kind.types()) {
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &of);
+            let listed = api.list_metadata(&ListParams::default().limit(LOOKED_AT)).await;
+            namespaces.extend(listed.into_iter().flatten().filter_map(|object| object.namespace()));
+        }
+        namespaces
     }
 }
+
+/// Objects that are looked at for a hint.
+const LOOKED_AT: u32 = 500;
 
 /// What of a hub people are told.
 struct Place<'a> {
@@ -114,6 +159,21 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// What to do about a hub that does not answer.
+    fn silence(&self, error: &(dyn Error + 'static)) -> String {
+        let is_embedded = |server: &Uri| {
+            let is_here = server.host().is_some_and(|host| host.starts_with("127."));
+            is_here && server.path().starts_with("/clusters/")
+        };
+        if is_turned_away(error) && self.server.parse().is_ok_and(|server| is_embedded(&server)) {
+            let kubeconfig = self.kubeconfig;
+            return format!(
+                "the quickstart that {kubeconfig} belongs to has ended; `kurator quickstart` begins another"
+            );
+        }
+        "try `kubectl get --raw /version` with the same kubeconfig".to_owned()
+    }
+
     /// What the hub refused, and what to do about it.
     fn refusal(&self, what: &str, status: &Status) -> (String, String) {
         let Self { server, kubeconfig, namespace } = self;
@@ -135,6 +195,24 @@ impl Place<'_> {
         };
         (format!("{what}: {}", status.message), hint)
     }
+}
+
+/// Whether the hub will not let somebody in or do something, however often they ask.
+pub(crate) fn is_refused(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403))
+}
+
+/// Whether nobody listens where the server should be.
+fn is_turned_away(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let said = error.downcast_ref::<io::Error>();
+        if said.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Whether it is a whole type that the server does not know, and not an object of it.
@@ -164,6 +242,20 @@ mod tests {
         let status = Status::failure("Unauthorized", "Unauthorized").with_code(401);
         let expected = ("backups: Unauthorized".to_owned(), "renew the credential in hub.yaml".to_owned());
         assert_eq!(told(&status), expected);
+    }
+
+    #[test]
+    fn a_quickstart_that_has_ended_is_told_from_a_hub_that_is_out_of_reach() {
+        let hint = |server, kind: io::ErrorKind| {
+            let place = Place { server, kubeconfig: "hub.yaml", namespace: "default" };
+            place.silence(&kube::Error::Service(io::Error::from(kind).into()))
+        };
+        let (here, away) = ("https://127.0.0.1:4000/clusters/hub", "https://hub:6443/");
+        let ended = "the quickstart that hub.yaml belongs to has ended; `kurator quickstart` begins another";
+        assert_eq!(hint(here, io::ErrorKind::ConnectionRefused), ended);
+        for (server, kind) in [(away, io::ErrorKind::ConnectionRefused), (here, io::ErrorKind::TimedOut)] {
+            assert!(hint(server, kind).starts_with("try `kubectl get --raw /version`"), "{server}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use kube::{Resource, ResourceExt};
 use kurator_api::backup::Backup;
 use kurator_api::cluster::{AttachedCluster, Cluster};
 use kurator_api::condition::{self, Condition};
-use kurator_api::fleet::{Fleet, FleetClusterStatus, FleetStatus};
+use kurator_api::fleet::{Engine, Fleet, FleetClusterStatus, FleetStatus};
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use serde::de::DeserializeOwned;
@@ -87,7 +87,12 @@ impl Kind {
         }
     }
 
-    /// The same for one object, and what `wide` adds behind the age: its message.
+    /// Whether a column is shown also where there is little room.
+    pub(crate) fn is_brief(column: &str) -> bool {
+        matches!(column, "READY" | "PHASE" | "CLUSTERS")
+    }
+
+    /// The cells of one object in these columns, and what `wide` adds behind the age: its message.
     ///
     /// # Errors
     /// For an object that is not what its type says.
@@ -138,12 +143,18 @@ impl Kind {
     }
 }
 
+/// Who executes the backups of a Fleet, as far as known.
+pub(crate) fn engine(fleet: &Fleet) -> Option<Engine> {
+    let plugin = fleet.spec.plugin.as_ref()?.backup.as_ref()?;
+    // Which engine a Fleet without a word on it has is the hub's to say: its members' rows do.
+    let mut rows = fleet.status.iter().flat_map(|status| &status.clusters);
+    plugin.engine.or_else(|| rows.find_map(|row| row.backup.as_ref()?.engine))
+}
+
 fn of_fleet(fleet: &Fleet) -> (Vec<String>, String) {
     let status = fleet.status.clone().unwrap_or_default();
     let plugin = fleet.spec.plugin.as_ref().and_then(|plugin| plugin.backup.as_ref());
-    // Which engine a Fleet without a word on it has is the hub's to say: its members' rows do.
-    let of_row = status.clusters.iter().find_map(|row| row.backup.as_ref()?.engine);
-    let engine = plugin.and_then(|plugin| plugin.engine.or(of_row)).map(|engine| format!("{engine:?}"));
+    let engine = engine(fleet).map(|engine| engine.as_str().to_owned());
     let bucket = plugin.map(|plugin| plugin.storage.location.bucket.clone());
     let phase = status.phase.map(|phase| format!("{phase:?}")).unwrap_or_default();
     let cells =

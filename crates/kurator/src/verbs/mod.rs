@@ -7,6 +7,8 @@ pub(crate) mod describe;
 pub(crate) mod get;
 pub(crate) mod hub;
 mod kinds;
+mod near;
+mod outage;
 pub(crate) mod output;
 pub(crate) mod run;
 mod selector;
@@ -14,6 +16,7 @@ mod spec;
 mod table;
 pub(crate) mod wait;
 mod what;
+mod words;
 
 use std::io::Write as _;
 

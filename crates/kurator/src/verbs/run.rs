@@ -35,6 +35,8 @@ pub(crate) enum Ending {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Row {
     pub(crate) cluster: String,
+    /// Which part it has in a migration.
+    pub(crate) part: Option<Part>,
     pub(crate) phase: String,
     /// Objects done and in all, as far as known.
     pub(crate) objects: Option<(i64, i64)>,
@@ -42,6 +44,33 @@ pub(crate) struct Row {
     pub(crate) stored: String,
     pub(crate) reason: String,
     pub(crate) message: String,
+}
+
+/// Which side of a migration a cluster is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It is backed up.
+    From,
+    /// It is restored into.
+    To,
+}
+
+impl Part {
+    /// The word before the cluster's name.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::From => "from",
+            Self::To => "to",
+        }
+    }
+
+    /// What is done in the cluster.
+    const fn deed(self) -> &'static str {
+        match self {
+            Self::From => "backup",
+            Self::To => "restore",
+        }
+    }
 }
 
 impl Run {
@@ -57,10 +86,32 @@ impl Run {
         self.conditions.iter().any(|condition| condition.type_ == condition::STALLED && holds(condition))
     }
 
-    /// Objects done and in all, of the clusters that say so.
-    pub(crate) fn objects(&self) -> Option<(i64, i64)> {
-        let known = self.rows.iter().filter_map(|row| row.objects);
-        known.reduce(|(done, all), (more_done, more)| (done + more_done, all + more))
+    /// How many objects are done, of the clusters that say so; of a migration, of each part of it.
+    fn objects(&self) -> Vec<String> {
+        let of = |part| {
+            let known = self.rows.iter().filter(|row| row.part == part).filter_map(|row| row.objects);
+            let (done, all) =
+                known.reduce(|(done, all), (more_done, more)| (done + more_done, all + more))?;
+            let deed = part.map(|part| format!("{} ", part.deed())).unwrap_or_default();
+            Some(format!("{deed}{done}/{all} objects"))
+        };
+        [None, Some(Part::From), Some(Part::To)].into_iter().filter_map(of).collect()
+    }
+
+    /// All of it in one line.
+    pub(crate) fn line(&self) -> String {
+        let mut parts = vec![self.phase.clone()];
+        let (clusters, message) = (format!("{} clusters", self.clusters), self.message());
+        if !self.clusters.is_empty() && !message.contains(&clusters) {
+            parts.push(clusters);
+        }
+        parts.extend(self.objects());
+        let is_good = self.ended.is_none_or(|ending| ending == Ending::Completed) && !self.is_stalled();
+        // Why it is not is the error that follows.
+        if !message.is_empty() && is_good {
+            parts.push(message.to_owned());
+        }
+        parts.join(", ")
     }
 }
 
@@ -123,8 +174,10 @@ impl From<&Migrate> for Run {
     fn from(migrate: &Migrate) -> Self {
         let status = migrate.status.clone().unwrap_or_default();
         let times = [status.start_timestamp, status.completion_timestamp];
-        let source = status.source_cluster_status.iter().map(Row::from);
-        let rows = source.chain(status.target_cluster_status.iter().map(Row::from));
+        let part = |part| move |row: Row| Row { part: Some(part), ..row };
+        let source = status.source_cluster_status.iter().map(Row::from).map(part(Part::From));
+        let targets = status.target_cluster_status.iter().map(Row::from).map(part(Part::To));
+        let rows = source.chain(targets);
         run(status.phase.as_ref(), status.summary, times, status.conditions, rows)
     }
 }
@@ -149,6 +202,7 @@ impl From<&BackupDetails> for Row {
         });
         Self {
             cluster: row.cluster_name.clone(),
+            part: None,
             phase: row_phase(row.phase, in_cluster),
             objects: progress
                 .and_then(|progress| Some((progress.items_backed_up.unwrap_or(0), progress.total_items?))),
@@ -167,6 +221,7 @@ impl From<&RestoreDetails> for Row {
         let progress = status.and_then(|status| status.progress.as_ref());
         Self {
             cluster: row.cluster_name.clone(),
+            part: None,
             phase: row_phase(row.phase, in_cluster),
             objects: progress
                 .and_then(|progress| Some((progress.items_restored.unwrap_or(0), progress.total_items?))),
@@ -180,7 +235,11 @@ impl From<&RestoreDetails> for Row {
 
 impl From<&Row> for rows::Row {
     fn from(row: &Row) -> Self {
-        Self { name: row.cluster.clone(), phase: row.phase.clone(), objects: row.objects, bytes: None }
+        let name = match row.part {
+            Some(part) => format!("{} {}", part.as_str(), row.cluster),
+            None => row.cluster.clone(),
+        };
+        Self { name, phase: row.phase.clone(), objects: row.objects, bytes: None }
     }
 }
 
@@ -200,5 +259,55 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(Run::from(&backup).clusters, "1/2");
+    }
+
+    fn restore(phase: &str, message: &str) -> Run {
+        let row = |name: &str, restored: i64, all: i64| {
+            json!({"clusterName": name, "restoreStatusInCluster":
+                {"phase": "InProgress", "progress": {"itemsRestored": restored, "totalItems": all}}})
+        };
+        let restore: Restore = serde_json::from_value(json!({
+            "metadata": {"name": "r"}, "spec": {"backupName": "b"},
+            "status": {"phase": phase, "summary": {"status": "1/2"}, "restoreDetails": [row("a", 2, 5), row("b", 0, 4)],
+                "conditions": [{"type": "Ready", "status": "False", "message": message,
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+        }))
+        .unwrap();
+        Run::from(&restore)
+    }
+
+    #[test]
+    fn a_line_tells_phase_clusters_objects_and_what_is_waited_for() {
+        let line = restore("InProgress", "a: running").line();
+        assert_eq!(line, "InProgress, 1/2 clusters, 2/9 objects, a: running");
+    }
+
+    #[test]
+    fn a_line_counts_clusters_once() {
+        let line = restore("InProgress", "1/2 clusters completed; b: away").line();
+        assert_eq!(line, "InProgress, 2/9 objects, 1/2 clusters completed; b: away");
+    }
+
+    #[test]
+    fn the_line_of_a_bad_end_leaves_its_reason_to_the_error() {
+        assert_eq!(restore("Failed", "no such bucket").line(), "Failed, 1/2 clusters, 2/9 objects");
+    }
+
+    #[test]
+    fn a_migration_counts_what_is_backed_up_and_what_is_restored_apart() {
+        let migrate: Migrate = serde_json::from_value(json!({
+            "metadata": {"name": "m"},
+            "spec": {"sourceCluster": {"fleet": "f"}, "targetCluster": {"fleet": "f"}},
+            "status": {"phase": "RestoreInProgress",
+                "sourceClusterStatus": {"clusterName": "a", "backupStatusInCluster":
+                    {"phase": "Completed", "progress": {"itemsBackedUp": 7, "totalItems": 7}}},
+                "targetClusterStatus": [{"clusterName": "b", "restoreStatusInCluster":
+                    {"phase": "InProgress", "progress": {"itemsRestored": 3, "totalItems": 8}}}]},
+        }))
+        .unwrap();
+        let run = Run::from(&migrate);
+        assert_eq!(run.line(), "RestoreInProgress, backup 7/7 objects, restore 3/8 objects");
+        let names = run.rows.iter().map(|row| rows::Row::from(row).name);
+        assert_eq!(names.collect::<Vec<_>>(), ["from a", "to b"]);
     }
 }

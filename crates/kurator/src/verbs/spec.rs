@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use clap::{ArgAction, Args};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kurator_api::backup::{Destination, PreserveStatus, ResourceFilter};
-use kurator_api::cluster::{ClusterKind, ClusterReference};
-use kurator_api::duration::GoDuration;
+use kurator_api::cluster::ClusterReference;
 
 use super::selector;
+use super::words;
 
 /// Which resources of a cluster.
 #[derive(Args)]
@@ -63,7 +63,7 @@ impl FilterFlags {
     /// The filter, or `None` for everything.
     ///
     /// # Errors
-    /// Which fields exclude each other.
+    /// What of it cannot be meant.
     pub(crate) fn filter(self) -> Result<Option<ResourceFilter>, String> {
         let filter = ResourceFilter {
             included_namespaces: self.include_namespaces,
@@ -78,11 +78,42 @@ impl FilterFlags {
             label_selector: self.selector,
             or_label_selectors: self.or_selector.into_iter().flatten().collect(),
         };
-        match filter.conflicts().as_slice() {
-            [] => Ok((filter != ResourceFilter::default()).then_some(filter)),
-            conflicts => Err(conflicts.join("; ")),
-        }
+        refused(&filter.problems())?;
+        Ok((filter != ResourceFilter::default()).then_some(filter))
     }
+
+    /// The same, for a restore, in which Velero cannot choose everything that it can in a backup.
+    ///
+    /// # Errors
+    /// What of it cannot be meant.
+    pub(crate) fn of_restore(self) -> Result<Option<ResourceFilter>, String> {
+        let filter = self.filter()?;
+        refused(&filter.as_ref().map(kurator_fleet::restore_problems).unwrap_or_default())?;
+        Ok(filter)
+    }
+}
+
+/// The fields of a filter, and the flags that fill them.
+const FLAGS: [(&str, &str); 9] = [
+    ("includedNamespaces", "--include-namespaces"),
+    ("excludedNamespaces", "--exclude-namespaces"),
+    ("includedResources", "--include-resources"),
+    ("excludedResources", "--exclude-resources"),
+    ("includeClusterResources", "--include-cluster-resources"),
+    ("includedClusterScopedResources", "--include-cluster-scoped-resources"),
+    ("excludedClusterScopedResources", "--exclude-cluster-scoped-resources"),
+    ("includedNamespaceScopedResources", "--include-namespace-scoped-resources"),
+    ("excludedNamespaceScopedResources", "--exclude-namespace-scoped-resources"),
+];
+
+/// What the hub says of fields, for somebody who has typed flags.
+fn refused(problems: &[String]) -> Result<(), String> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let said =
+        problems.join("; ").replace("spec.policy.resourceFilter.", "").replace("the fields", "the flags");
+    Err(FLAGS.iter().fold(said, |said, (field, flag)| said.replace(field, flag)))
 }
 
 /// What is changed on the way into a cluster.
@@ -90,7 +121,7 @@ impl FilterFlags {
 #[command(next_help_heading = "How")]
 pub(crate) struct IntoFlags {
     /// Namespaces that get another name, such as `shop:shop-copy`
-    #[arg(long, value_name = "FROM:TO", value_delimiter = ',', value_parser = pair(FROM_TO))]
+    #[arg(long, value_name = "FROM:TO", value_delimiter = ',', value_parser = words::namespace_mapping)]
     namespace_mappings: Vec<(String, String)>,
 
     /// Whether services keep their node ports
@@ -129,62 +160,12 @@ fn selectors(text: &str) -> Result<Vec<LabelSelector>, String> {
     text.split(" or ").map(selector::parse).collect()
 }
 
-/// Two words and what stands between them, as the help names them.
-#[derive(Clone, Copy)]
-pub(crate) struct Form(&'static str, char, &'static str);
-
-/// A label or an annotation.
-pub(crate) const KEY_VALUE: Form = Form("KEY", '=', "VALUE");
-/// A namespace and its new name.
-const FROM_TO: Form = Form("FROM", ':', "TO");
-const RESOURCE_NAMES: Form = Form("RESOURCE", '=', "NAME,NAME");
-
-/// Two words of this form.
-pub(crate) fn pair(
-    Form(first, separator, second): Form,
-) -> impl Fn(&str) -> Result<(String, String), String> + Clone {
-    move |text| match text.split_once(separator) {
-        Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => {
-            Ok((key.trim().to_owned(), value.trim().to_owned()))
-        }
-        _ => Err(format!("write {first}{separator}{second}")),
-    }
-}
-
-/// `pods=ns1/a,ns1/b;persistentvolumes=v`, as velero's flag of this name.
-pub(crate) fn ordered_resources(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let resource = pair(RESOURCE_NAMES);
-    text.split(';')
-        .map(|one| resource(one).map_err(|_| "write RESOURCE=NAME,NAME;RESOURCE=NAME".to_owned()))
-        .collect()
-}
-
-/// A duration as Go writes it, such as `72h`.
-pub(crate) fn duration(text: &str) -> Result<String, String> {
-    match text.parse::<GoDuration>() {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// A cluster: `NAME` of an AttachedCluster, or `KIND/NAME`.
-pub(crate) fn cluster(text: &str) -> Result<ClusterReference, String> {
-    let (kind, name) = match text.split_once('/') {
-        Some((kind, name)) => (kind.parse::<ClusterKind>().map_err(|error| error.to_string())?, name),
-        None => (ClusterKind::AttachedCluster, text),
-    };
-    if name.is_empty() {
-        return Err("write NAME or KIND/NAME".to_owned());
-    }
-    Ok(ClusterReference::to(kind, name))
-}
-
 /// Which clusters of which fleet.
 #[derive(Args)]
 #[command(next_help_heading = "Where")]
 pub(crate) struct WhereFlags {
     /// Clusters of the fleet, an AttachedCluster's name or KIND/NAME; all if it is left out
-    #[arg(long, value_name = "CLUSTER", value_delimiter = ',', value_parser = cluster)]
+    #[arg(long, value_name = "CLUSTER", value_delimiter = ',', value_parser = words::cluster)]
     clusters: Vec<ClusterReference>,
 
     /// Clusters of the fleet whose labels match
@@ -197,6 +178,11 @@ impl WhereFlags {
         self.clusters.is_empty() && self.cluster_selector.is_none()
     }
 
+    /// The clusters that are named, each with the flag that does so.
+    pub(crate) fn names(&self, flag: &'static str) -> Vec<(&'static str, ClusterReference)> {
+        self.clusters.iter().map(|cluster| (flag, cluster.clone())).collect()
+    }
+
     pub(crate) fn of(self, fleet: String) -> Destination {
         Destination { fleet, clusters: self.clusters, cluster_selector: self.cluster_selector }
     }
@@ -207,22 +193,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cluster_is_attached_unless_its_kind_is_given() {
-        assert_eq!(cluster("a").unwrap().kind.as_deref(), Some("AttachedCluster"));
-        assert_eq!(cluster("Cluster/a").unwrap().kind.as_deref(), Some("Cluster"));
-        assert_eq!(
-            cluster("a/").unwrap_err(),
-            "kind `a` is not a kind of cluster; use `AttachedCluster` or `Cluster`"
-        );
-    }
-
-    #[test]
-    fn what_is_no_pair_is_told_in_the_words_of_the_help() {
-        assert_eq!(pair(FROM_TO)("foo").unwrap_err(), "write FROM:TO");
-        assert_eq!(pair(KEY_VALUE)("a=").unwrap_err(), "write KEY=VALUE");
-    }
-
-    #[test]
     fn selectors_are_told_apart_as_velero_tells_them() {
         let read = selectors("app=shop or tier in (front,back) or a=b,c=d").unwrap();
         let alone = ["app=shop", "tier in (front,back)", "a=b,c=d"].map(|one| selector::parse(one).unwrap());
@@ -230,11 +200,43 @@ mod tests {
         assert!(selectors("app=shop or ").is_err());
     }
 
+    #[derive(clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        filter: FilterFlags,
+    }
+
+    fn typed(flags: &str) -> FilterFlags {
+        let words = ["x"].into_iter().chain(flags.split(' '));
+        <Typed as clap::Parser>::try_parse_from(words).unwrap().filter
+    }
+
     #[test]
-    fn ordered_resources_are_read_as_velero_reads_them() {
-        let read = ordered_resources("pods=ns1/a,ns1/b;persistentvolumes=v").unwrap();
-        let expected = [("persistentvolumes", "v"), ("pods", "ns1/a,ns1/b")];
-        assert!(read.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(expected));
-        assert_eq!(ordered_resources("pods").unwrap_err(), "write RESOURCE=NAME,NAME;RESOURCE=NAME");
+    fn what_cannot_be_meant_is_told_by_its_flags() {
+        let refused = [
+            ("--include-namespaces Shop", "--include-namespaces: `Shop` is no name of a namespace; use "),
+            (
+                "--include-namespaces a --exclude-namespaces a",
+                "--exclude-namespaces: `a` stands in --include-namespaces too; take it off one list",
+            ),
+            (
+                "--include-resources pods --exclude-cluster-scoped-resources nodes",
+                "--include-resources, --exclude-resources and --include-cluster-resources can't be combined with the flags",
+            ),
+        ];
+        for (flags, why) in refused {
+            let said = typed(flags).filter().unwrap_err();
+            assert!(said.starts_with(why), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_a_restore_cannot_choose_is_told_before_the_hub_is_asked() {
+        let flags = "--include-namespace-scoped-resources pods";
+        assert!(typed(flags).filter().is_ok());
+        let said = typed(flags).of_restore().unwrap_err();
+        let expected = "--include-namespace-scoped-resources: Velero's restores have one list for all scopes; name the \
+                        cluster-scoped types in --include-cluster-scoped-resources, or";
+        assert!(said.starts_with(expected), "{said}");
     }
 }

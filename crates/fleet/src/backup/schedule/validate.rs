@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use kube::{Resource, ResourceExt};
 use kurator_api::backup::{Backup, BackupPhase};
 use kurator_api::cluster::ClusterKey;
@@ -12,7 +11,7 @@ use kurator_api::fleet::Fleet;
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero;
-use kurator_schedule::{Check, Dialect, check, check_all};
+use kurator_schedule::{Check, Dialect, check, pause, refusal};
 
 use super::super::template;
 use super::super::validate::{owner, plugin_of, spec_problems};
@@ -155,24 +154,6 @@ fn asked_to_run(backup: &Backup) -> Option<String> {
     (!token.is_empty()).then(|| names::label_value(token))
 }
 
-/// Why no Velero could follow the expression, or none would as it is meant.
-fn refusal(expression: &str, now: Timestamp) -> Option<String> {
-    if pause(expression).is_some_and(|pause| pause.starts_with('-')) {
-        return Some(format!("`{expression}` is no time to come; use one such as `@every 6h`"));
-    }
-    let check = check_all(expression, now);
-    if let Some(error) = check.refusal() {
-        return Some(error.to_string());
-    }
-    let never = check.accepted.iter().all(|cron| cron.next_after(now, &TimeZone::UTC).is_none());
-    never.then(|| {
-        format!(
-            "`{expression}` fits no time of the next five years, and Velero would start a backup every minute; choose \
-             a day that comes"
-        )
-    })
-}
-
 /// What the Veleros of these clusters take differently.
 fn remarks(expression: &str, fleet: &Fleet, clusters: &[ClusterKey], now: Timestamp) -> Vec<String> {
     let mut dialects: Vec<_> = clusters.iter().map(|cluster| dialect(fleet, cluster)).collect();
@@ -190,12 +171,6 @@ fn remarks(expression: &str, fleet: &Fleet, clusters: &[ClusterKey], now: Timest
         .chain(often)
         .map(|warning| format!("spec.schedule: {warning}"))
         .collect()
-}
-
-/// What stands after `@every`.
-fn pause(expression: &str) -> Option<&str> {
-    let at = expression.find("@every ")?;
-    Some(expression[at..].trim_start_matches("@every ").trim())
 }
 
 /// How Velero in this cluster reads cron: the newest way where its version is not known.

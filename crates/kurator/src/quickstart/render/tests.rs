@@ -47,7 +47,10 @@ fn walk(style: Style) -> String {
         style,
         &[
             Part::Title("Try next".to_owned()),
-            Part::Line("BACKUP        FLEET        PHASE       CLUSTERS".to_owned()),
+            Part::Table {
+                full: "BACKUP        FLEET        PHASE       CLUSTERS".to_owned(),
+                brief: "BACKUP        PHASE       CLUSTERS".to_owned(),
+            },
             Part::Command("kubectl --kubeconfig /tmp/kurator-x/hub get fleets".to_owned()),
         ],
     ));
@@ -133,7 +136,7 @@ fn a_narrow_terminal_gets_whole_words_and_no_line_that_breaks_but_commands() {
   <32>done<0> <2>in 1.2 s<0>
 
 <1>Try next<0>
-  BACKUP        FLEET        PHASE     …
+  BACKUP        PHASE       CLUSTERS
   <36>kubectl --kubeconfig /tmp/kurator-x/hub get fleets<0>
 ";
     assert_eq!(shown(&walk(NARROW)), expected);

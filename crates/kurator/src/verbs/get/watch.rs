@@ -8,17 +8,22 @@ use kube::api::{DynamicObject, TypeMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
 
-use super::super::hub::Hub;
+use super::super::hub::{Hub, is_refused};
 use super::super::kinds::Kind;
+use super::super::note;
+use super::super::outage::observed;
 use super::super::output::{Output, documents, full_name, is_read};
 use super::super::table::Growing;
-use super::GetFlags;
+use super::{Found, GetFlags};
 use crate::failure::Failure;
 
 /// Prints every object as it is, kind by kind, and then what changes, as long as somebody reads.
 pub(super) async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
     // Lists first: a refusal is said, where a watch would only try again.
-    let found = flags.all(hub).await?;
+    let Found { objects: found, missing } = flags.found(hub).await?;
+    if !missing.is_empty() {
+        return Err(hub.missing(&missing).await);
+    }
     let mut lines = Lines::new(flags, &found);
     for (kind, objects) in found {
         for object in objects {
@@ -27,6 +32,7 @@ pub(super) async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
             }
         }
     }
+    let (client, mut outage) = observed(&hub.client);
     let mut all = stream::SelectAll::new();
     for (kind, _) in &flags.asked {
         let kind = *kind;
@@ -34,21 +40,37 @@ pub(super) async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
             let config =
                 watcher::Config { label_selector: flags.selector.clone(), ..watcher::Config::default() };
             let types = TypeMeta { api_version: of.api_version.clone(), kind: of.kind.clone() };
-            let seen = watcher(flags.api(&hub.client, hub, &of), config).default_backoff().applied_objects();
+            let seen = watcher(flags.api(&client, hub, &of), config).default_backoff().applied_objects();
             all.push(
                 seen.map_ok(move |object| (kind, DynamicObject { types: Some(types.clone()), ..object }))
                     .boxed(),
             );
         }
     }
-    while let Some(seen) = all.next().await {
-        // The watch tries again by itself.
-        let Ok((kind, object)) = seen else { continue };
-        if flags.is_asked_for(kind, &object.name_any()) && !is_read(&lines.of(kind, object)?)? {
-            break;
+    loop {
+        let seen = tokio::select! {
+            seen = all.next() => seen,
+            news = outage.news(hub) => {
+                note(&news);
+                continue;
+            }
+        };
+        match seen {
+            None => return Ok(()),
+            Some(Ok((kind, object))) => {
+                if flags.is_asked_for(kind, &object.name_any()) && !is_read(&lines.of(kind, object)?)? {
+                    return Ok(());
+                }
+            }
+            Some(Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)))
+                if is_refused(&error) =>
+            {
+                return Err(hub.failure("watching", error));
+            }
+            // The watch tries again by itself.
+            Some(Err(_)) => {}
         }
     }
-    Ok(())
 }
 
 /// What a watch prints: each state of an object once.

@@ -1,0 +1,160 @@
+//! Words that are typed, each read and checked as the hub would check it.
+
+use std::collections::BTreeMap;
+
+use kurator_api::cluster::{ClusterKind, ClusterReference};
+use kurator_api::duration::GoDuration;
+use kurator_api::names::{MAX_SUBDOMAIN, is_dns_label, is_dns_subdomain};
+use kurator_api::selector::{key_problem, value_problem};
+use kurator_member::clock::{Clock as _, SystemClock};
+use kurator_schedule::refusal;
+
+/// Name of an object on the hub.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    if is_dns_subdomain(text) {
+        return Ok(text.to_owned());
+    }
+    Err(match text.len() {
+        0 => "it is empty; write a name".to_owned(),
+        length if length > MAX_SUBDOMAIN => {
+            format!("it is {length} bytes long; use {MAX_SUBDOMAIN} at the most")
+        }
+        _ => "it is no name of an object; use lower case letters, digits, `-` and `.`, with a letter or digit at both ends"
+            .to_owned(),
+    })
+}
+
+/// Name of a namespace.
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
+    let why = "it is no name of a namespace; use up to 63 lower case letters, digits and `-`, with a letter or digit at both ends";
+    if is_dns_label(text) { Ok(text.to_owned()) } else { Err(why.to_owned()) }
+}
+
+/// Two words and what stands between them, as the help names them.
+#[derive(Clone, Copy)]
+struct Form(&'static str, char, &'static str);
+
+const KEY_VALUE: Form = Form("KEY", '=', "VALUE");
+const FROM_TO: Form = Form("FROM", ':', "TO");
+const RESOURCE_NAMES: Form = Form("RESOURCE", '=', "NAME,NAME");
+
+/// Two words of this form.
+fn pair(Form(first, separator, second): Form, text: &str) -> Result<(String, String), String> {
+    match text.split_once(separator) {
+        Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err(format!("write {first}{separator}{second}")),
+    }
+}
+
+/// A label of an object.
+pub(crate) fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = pair(KEY_VALUE, text)?;
+    key_problem(&key).or_else(|| value_problem(&value)).map_or(Ok((key, value)), Err)
+}
+
+/// An annotation of an object.
+pub(crate) fn annotation(text: &str) -> Result<(String, String), String> {
+    let (key, value) = pair(KEY_VALUE, text)?;
+    key_problem(&key).map_or(Ok((key, value)), Err)
+}
+
+/// A namespace, and the one that its content goes to.
+pub(crate) fn namespace_mapping(text: &str) -> Result<(String, String), String> {
+    let (from, to) = pair(FROM_TO, text)?;
+    for one in [&from, &to] {
+        namespace(one).map_err(|why| format!("`{one}`: {why}"))?;
+    }
+    Ok((from, to))
+}
+
+/// `pods=ns1/a,ns1/b;persistentvolumes=v`, as velero's flag of this name.
+pub(crate) fn ordered_resources(text: &str) -> Result<BTreeMap<String, String>, String> {
+    text.split(';')
+        .map(|one| pair(RESOURCE_NAMES, one).map_err(|_| "write RESOURCE=NAME,NAME;RESOURCE=NAME".to_owned()))
+        .collect()
+}
+
+/// A duration as Go writes it, such as `72h`.
+pub(crate) fn duration(text: &str) -> Result<String, String> {
+    match text.parse::<GoDuration>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A cron expression that some Velero follows.
+pub(crate) fn schedule(text: &str) -> Result<String, String> {
+    refusal(text, SystemClock.now()).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
+/// A cluster: `NAME` of an AttachedCluster, or `KIND/NAME`.
+pub(crate) fn cluster(text: &str) -> Result<ClusterReference, String> {
+    let (kind, cluster) = match text.split_once('/') {
+        Some((kind, name)) => (kind.parse::<ClusterKind>().map_err(|error| error.to_string())?, name),
+        None => (ClusterKind::AttachedCluster, text),
+    };
+    if cluster.is_empty() {
+        return Err("write NAME or KIND/NAME".to_owned());
+    }
+    Ok(ClusterReference::to(kind, &name(cluster)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_attached_unless_its_kind_is_given() {
+        assert_eq!(cluster("a").unwrap().kind.as_deref(), Some("AttachedCluster"));
+        assert_eq!(cluster("Cluster/a").unwrap().kind.as_deref(), Some("Cluster"));
+        assert_eq!(
+            cluster("a/").unwrap_err(),
+            "kind `a` is not a kind of cluster; use `AttachedCluster` or `Cluster`"
+        );
+        assert!(cluster("Cluster/A").unwrap_err().starts_with("it is no name of an object; "));
+    }
+
+    #[test]
+    fn what_is_no_pair_is_told_in_the_words_of_the_help() {
+        assert_eq!(namespace_mapping("foo").unwrap_err(), "write FROM:TO");
+        assert_eq!(label("a=").unwrap_err(), "write KEY=VALUE");
+    }
+
+    #[test]
+    fn a_namespace_is_mapped_to_one_that_there_can_be() {
+        assert_eq!(namespace_mapping("a:b"), Ok(("a".to_owned(), "b".to_owned())));
+        assert!(namespace_mapping("a:B").unwrap_err().starts_with("`B`: it is no name of a namespace; use "));
+    }
+
+    #[test]
+    fn the_hub_takes_what_is_taken_for_a_label_or_an_annotation() {
+        assert!(label("team=shop").is_ok() && annotation("a/b=free text, of any kind").is_ok());
+        assert!(label("team=a b").unwrap_err().starts_with("`a b` is no value of a label"));
+        assert!(annotation("a b=c").unwrap_err().starts_with("`a b` is no key of a label"));
+    }
+
+    #[test]
+    fn what_no_object_can_be_called_is_told_with_the_way_out() {
+        assert!(name("Shop_1").unwrap_err().contains("use lower case letters, digits, `-` and `.`"));
+        assert_eq!(name("").unwrap_err(), "it is empty; write a name");
+        assert_eq!(name(&"a".repeat(254)).unwrap_err(), "it is 254 bytes long; use 253 at the most");
+    }
+
+    #[test]
+    fn a_schedule_is_one_that_the_hub_follows() {
+        assert_eq!(schedule("0 2 * * *").as_deref(), Ok("0 2 * * *"));
+        for refused in ["nope", "", "0 0 30 2 *"] {
+            assert!(schedule(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn ordered_resources_are_read_as_velero_reads_them() {
+        let read = ordered_resources("pods=ns1/a,ns1/b;persistentvolumes=v").unwrap();
+        let expected = [("persistentvolumes", "v"), ("pods", "ns1/a,ns1/b")];
+        assert!(read.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(expected));
+        assert_eq!(ordered_resources("pods").unwrap_err(), "write RESOURCE=NAME,NAME;RESOURCE=NAME");
+    }
+}
