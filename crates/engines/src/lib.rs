@@ -214,6 +214,10 @@ impl Stores for AsTheHubSays {
         self.0.unproven(backup, why);
     }
 
+    fn untold(&self, run: &str, why: Option<&str>) {
+        self.0.untold(run, why);
+    }
+
     fn keep_only(&self, there: &dyn Fn(&str) -> bool) {
         self.0.keep_only(there);
     }

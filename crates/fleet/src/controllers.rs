@@ -10,8 +10,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::store::{Writer, store};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, DefaultBackoff, Event};
@@ -23,54 +22,22 @@ use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use kurator_member::cache::trim;
-use kurator_member::clock::Clock;
-use kurator_member::connect::Connect;
-use kurator_member::gate::{GateClosed, WriteGate};
-use kurator_member::member::MemberOptions;
-use kurator_store::Open;
+use kurator_member::gate::GateClosed;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ctx::{Ctx, Options};
+use crate::assemble::{Caches, Setup, assemble};
+use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::fleet::probe::Probes;
-use crate::fleet::recent::Recent;
-use crate::fleet::rows::RowIndex;
-use crate::heartbeat::Heartbeats;
 use crate::hub::{Guarded, Hub, HubKind};
-use crate::members::Members;
-use crate::metrics::{Kind, Metrics, Reconcile};
-use crate::released::Released;
-use crate::route::{Router, Wakes};
-use crate::served::{Engines, ServedMembers};
+use crate::metrics::{Kind, Reconcile};
+use crate::route::Router;
 use crate::wake::WakeSet;
-use crate::writes::{Writes, conflict_delay, retry_delay};
+use crate::writes::{conflict_delay, retry_delay};
 
 /// Longest time that running passes and writes are given when the process ends.
 const DRAIN: Duration = Duration::from_secs(8);
-
-/// What the controllers are made of.
-pub struct Setup {
-    /// Client of the hub; its writes pass the gate.
-    pub client: Client,
-    /// Closed unless this process leads.
-    pub gate: WriteGate,
-    /// For times that are shown.
-    pub clock: Arc<dyn Clock>,
-    /// Where the controllers count.
-    pub metrics: Metrics,
-    /// Choices of whoever runs the hub.
-    pub options: Options,
-    /// The way to the members.
-    pub connect: Arc<dyn Connect>,
-    /// The way to the stores.
-    pub stores: Arc<dyn Open>,
-    /// Where it is told which members the hub itself is to serve.
-    pub served: tokio::sync::watch::Sender<ServedMembers>,
-    /// Cancelled when the process is to end.
-    pub shutdown: CancellationToken,
-}
 
 /// The hub could not be asked who it is.
 #[derive(Debug, thiserror::Error)]
@@ -82,66 +49,19 @@ pub struct StartError(#[source] Box<kube::Error>);
 /// # Errors
 /// [`StartError`] if the hub does not answer at all.
 pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
-    let Setup { client, gate, clock, metrics, options, connect, stores, served, shutdown } = setup;
+    let (client, shutdown) = (setup.client.clone(), setup.shutdown.clone());
     let kube_system = Api::<Namespace>::all(client.clone()).get("kube-system").await;
     let uid = kube_system.map_err(|error| StartError(Box::new(error)))?.uid().unwrap_or_default();
 
-    let (attached, attached_writer) = store();
-    let (provisioned, provisioned_writer) = store();
-    let (fleets, fleets_writer) = store();
-    let (backups, backups_writer) = store();
-    let (restores, restores_writer) = store();
-    let (migrates, migrates_writer) = store();
-    let hub = Arc::new(Hub {
-        client: client.clone(),
-        uid,
-        attached,
-        provisioned,
-        fleets,
-        backups,
-        restores,
-        migrates,
-        fleet_rows: RowIndex::default(),
-        released: Released::default(),
-    });
-    let router = Arc::new(Router {
-        hub: Arc::clone(&hub),
-        wakes: Wakes::new(),
-        heartbeats: Heartbeats::default(),
-        engines: Engines::new(served),
-        recent: Recent::default(),
-    });
-    let member_options = MemberOptions { clock: Arc::clone(&clock), ..MemberOptions::default() };
-    let work = TaskTracker::new();
-    let ctx = Arc::new(Ctx {
-        members: Members::new(connect, gate, Arc::clone(&router), member_options),
-        stores,
-        writes: Writes::new(work.clone()),
-        probes: Arc::new(Probes::new(&work)),
-        pace: crate::pace::Pace::default(),
-        turns: crate::pace::Turns::default(),
-        backoff: crate::ctx::Backoff::default(),
-        refusals: crate::run::deletion::Refusals::default(),
-        questions: crate::fleet::heir::Questions::default(),
-        clock,
-        events: Recorder::new(client.clone(), Reporter::from("kurator")),
-        work: work.clone(),
-        metrics,
-        options,
-        hub,
-        router,
-    });
-
+    let (ctx, Caches { attached, provisioned, fleets, backups, restores, migrates }) = assemble(setup, uid);
     let watches =
         Watches { client, ctx: Arc::clone(&ctx), tasks: TaskTracker::new(), stop: CancellationToken::new() };
-    watches.cluster(ClusterKind::AttachedCluster, attached_writer);
-    watches.cluster(ClusterKind::Cluster, provisioned_writer);
-    watches.kind::<Fleet>(fleets_writer, |router, namespace, name| router.fleet_changed(namespace, name));
-    watches.kind::<Backup>(backups_writer, |router, namespace, name| router.backup_changed(namespace, name));
-    watches
-        .kind::<Restore>(restores_writer, |router, namespace, name| router.restore_changed(namespace, name));
-    watches
-        .kind::<Migrate>(migrates_writer, |router, namespace, name| router.migrate_changed(namespace, name));
+    watches.cluster(ClusterKind::AttachedCluster, attached);
+    watches.cluster(ClusterKind::Cluster, provisioned);
+    watches.kind::<Fleet>(fleets, |router, namespace, name| router.fleet_changed(namespace, name));
+    watches.kind::<Backup>(backups, |router, namespace, name| router.backup_changed(namespace, name));
+    watches.kind::<Restore>(restores, |router, namespace, name| router.restore_changed(namespace, name));
+    watches.kind::<Migrate>(migrates, |router, namespace, name| router.migrate_changed(namespace, name));
     watches.secrets();
 
     let controllers = TaskTracker::new();
@@ -155,7 +75,7 @@ pub async fn run(setup: Setup, ready: impl FnOnce()) -> Result<(), StartError> {
     }
     controllers.close();
     shutdown.cancelled().await;
-    drain(&controllers, &work).await;
+    drain(&controllers, &ctx.work).await;
     watches.stop.cancel();
     Ok(())
 }
@@ -321,18 +241,22 @@ impl Start<'_> {
         let pass = move |object: Arc<Guarded<K>>, ctx: Arc<Ctx>| {
             let cache = cache.clone();
             Box::pin(async move {
-                let (about, hub) = (ObjectRef::from_obj(&*object), Arc::clone(&ctx.hub));
+                let hub = Arc::clone(&ctx.hub);
                 let ended = measured(kind, reconcile, Arc::clone(&object), ctx).await;
-                // Its deletion may have been told before it was noted.
-                if cache.get(&about).is_none_or(|shown| shown.uid() != object.uid()) {
-                    hub.released.forget(&*object);
-                }
+                forget_gone(&hub, &cache, &object);
                 ended
             })
         };
         let config = Config::default().concurrency(self.ctx.options.concurrency);
         let passes = applier(pass, after_error::<K>, Arc::clone(self.ctx), store.clone(), queue, config);
         self.tasks.spawn(passes.for_each(|_passed| std::future::ready(())));
+    }
+}
+
+/// Forgets that an object is released if its deletion was told before that was noted.
+fn forget_gone<K: HubKind>(hub: &Hub, cache: &Store<Guarded<K>>, object: &Guarded<K>) {
+    if cache.get(&ObjectRef::from_obj(object)).is_none_or(|shown| shown.uid() != object.uid()) {
+        hub.released.forget(object);
     }
 }
 
@@ -402,4 +326,29 @@ fn after_error<K: HubKind>(object: Arc<Guarded<K>>, error: &Error, ctx: Arc<Ctx>
         kurator_member::causes::chain(error)
     );
     Action::requeue(retry_delay(attempts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ctx, nobody};
+    use serde_json::json;
+
+    fn fleet(uid: &str) -> Guarded<Fleet> {
+        let metadata = json!({"name": "f", "namespace": "default", "uid": uid, "resourceVersion": "1"});
+        serde_json::from_value(json!({"metadata": metadata, "spec": {}})).unwrap()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_a_released_object_that_the_cache_has_lost_already() {
+        for (shown, is_kept) in [(Some("a"), true), (Some("another of its name"), false), (None, false)] {
+            let (ctx, mut caches) = ctx(nobody());
+            if let Some(fleet) = shown.map(fleet) {
+                caches.fleets.apply_watcher_event(&Event::Apply(fleet));
+            }
+            ctx.hub.released.add(&fleet("a"));
+            forget_gone(&ctx.hub, &ctx.hub.fleets, &fleet("a"));
+            assert_eq!(ctx.hub.released.has(&fleet("a")), is_kept, "{shown:?}");
+        }
+    }
 }

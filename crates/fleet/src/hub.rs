@@ -309,3 +309,45 @@ pub(crate) fn find<K: HubKind>(
 pub(crate) fn in_namespace<K: HubKind>(store: &Store<Guarded<K>>, namespace: &str) -> Vec<Arc<Guarded<K>>> {
     store.state_filter(|object| object.meta().namespace.as_deref() == Some(namespace) && object.0.is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, OnceLock};
+
+    use kurator_member::stand_in::{Answer, answering};
+
+    use super::*;
+    use crate::ctx::Ctx;
+    use crate::testing::ctx;
+
+    fn fleet() -> Fleet {
+        let metadata = json!({
+            "name": "f", "namespace": "default", "uid": "fleet-uid", "resourceVersion": "1", "finalizers": ["x"],
+        });
+        serde_json::from_value(json!({"metadata": metadata, "spec": {}})).unwrap()
+    }
+
+    /// Takes the finalizer off where the server answers so; whether the Fleet counted as released then, what came of
+    /// it, and whether it counts after.
+    async fn released(answer: fn() -> Answer) -> (bool, Option<bool>, bool) {
+        let (known, then) = (Arc::new(OnceLock::<Arc<Ctx>>::new()), Arc::new(Mutex::new(false)));
+        let (asks, seen) = (Arc::clone(&known), Arc::clone(&then));
+        let client = answering(move |_, _| {
+            *seen.lock().unwrap() = asks.get().unwrap().hub.released.has(&fleet());
+            answer()
+        });
+        let (ctx, _) = ctx(client);
+        known.set(Arc::clone(&ctx)).ok().unwrap();
+        let taken_off = ctx.hub.remove_finalizer(&fleet(), "x").await.ok();
+        let then = *then.lock().unwrap();
+        (then, taken_off, ctx.hub.released.has(&fleet()))
+    }
+
+    #[tokio::test]
+    async fn an_object_is_released_before_its_finalizer_goes_and_not_if_that_fails() {
+        let taken = || (200, serde_json::to_value(fleet()).unwrap());
+        assert_eq!(released(taken).await, (true, Some(true), true));
+        assert_eq!(released(|| (404, json!("NotFound"))).await, (true, Some(false), true));
+        assert_eq!(released(|| (409, json!("Conflict"))).await, (true, None, false));
+    }
+}

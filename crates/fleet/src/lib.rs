@@ -10,6 +10,7 @@
 //! - what has finished is never run again;
 //! - a member that is out of reach delays no other and nothing is undone in it.
 
+mod assemble;
 mod backup;
 mod cluster;
 mod controllers;
@@ -33,13 +34,16 @@ mod route;
 mod run;
 mod served;
 mod standing;
+#[cfg(test)]
+mod testing;
 mod text;
 mod twins;
 mod usage;
 mod wake;
 mod writes;
 
-pub use controllers::{Setup, StartError, run};
+pub use assemble::Setup;
+pub use controllers::{StartError, run};
 pub use ctx::Options;
 pub use metrics::Metrics;
 pub use restore::problems as restore_problems;

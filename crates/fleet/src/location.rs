@@ -1,10 +1,10 @@
 //! Which storage location of a member a Backup goes to, or is read from.
 
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use kurator_api::backup::StoredAt;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::duration::GoDuration;
-use kurator_api::fleet::Fleet;
+use kurator_api::fleet::FleetClusterStatus;
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationPhase};
@@ -45,14 +45,11 @@ pub(crate) fn usable(hub: &Hub, member: &Member, plugin_of: Option<&str>, purpos
 /// Why the Fleet with this UID has no location in a cluster, in its own words.
 fn said_by_fleet(hub: &Hub, cluster: &ClusterKey, uid: &str) -> Option<(Reason, String)> {
     let fleets = in_namespace(&hub.fleets, &cluster.namespace);
-    let mut fleets = fleets.iter().filter_map(|fleet| fleet.0.as_ref().ok());
-    let fleet = fleets.find(|fleet| fleet.metadata.uid.as_deref() == Some(uid))?;
-    said_in_row(fleet, cluster)
+    let fleet = fleets.iter().find(|fleet| fleet.meta().uid.as_deref() == Some(uid))?;
+    said_in_row(&fleet.name_any(), hub.fleet_rows.row(fleet, cluster)?)
 }
 
-fn said_in_row(fleet: &Fleet, cluster: &ClusterKey) -> Option<(Reason, String)> {
-    let mut rows = fleet.status.iter().flat_map(|status| &status.clusters);
-    let row = rows.find(|row| row.kind == cluster.kind && row.name == cluster.name)?;
+fn said_in_row(fleet: &str, row: &FleetClusterStatus) -> Option<(Reason, String)> {
     let (reason, message) = match row.backup.as_ref().filter(|_| row.ready) {
         Some(backup) => (&backup.reason, &backup.message),
         None => (&row.reason, &row.message),
@@ -61,7 +58,7 @@ fn said_in_row(fleet: &Fleet, cluster: &ClusterKey) -> Option<(Reason, String)> 
     // What the Fleet itself waits for says less than that it is to write a location.
     let telling = !matches!(reason, Reason::Waiting | Reason::AsExpected | Reason::Connected);
     let message = message.as_ref().filter(|_| telling)?;
-    Some((*reason, format!("fleet `{}`: {message}", fleet.name_any())))
+    Some((*reason, format!("fleet `{fleet}`: {message}")))
 }
 
 /// By which Fleet, and for which cluster, a location was written.
@@ -240,20 +237,14 @@ mod tests {
 
     #[test]
     fn what_the_fleet_says_of_the_cluster_stands_for_a_location_that_is_not_there() {
-        let fleet = |row: serde_json::Value| -> Fleet {
-            let row = json!({"kind": "AttachedCluster", "name": "m1", "ready": true, "backup": row});
-            let status = json!({"clusters": [row]});
-            serde_json::from_value(json!({"metadata": {"name": "f"}, "spec": {}, "status": status})).unwrap()
+        let said = |backup: serde_json::Value| {
+            let row = json!({"kind": "AttachedCluster", "name": "m1", "ready": true, "backup": backup});
+            said_in_row("f", &serde_json::from_value(row).unwrap())
         };
-        let cluster = ClusterKey {
-            namespace: String::new(),
-            kind: kurator_api::cluster::ClusterKind::AttachedCluster,
-            name: "m1".into(),
-        };
-        let same = fleet(json!({"ready": false, "reason": "SameCluster", "message": "as m2"}));
-        assert_eq!(said_in_row(&same, &cluster), Some((Reason::SameCluster, "fleet `f`: as m2".into())));
+        let same = said(json!({"ready": false, "reason": "SameCluster", "message": "as m2"}));
+        assert_eq!(same, Some((Reason::SameCluster, "fleet `f`: as m2".into())));
         let waits =
-            fleet(json!({"ready": false, "reason": "Waiting", "message": "the bucket is being looked at"}));
-        assert_eq!(said_in_row(&waits, &cluster), None);
+            said(json!({"ready": false, "reason": "Waiting", "message": "the bucket is being looked at"}));
+        assert_eq!(waits, None);
     }
 }

@@ -83,6 +83,13 @@ impl Members {
         Self { connected: RwLock::default(), connect, gate, router, options }
     }
 
+    /// Takes a member as connected.
+    #[cfg(test)]
+    pub(crate) fn hold(&self, member: &Arc<Member>) {
+        let held = Connected { member: Arc::clone(member), fingerprint: String::new() };
+        self.connected.write().unwrap_or_else(PoisonError::into_inner).insert(member.id().clone(), held);
+    }
+
     pub(crate) fn get(&self, key: &ClusterKey) -> Option<Arc<Member>> {
         let connected = self.connected.read().unwrap_or_else(PoisonError::into_inner);
         connected.get(key).map(|held| Arc::clone(&held.member))

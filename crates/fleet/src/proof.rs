@@ -80,13 +80,19 @@ impl Proofs {
     }
 }
 
-/// A child as it may be shown: with the end that the store has, and why it has none yet if that is not known.
+/// A child as it may be shown: with the end that the store has, and why it has none yet if that is not known, or can't be
+/// written.
 pub(crate) fn shown<K: VeleroRun>(
     ctx: &Ctx,
     cluster: &ClusterKey,
     child: Arc<K>,
 ) -> (Arc<K>, Option<String>) {
-    let (Some(claim), Some(uid)) = (child.claim(), child.uid()) else { return (child, None) };
+    let Some(uid) = child.uid() else { return (child, None) };
+    let Some(claim) = child.claim() else {
+        let untold = ctx.router.engines.untold(cluster, &uid);
+        let untold = untold.filter(|_| !child.outcome().phase.is_terminal());
+        return (child, untold);
+    };
     match proof(ctx, cluster, &uid) {
         Proof::Unneeded => (child, None),
         Proof::Stored(end) if end == *claim => (child, None),

@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::{Engine, Fleet};
 use kurator_api::names;
-use kurator_api::velero::{self, BackupPhase, BackupStorageLocation};
+use kurator_api::velero::{BackupPhase, BackupStorageLocation};
 use kurator_member::causes::chain;
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
@@ -57,6 +57,8 @@ pub struct Served {
     /// How often such a key has changed.
     keys: AtomicU64,
     proofs: Mutex<Proofs>,
+    /// Why the ends of runs are not told to their objects, by UID.
+    untold: Mutex<HashMap<String, String>>,
     /// UID of the hub's namespace kube-system.
     hub: String,
     ctx: Weak<Ctx>,
@@ -152,6 +154,19 @@ impl Served {
         }
     }
 
+    /// How the run with this UID has ended can't be told to its Velero object, since `why`; or that is over, without one.
+    pub fn untold(&self, run: &str, why: Option<&str>) {
+        let mut all = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match why {
+            Some(why) => all.insert(run.to_owned(), why.to_owned()),
+            None => all.remove(run),
+        };
+        drop(all);
+        if before.as_deref() != why {
+            self.wake_owners(|uid| uid == run);
+        }
+    }
+
     /// The member has these Velero Backups and no others.
     pub fn keep_only(&self, there: &dyn Fn(&str) -> bool) {
         self.proofs().keep_only(there);
@@ -161,13 +176,14 @@ impl Served {
         self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes those for whom Velero Backups of the member were made.
+    /// Wakes those for whom Velero Backups and Restores of the member were made.
     fn wake_owners(&self, concerned: impl Fn(&str) -> bool) {
         let Some(ctx) = self.ctx.upgrade() else { return };
-        let made_for = |found: &velero::Backup| found.metadata.uid.as_deref().is_some_and(&concerned);
-        for found in self.member.backups().select(made_for).present().into_iter().flatten() {
-            ctx.router.wake_owner(found.as_ref());
-        }
+        let is_of = |uid: Option<&str>| uid.is_some_and(&concerned);
+        let backups = self.member.backups().select(|found| is_of(found.metadata.uid.as_deref()));
+        backups.present().iter().flatten().for_each(|found| ctx.router.wake_owner(found.as_ref()));
+        let restores = self.member.restores().select(|found| is_of(found.metadata.uid.as_deref()));
+        restores.present().iter().flatten().for_each(|found| ctx.router.wake_owner(found.as_ref()));
     }
 
     /// Nobody proves anything any more to those who wait for it.
@@ -347,6 +363,13 @@ impl Engines {
         Some(proof)
     }
 
+    /// Why the end of the run with this UID is not told to its object, if its engine says so.
+    pub(crate) fn untold(&self, key: &ClusterKey, run: &str) -> Option<String> {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let untold = wanted.get(key)?.served.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.get(run).cloned()
+    }
+
     /// How far the engine of a member is; nothing where none is wanted.
     pub(crate) fn standing(&self, key: &ClusterKey) -> Option<Standing> {
         let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -389,6 +412,7 @@ fn adjust(
             news: watch::Sender::new(()),
             keys: AtomicU64::new(0),
             proofs: Mutex::default(),
+            untold: Mutex::default(),
             hub: ctx.hub.uid.clone(),
             ctx: Arc::downgrade(ctx),
         });
@@ -400,18 +424,4 @@ fn adjust(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_another_one_only_if_the_fleet_had_one_before() {
-        let mut keys = Keys::default();
-        let key = |text: &str| Some(text.to_owned());
-        assert!(!keys.is_another("f", key("a")));
-        assert!(!keys.is_another("f", key("a")));
-        assert!(!keys.is_another("g", key("b")));
-        assert!(keys.is_another("f", key("b")));
-        assert!(keys.is_another("f", None));
-        assert!(keys.is_another("f", key("b")));
-    }
-}
+mod tests;

@@ -1,11 +1,13 @@
 //! What the hub's objects still need in a cluster, for whoever wants to clean it up or to leave it.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use kurator_api::backup::{Backup, BackupDetails, DeletionPolicy, RowPhase};
 use kurator_api::cluster::{ClusterKey, ClusterKind, ClusterReference};
+use kurator_api::condition::{self, Condition};
 use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::names;
@@ -46,6 +48,7 @@ trait Takes: Resource<DynamicType = ()> {
     const DELETION_NEEDS_STORE: bool;
     /// Whether the data is to go with it.
     fn deletes_data(&self) -> bool;
+    fn conditions(&self) -> Option<&[Condition]>;
 }
 
 macro_rules! part {
@@ -77,6 +80,10 @@ impl Takes for Backup {
     fn deletes_data(&self) -> bool {
         self.spec.deletion_policy == Some(DeletionPolicy::Delete)
     }
+
+    fn conditions(&self) -> Option<&[Condition]> {
+        self.status.as_ref().map(|status| status.conditions.as_slice())
+    }
 }
 
 impl Takes for Restore {
@@ -88,6 +95,10 @@ impl Takes for Restore {
 
     fn deletes_data(&self) -> bool {
         false
+    }
+
+    fn conditions(&self) -> Option<&[Condition]> {
+        self.status.as_ref().map(|status| status.conditions.as_slice())
     }
 }
 
@@ -104,11 +115,23 @@ impl Takes for Migrate {
         let policy = self.spec.policy.as_ref().and_then(|policy| policy.deletion_policy);
         policy == Some(DeletionPolicy::Delete)
     }
+
+    fn conditions(&self) -> Option<&[Condition]> {
+        self.status.as_ref().map(|status| status.conditions.as_slice())
+    }
 }
 
 fn is_leaving<T: Takes>(object: &T) -> bool {
     let metadata = object.meta();
     metadata.deletion_timestamp.is_some() && metadata.finalizers.as_ref().is_some_and(|held| !held.is_empty())
+}
+
+/// What the deletion of an object waits for, in its own words: the reason and the message of its condition.
+fn waits_for<T: Takes>(object: &T) -> Option<String> {
+    let ready = condition::find(object.conditions()?, condition::READY)?;
+    let reasons = [Reason::DeletionRefused, Reason::MemberCleanupPending];
+    let reason = reasons.into_iter().find(|reason| ready.is_because(*reason))?;
+    Some(format!("{}: {}", reason.as_str(), ready.message.as_ref()?))
 }
 
 /// What still needs the storage location of clusters of this namespace: one sentence per cluster.
@@ -127,12 +150,16 @@ pub(crate) fn uses(hub: &Hub, namespace: &str, now: Timestamp) -> HashMap<Cluste
 }
 
 fn note<T: Takes>(all: &mut HashMap<ClusterKey, String>, namespace: &str, object: &T, now: Timestamp) {
-    let leaving = T::DELETION_NEEDS_STORE && is_leaving(object);
+    let leaving = is_leaving(object);
+    let being_deleted = LazyCell::new(|| match waits_for(object) {
+        Some(why) => format!("is being deleted: {why}"),
+        None => "is being deleted".to_owned(),
+    });
     let deletes_data = object.deletes_data();
     for part in object.parts() {
         let what = match () {
-            () if leaving => "is being deleted",
-            () if part.is_running() => "has not ended there",
+            () if leaving && (T::DELETION_NEEDS_STORE || part.is_running()) => being_deleted.as_str(),
+            () if part.is_running() => "has not ended there; let it end, or delete it",
             () if deletes_data && part.stored_until.is_some_and(|until| until > now) => {
                 "is to delete its data there; delete it first, or set its deletionPolicy to `Retain`"
             }
@@ -191,7 +218,8 @@ fn leaves<T: Takes>(object: &T, key: &ClusterKey) -> Option<Need> {
     let all_go = is_leaving(object);
     let goes = |part: &Part<'_>| all_go || part.reason == Some(Reason::MemberCleanupPending.as_str());
     let concerned = object.parts().iter().any(|part| goes(part) && part.key(&key.namespace) == *key);
-    concerned.then(|| Need { who: format!("{} `{}`", T::kind(&()), object.name_any()), why: None })
+    let who = || format!("{} `{}`", T::kind(&()), object.name_any());
+    concerned.then(|| Need { who: who(), why: waits_for(object).filter(|_| all_go) })
 }
 
 /// Whether a Fleet that stays wants this cluster.
@@ -244,15 +272,18 @@ mod tests {
             row("waits", "Pending", "Unreachable"),
         ]);
         let named = json!({"name": "x"});
-        let expected = ["Backup `x` has not ended there", "Restore `x` has not ended there"]
-            .map(|what| vec![format!("runs: {what}"), format!("starts: {what}")]);
+        let expected = ["Backup", "Restore"].map(|kind| {
+            let what = format!("{kind} `x` has not ended there; let it end, or delete it");
+            vec![format!("runs: {what}"), format!("starts: {what}")]
+        });
         assert_eq!(said::<Backup>(&named, &json!({"backupDetails": rows})), expected[0]);
         assert_eq!(said::<Restore>(&named, &json!({"restoreDetails": rows})), expected[1]);
         let migrate = json!({
             "sourceClusterStatus": row("ended", "Completed", "Completed"),
             "targetClusterStatus": [row("runs", "InProgress", "InProgress")],
         });
-        assert_eq!(said::<Migrate>(&named, &migrate), ["runs: Migrate `x` has not ended there"]);
+        let expected = "runs: Migrate `x` has not ended there; let it end, or delete it";
+        assert_eq!(said::<Migrate>(&named, &migrate), [expected]);
     }
 
     #[test]
@@ -284,14 +315,46 @@ mod tests {
         assert!(said("Retain").is_empty());
     }
 
+    fn leaving() -> serde_json::Value {
+        json!({"name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["y"]})
+    }
+
     #[test]
-    fn a_backup_that_is_being_deleted_holds_all_its_clusters_and_a_restore_none() {
-        let rows = json!([row("m1", "Completed", "Completed")]);
-        let leaving = json!({"name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["y"]});
-        assert_eq!(
-            said::<Backup>(&leaving, &json!({"backupDetails": rows})),
-            ["m1: Backup `x` is being deleted"]
-        );
-        assert!(said::<Restore>(&leaving, &json!({"restoreDetails": rows})).is_empty());
+    fn a_backup_that_is_being_deleted_holds_all_its_clusters_and_a_restore_those_where_it_runs() {
+        let rows = json!([row("m1", "Completed", "Completed"), row("m2", "InProgress", "InProgress")]);
+        let expected = ["m1: Backup `x` is being deleted", "m2: Backup `x` is being deleted"];
+        assert_eq!(said::<Backup>(&leaving(), &json!({"backupDetails": rows})), expected);
+        let said = said::<Restore>(&leaving(), &json!({"restoreDetails": rows}));
+        assert_eq!(said, ["m2: Restore `x` is being deleted"]);
+    }
+
+    /// What an object says that waits with its deletion, or with something else.
+    fn waiting(reason: &str) -> serde_json::Value {
+        let condition = json!({
+            "type": "Ready", "status": "False", "reason": reason, "message": "m1: mend it",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        json!({"conditions": [condition], "backupDetails": [row("m1", "Completed", "Completed")]})
+    }
+
+    #[test]
+    fn what_is_being_deleted_holds_its_cluster_with_the_reason_that_it_gives_itself() {
+        for reason in ["DeletionRefused", "MemberCleanupPending"] {
+            let expected = format!("m1: Backup `x` is being deleted: {reason}: m1: mend it");
+            assert_eq!(said::<Backup>(&leaving(), &waiting(reason)), [expected]);
+        }
+        let expected = "m1: Backup `x` is being deleted";
+        assert_eq!(said::<Backup>(&leaving(), &waiting("Completed")), [expected], "said before its deletion");
+    }
+
+    #[test]
+    fn a_cluster_learns_why_the_deletion_of_what_has_something_in_it_waits() {
+        let metadata = leaving();
+        let object = json!({"metadata": metadata, "spec": spec(), "status": waiting("DeletionRefused")});
+        let backup: Backup = serde_json::from_value(object).unwrap();
+        let key =
+            ClusterKey { namespace: "default".into(), kind: ClusterKind::AttachedCluster, name: "m1".into() };
+        let why = Some("DeletionRefused: m1: mend it".to_owned());
+        assert_eq!(leaves(&backup, &key), Some(Need { who: "Backup `x`".into(), why }));
     }
 }

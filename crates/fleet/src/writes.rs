@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::api::PostParams;
@@ -125,20 +125,84 @@ struct Entry {
     forgotten: bool,
 }
 
+impl Entry {
+    fn is_in_flight(&self) -> bool {
+        matches!(self.state, Write::InFlight)
+    }
+}
+
+/// By owner, then by member, then by what is written: objects of thousands of clusters ask for each of them.
+#[derive(Default)]
+struct Entries(HashMap<String, HashMap<ClusterKey, HashMap<&'static str, Entry>>>);
+
+impl Entries {
+    /// What is written for this owner.
+    fn of_owner(&self, owner: &str) -> impl Iterator<Item = &Entry> {
+        self.0.get(owner).into_iter().flat_map(HashMap::values).flat_map(HashMap::values)
+    }
+
+    /// Likewise in this member.
+    fn of_cluster(&self, owner: &str, cluster: &ClusterKey) -> impl Iterator<Item = (&'static str, &Entry)> {
+        let all = self.0.get(owner).and_then(|clusters| clusters.get(cluster));
+        all.into_iter().flatten().map(|(what, entry)| (*what, entry))
+    }
+
+    fn get(&self, key: &WriteKey) -> Option<&Entry> {
+        self.0.get(&key.owner)?.get(&key.cluster)?.get(key.what)
+    }
+
+    fn get_mut(&mut self, key: &WriteKey) -> Option<&mut Entry> {
+        self.0.get_mut(&key.owner)?.get_mut(&key.cluster)?.get_mut(key.what)
+    }
+
+    fn insert(&mut self, key: &WriteKey, entry: Entry) {
+        let clusters = self.0.entry(key.owner.clone()).or_default();
+        clusters.entry(key.cluster.clone()).or_default().insert(key.what, entry);
+    }
+
+    /// Keeps of this owner's entries, in one member or in all, those that are to stay.
+    fn retain(
+        &mut self,
+        owner: &str,
+        cluster: Option<&ClusterKey>,
+        mut stays: impl FnMut(&'static str, &mut Entry) -> bool,
+    ) {
+        let Some(clusters) = self.0.get_mut(owner) else { return };
+        let mut keep = |entries: &mut HashMap<&'static str, Entry>| {
+            entries.retain(|what, entry| stays(what, entry));
+            !entries.is_empty()
+        };
+        match cluster {
+            None => clusters.retain(|_, entries| keep(entries)),
+            Some(cluster) => {
+                if clusters.get_mut(cluster).is_some_and(|entries| !keep(entries)) {
+                    clusters.remove(cluster);
+                }
+            }
+        }
+        if clusters.is_empty() {
+            self.0.remove(owner);
+        }
+    }
+}
+
 /// All writes of this process.
 pub(crate) struct Writes {
-    entries: Mutex<HashMap<WriteKey, Entry>>,
+    entries: Mutex<Entries>,
     tasks: TaskTracker,
 }
 
 impl Writes {
     pub(crate) fn new(tasks: TaskTracker) -> Arc<Self> {
-        Arc::new(Self { entries: Mutex::new(HashMap::new()), tasks })
+        Arc::new(Self { entries: Mutex::default(), tasks })
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn state(&self, key: &WriteKey) -> Write {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        match entries.get(key).map(|entry| &entry.state) {
+        match self.entries().get(key).map(|entry| &entry.state) {
             None => Write::None,
             Some(Write::Done { until }) if *until <= Instant::now() => Write::None,
             Some(state) => state.clone(),
@@ -147,25 +211,21 @@ impl Writes {
 
     /// The cache shows what was written, or nobody cares any more.
     pub(crate) fn forget(&self, key: &WriteKey) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.get(key).is_some_and(|entry| !matches!(entry.state, Write::InFlight)) {
-            entries.remove(key);
-        }
+        self.entries()
+            .retain(&key.owner, Some(&key.cluster), |what, entry| what != key.what || entry.is_in_flight());
     }
 
     /// Forgets everything kept for a hub object that needs no more work, apart from what is under way.
     pub(crate) fn forget_owner(&self, owner: &str) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, entry| {
-            let ours = key.owner == owner;
-            entry.forgotten |= ours;
-            !ours || matches!(entry.state, Write::InFlight)
+        self.entries().retain(owner, None, |_, entry| {
+            entry.forgotten = true;
+            entry.is_in_flight()
         });
     }
 
     /// Whether any write for this owner is under way.
     pub(crate) fn in_flight(&self, owner: &str) -> bool {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().any(|(key, entry)| key.owner == owner && matches!(entry.state, Write::InFlight))
+        self.entries().of_owner(owner).any(Entry::is_in_flight)
     }
 
     /// The writes for this owner in this member that may have made something that its watch does not show yet.
@@ -173,11 +233,9 @@ impl Writes {
     /// A request that broke off may have arrived; so it counts until it would be sent again.
     pub(crate) fn unsettled(&self, owner: &str, cluster: &ClusterKey, but: &[&str]) -> Unsettled {
         let now = Instant::now();
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours =
-            |key: &&WriteKey| key.owner == owner && key.cluster == *cluster && !but.contains(&key.what);
+        let entries = self.entries();
         let mut until = None;
-        for (_, entry) in entries.iter().filter(|(key, _)| ours(key)) {
+        for (_, entry) in entries.of_cluster(owner, cluster).filter(|(what, _)| !but.contains(what)) {
             match &entry.state {
                 Write::InFlight => return Unsettled::InFlight,
                 Write::Done { until: at }
@@ -192,12 +250,8 @@ impl Writes {
 
     /// The watch shows what the writes for this owner in this member have made.
     pub(crate) fn settle(&self, owner: &str, cluster: &ClusterKey, but: &[&str]) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, entry| {
-            key.owner != owner
-                || key.cluster != *cluster
-                || but.contains(&key.what)
-                || matches!(entry.state, Write::InFlight)
-        });
+        self.entries()
+            .retain(owner, Some(cluster), |what, entry| but.contains(&what) || entry.is_in_flight());
     }
 
     /// Starts `write` unless one is under way; calls `wake` when it has ended.
@@ -207,13 +261,13 @@ impl Writes {
         W: FnOnce() + Send + 'static,
     {
         {
-            let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut entries = self.entries();
             let attempts = match entries.get(&key) {
                 Some(Entry { state: Write::InFlight, .. }) => return,
                 Some(entry) => entry.attempts,
                 None => 0,
             };
-            entries.insert(key.clone(), Entry { state: Write::InFlight, attempts, forgotten: false });
+            entries.insert(&key, Entry { state: Write::InFlight, attempts, forgotten: false });
         }
         let writes = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -224,10 +278,10 @@ impl Writes {
     }
 
     fn ended(&self, key: &WriteKey, result: Result<(), Failure>) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries();
         let Some(entry) = entries.get_mut(key) else { return };
         if entry.forgotten {
-            entries.remove(key);
+            entries.retain(&key.owner, Some(&key.cluster), |what, _| what != key.what);
             return;
         }
         entry.state = match result {
@@ -337,6 +391,35 @@ mod tests {
         let _closed = ended.await;
         assert!(!writes.in_flight("uid"));
         assert!(matches!(writes.state(&key()), Write::None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_settled_counts_no_more_in_that_member_and_stays_in_the_others() {
+        let writes = Writes::new(TaskTracker::new());
+        run(&writes, Ok(())).await;
+        let elsewhere = ClusterKey { name: "member2".into(), ..key().cluster };
+        writes.settle("uid", &elsewhere, &[]);
+        writes.settle("uid", &key().cluster, &["backup"]);
+        writes.settle("another", &key().cluster, &[]);
+        assert!(matches!(writes.state(&key()), Write::Done { .. }));
+        writes.settle("uid", &key().cluster, &[]);
+        assert!(matches!(writes.state(&key()), Write::None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_held_of_what_is_forgotten_or_settled() {
+        let writes = Writes::new(TaskTracker::new());
+        let ends: [fn(&Writes); 3] = [
+            |writes| writes.forget(&key()),
+            |writes| writes.forget_owner("uid"),
+            |writes| writes.settle("uid", &key().cluster, &[]),
+        ];
+        for end in ends {
+            run(&writes, Ok(())).await;
+            assert!(!writes.entries().0.is_empty());
+            end(&writes);
+            assert!(writes.entries().0.is_empty());
+        }
     }
 
     #[tokio::test]

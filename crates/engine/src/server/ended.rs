@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Server;
 use super::queue::Work;
 use super::write::{End, Target, tell_end};
+use crate::call::CallError;
 
 /// Something that has run, or can't be run.
 pub(super) trait Ended: Work + Resource<DynamicType = ()> + Clone {
@@ -92,8 +93,37 @@ pub(super) fn failed<K: Ended>(server: &Server, mut object: K, why: String) -> K
 pub(super) async fn tell<K: Ended>(server: &Server, ended: &K) {
     let end = ended.end();
     let target = Target::of(&server.namespace, ended);
-    tell_end(&server.caller, &target, &end, || is_shown(server, ended)).await;
+    let untold = Untold { server, run: ended.uid().unwrap_or_default() };
+    let refused = |error: &CallError| {
+        untold.because(&format!(
+            "the run has ended as {}, and the member refuses to have that written; allow it, and it is written within \
+             a minute: {error}",
+            end.phase.unwrap_or_default()
+        ));
+    };
+    tell_end(&server.caller, &target, &end, || is_shown(server, ended), refused).await;
     tracing::info!(kind = &*K::kind(&()), name = ended.name_any(), phase = end.phase, "the run has ended");
+}
+
+/// A run whose end is being told, and perhaps not taken.
+struct Untold<'a> {
+    server: &'a Server,
+    run: String,
+}
+
+impl Untold<'_> {
+    fn because(&self, why: &str) {
+        self.server.stores.untold(&self.run, Some(why));
+        self.server.untold.send_if_modified(|all| all.insert(self.run.clone()));
+    }
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        if self.server.untold.send_if_modified(|all| all.remove(&self.run)) {
+            self.server.stores.untold(&self.run, None);
+        }
+    }
 }
 
 /// Whether a watch still shows the object.

@@ -35,7 +35,7 @@ use kurator_member::clock::Clock;
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::{Liveness, Member};
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::awaited::Awaited;
@@ -106,6 +106,8 @@ pub(crate) struct Server {
     /// Locations whose last run failed, to be looked at.
     doubted: Mutex<HashSet<String>>,
     awaited: Awaited,
+    /// Runs, by UID, that are over but for their end, which their objects don't take: nothing waits for them.
+    untold: watch::Sender<HashSet<String>>,
 }
 
 impl Server {
@@ -173,9 +175,18 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let Setup { member, wake, namespace, stores, folder, led, runs, clock, answer_within } = setup;
     let caller = Caller::new(member.client().clone());
-    let (doubted, awaited) = (Mutex::default(), Awaited::default());
-    let server =
-        Arc::new(Server { caller, member, namespace, stores, folder, runs, clock, doubted, awaited });
+    let server = Arc::new(Server {
+        caller,
+        member,
+        namespace,
+        stores,
+        folder,
+        runs,
+        clock,
+        doubted: Mutex::default(),
+        awaited: Awaited::default(),
+        untold: watch::Sender::default(),
+    });
     // In a box of its own: a process serves thousands of clusters, and this is over soon.
     let alone = Box::pin(alone(&server, &wake, answer_within));
     if let Some(asked) = shutdown.run_until_cancelled(alone).await {

@@ -80,14 +80,16 @@ impl Rounds {
     }
 
     pub(super) async fn go(&mut self, server: &Arc<Server>, wake: &Notify, tenure: &mut Tenure) {
-        let mut wanted = self.contest.changes();
+        let (mut wanted, mut untold) = (self.contest.changes(), server.untold.subscribe());
         loop {
             wanted.mark_unchanged();
+            untold.mark_unchanged();
             let pause = self.round(server, tenure);
             tokio::select! {
                 () = wake.notified() => {}
                 () = tenure.changed() => {}
                 _ = wanted.changed() => {}
+                _ = untold.changed() => {}
                 Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => {
                     let (id, end) = match ended {
                         Ok((id, end)) => (id, Ok(end)),
@@ -243,7 +245,7 @@ impl Rounds {
     }
 
     fn back_up(&mut self, server: &Arc<Server>, all: &[Arc<Backup>]) -> Option<Duration> {
-        let (job, found) = self.next(all, Job::Backup)?;
+        let (job, found) = self.next(server, all, Job::Backup)?;
         let (server, contest) = (Arc::clone(server), Arc::clone(&self.contest));
         match self.faults.given_up(&job) {
             Some(why) => self
@@ -256,7 +258,7 @@ impl Rounds {
     }
 
     fn restore(&mut self, server: &Arc<Server>, all: &[Arc<Restore>]) -> Option<Duration> {
-        let (job, found) = self.next(all, Job::Restore)?;
+        let (job, found) = self.next(server, all, Job::Restore)?;
         let (server, contest) = (Arc::clone(server), Arc::clone(&self.contest));
         match self.faults.given_up(&job) {
             Some(why) => self
@@ -268,15 +270,32 @@ impl Rounds {
         }
     }
 
-    /// The next Backup or Restore, unless one is running.
-    fn next<K: Work + Resource>(&self, all: &[Arc<K>], job: fn(String) -> Job) -> Option<(Job, Arc<K>)> {
+    /// The next Backup or Restore, unless one is running. Those whose ends are not taken hold nothing up, up to a number.
+    fn next<K: Work + Resource>(
+        &self,
+        server: &Server,
+        all: &[Arc<K>],
+        job: fn(String) -> Job,
+    ) -> Option<(Job, Arc<K>)> {
+        let untold = server.untold.borrow();
+        let untold = |running: &Job| untold.iter().any(|run| *running == job(run.clone()));
         let kind = std::mem::discriminant(&job(String::new()));
-        if self.running_of(|running| std::mem::discriminant(running) == kind) > 0 {
+        let (over, going): (Vec<_>, Vec<_>) = self
+            .jobs
+            .values()
+            .filter(|running| std::mem::discriminant(*running) == kind)
+            .partition(|running| untold(running));
+        if !going.is_empty() || over.len() >= SIDE_BY_SIDE {
             return None;
         }
-        let has_ended = |object: &K| object.meta().uid.as_ref().is_some_and(|uid| self.ended.contains(uid));
-        let left = all.iter().filter(|object| !has_ended(object));
-        let found = queue::next(left)?;
+        let is_left = |object: &K| {
+            object
+                .meta()
+                .uid
+                .as_ref()
+                .is_none_or(|uid| !self.ended.contains(uid) && !over.contains(&&job(uid.clone())))
+        };
+        let found = queue::next(all.iter().filter(|object| is_left(object)))?;
         Some((job(found.uid().unwrap_or_default()), Arc::clone(found)))
     }
 

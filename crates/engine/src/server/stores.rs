@@ -44,6 +44,9 @@ pub trait Stores: Send + Sync {
     /// Whether the store has an end of it cannot be seen now, since `why`.
     fn unproven(&self, _backup: &str, _why: &str) {}
 
+    /// How the run with this UID has ended can't be told to its object, since `why`; or that is over, without one.
+    fn untold(&self, _run: &str, _why: Option<&str>) {}
+
     /// There are these Backups and no others.
     fn keep_only(&self, _there: &dyn Fn(&str) -> bool) {}
 }

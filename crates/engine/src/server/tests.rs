@@ -3,6 +3,7 @@
 mod cluster;
 mod stores;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -29,6 +30,15 @@ const LOCATION: &str = "/apis/velero.io/v1/namespaces/velero/backupstoragelocati
 struct Shelf {
     store: Arc<Memory>,
     defects: AtomicUsize,
+    /// Why the ends of runs are not told, by UID.
+    untold: watch::Sender<BTreeMap<String, String>>,
+}
+
+impl Shelf {
+    fn new(defects: usize) -> Arc<Self> {
+        let untold = watch::Sender::default();
+        Arc::new(Self { store: Arc::default(), defects: AtomicUsize::new(defects), untold })
+    }
 }
 
 #[async_trait]
@@ -37,6 +47,13 @@ impl Stores for Shelf {
         let left = self.defects.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         assert!(left.is_err(), "a defect");
         Ok(Arc::clone(&self.store) as Arc<dyn Store>)
+    }
+
+    fn untold(&self, run: &str, why: Option<&str>) {
+        self.untold.send_modify(|untold| match why {
+            Some(why) => drop(untold.insert(run.to_owned(), why.to_owned())),
+            None => drop(untold.remove(run)),
+        });
     }
 }
 
@@ -85,7 +102,7 @@ async fn while_served<T>(
     defects: usize,
     test: impl Future<Output = T>,
 ) -> T {
-    let shelf = Arc::new(Shelf { store: Arc::default(), defects: AtomicUsize::new(defects) });
+    let shelf = Shelf::new(defects);
     // Tests lie within tests: on the heap, since they are large and moved about.
     while_serving(cluster, runs, shelf, &Arc::default(), Box::pin(test)).await
 }
@@ -157,6 +174,55 @@ async fn members_whose_hooks_hang_keep_no_place() {
         Cluster::new(objects, |_, path, _| path.ends_with("/exec"))
     };
     another_is_served([hangs(), hangs()]).await;
+}
+
+const NEXT: &str = "/apis/velero.io/v1/namespaces/velero/backups/next";
+
+/// The objects, and a Backup that comes after the other.
+fn with_next() -> Vec<(&'static str, Value)> {
+    let mut objects = objects();
+    let mut next = objects[0].1.clone();
+    (next["metadata"]["name"], next["metadata"]["uid"]) = (json!("next"), json!("next"));
+    objects.push((NEXT, next));
+    objects
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_whose_end_the_member_forbids_does_not_hold_up_the_next() {
+    let forbidden = |method: &Method, path: &str, body: &Value| {
+        method == Method::PATCH && path == BACKUP && !body["status"]["completionTimestamp"].is_null()
+    };
+    let cluster = Cluster::refusing(with_next(), forbidden);
+    let runs = Runs::new(NonZeroUsize::MIN);
+    let test = while_served(&cluster, &runs, 0, cluster.until(NEXT, is_ended));
+    timeout(Duration::from_secs(600), test).await.expect("it waits for the end of the other");
+    let phase = |path| cluster.object(path)["status"]["phase"].clone();
+    assert_eq!([phase(BACKUP), phase(NEXT)], ["InProgress", "Completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_the_member_forbids_is_said_until_it_is_taken() {
+    let left = AtomicUsize::new(3);
+    let cluster = Cluster::refusing(objects(), move |method, path, body| {
+        let is_end =
+            method == Method::PATCH && path == BACKUP && !body["status"]["completionTimestamp"].is_null();
+        is_end && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    });
+    let shelf = Shelf::new(0);
+    let mut untold = shelf.untold.subscribe();
+    let test = async {
+        let said = untold.wait_for(|untold| !untold.is_empty()).await.unwrap()["b"].clone();
+        cluster.until(BACKUP, is_ended).await;
+        untold.wait_for(BTreeMap::is_empty).await.unwrap();
+        said
+    };
+    let stores = Arc::clone(&shelf) as Arc<dyn Stores>;
+    let (runs, wake) = (Runs::new(NonZeroUsize::MIN), Arc::default());
+    let test = while_serving(&cluster, &runs, stores, &wake, Box::pin(test));
+    let said = timeout(Duration::from_secs(600), test).await.expect("it is not said, or for too long");
+    let expected = "the run has ended as Completed, and the member refuses to have that written; allow it, and it is \
+                    written within a minute: not you";
+    assert_eq!(said, expected);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,9 +12,13 @@ use crate::fresh::{metadata_at, path};
 
 /// Pause before a write that has to be made is tried again.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
+/// Longest pause before one that somebody has to allow is tried again.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Refusals of what is written, and not of the moment.
 const FOR_GOOD: [StatusCode; 3] =
     [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY, StatusCode::PAYLOAD_TOO_LARGE];
+/// Refusals that last until somebody mends what they come from: a right, or an admission policy.
+const UNTIL_MENDED: [StatusCode; 2] = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
 
 /// How the API server may answer who means an object whose name another one has by now.
 const PERHAPS_ANOTHER: [StatusCode; 3] =
@@ -101,10 +105,16 @@ impl End<'_> {
 
 /// Tells the target how its run has ended, for as long as it takes and the target is there; `is_shown` says whether a
 /// watch still shows it. Where the server refuses that for good, it is told the least; where it refuses that too, the
-/// object stays as it is and the log says so.
-pub(super) async fn tell_end(caller: &Caller, target: &Target, end: &End<'_>, is_shown: impl Fn() -> bool) {
+/// object stays as it is and the log says so. Where somebody has to allow it, `refused` is told.
+pub(super) async fn tell_end(
+    caller: &Caller,
+    target: &Target,
+    end: &End<'_>,
+    is_shown: impl Fn() -> bool,
+    mut refused: impl FnMut(&CallError),
+) {
     let path = target.path.as_str();
-    let mut least = None;
+    let (mut least, mut pause) = (None, AGAIN);
     while let Err(error) = merge(caller, target, least.as_ref().unwrap_or(&end.whole).clone()).await {
         if target.is_lost(caller, &error, is_shown()).await {
             tracing::warn!(path, "deleted before it could be told how its run has ended");
@@ -112,7 +122,13 @@ pub(super) async fn tell_end(caller: &Caller, target: &Target, end: &End<'_>, is
         }
         if !FOR_GOOD.iter().any(|code| error.is(*code)) {
             tracing::warn!(path, error = %error, "cannot write how the run has ended; trying again");
-            tokio::time::sleep(AGAIN).await;
+            if UNTIL_MENDED.iter().any(|code| error.is(*code)) {
+                refused(&error);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            } else {
+                tokio::time::sleep(AGAIN).await;
+            }
         } else if least.is_none() {
             tracing::warn!(path, error = %error, "the status of the run is refused; writing the least of it");
             least = Some(end.least(&error));

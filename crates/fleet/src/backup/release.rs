@@ -64,7 +64,7 @@ struct Pass {
     stuck: Vec<(String, String)>,
     /// Members that nobody will ever reach again.
     lost: Vec<String>,
-    /// What Velero would not delete, in its own words.
+    /// In which member what would not be deleted, in Velero's own words if they are its.
     refused: Vec<String>,
     look_again: Vec<Option<Instant>>,
 }
@@ -158,7 +158,7 @@ fn visit(
             pass.waiting.extend(first_of(erasing.waiting).map(|why| (name(), why)));
             pass.stuck.extend(first_of(erasing.stuck).map(|why| (name(), why)));
             pass.look_again.push(erasing.look_again);
-            pass.refused.extend(erasing.refused);
+            pass.refused.extend(erasing.refused.into_iter().map(|why| format!("{}: {why}", name())));
         }
     }
 }

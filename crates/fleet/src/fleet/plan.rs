@@ -57,6 +57,8 @@ pub(super) struct Plan {
     pub(super) listed: usize,
     /// Members of which no step towards their clean-up is possible now.
     pub(super) stuck: Vec<ClusterKey>,
+    /// Members that are not cleaned up before something else on the hub has gone.
+    pub(super) needed: Vec<ClusterKey>,
     /// Members that nobody will reach again and that something of ours may be left in.
     pub(super) lost: Vec<ClusterKey>,
     /// Members whose objects need not wait for this Fleet any longer to be deleted.
@@ -64,6 +66,27 @@ pub(super) struct Plan {
     pub(super) look_again: Option<Instant>,
     /// Members whose velero.io objects the hub is to execute.
     pub(super) served: Vec<ClusterKey>,
+}
+
+#[cfg(test)]
+impl Plan {
+    /// These rows, all of listed clusters, and nothing to do.
+    pub(super) fn of(rows: Vec<FleetClusterStatus>) -> Self {
+        Self {
+            listed: rows.len(),
+            rows,
+            actions: Vec::new(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+            not_managed: Vec::new(),
+            stuck: Vec::new(),
+            needed: Vec::new(),
+            lost: Vec::new(),
+            left: Vec::new(),
+            look_again: None,
+            served: Vec::new(),
+        }
+    }
 }
 
 pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
@@ -93,7 +116,8 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
     }
     let mut rows: Vec<FleetClusterStatus> = Vec::with_capacity(seen.members.len());
     let mut actions = Vec::new();
-    let (mut stuck, mut lost, mut left, mut served) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut stuck, mut needed, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut left, mut served) = (Vec::new(), Vec::new());
     let holders = holders(&seen.members);
     for member in seen.members {
         let twin = twin(&member, &holders);
@@ -110,6 +134,7 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
         let row = turn.row(&member);
         match turn.hitch {
             Some(Hitch::Stuck) => stuck.push(member.key.clone()),
+            Some(Hitch::Needed) => needed.push(member.key.clone()),
             Some(Hitch::Lost) => lost.push(member.key.clone()),
             None => {}
         }
@@ -137,6 +162,7 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
         not_managed: valid.not_managed.clone(),
         listed: valid.clusters.len(),
         stuck,
+        needed,
         lost,
         left,
         look_again,

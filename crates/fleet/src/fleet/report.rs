@@ -228,21 +228,7 @@ mod tests {
     }
 
     fn said(rows: Vec<FleetClusterStatus>) -> (FleetPhase, Standing, String) {
-        let listed = rows.len();
-        let plan = Plan {
-            rows,
-            actions: Vec::new(),
-            problems: Vec::new(),
-            notes: Vec::new(),
-            not_managed: Vec::new(),
-            listed,
-            stuck: Vec::new(),
-            lost: Vec::new(),
-            left: Vec::new(),
-            look_again: None,
-            served: Vec::new(),
-        };
-        let (phase, verdict) = verdict(&plan);
+        let (phase, verdict) = verdict(&Plan::of(rows));
         (phase, verdict.standing, verdict.message)
     }
 

@@ -98,7 +98,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Deletes it with its data, by Velero; what Velero refused, in its words.
+    /// Deletes it with its data, by Velero; what was refused, and where.
     fn erase(&self, waiting: &mut Waiting) -> Vec<String> {
         let (ctx, cluster) = (self.ctx, &self.row.cluster);
         let (member, uid) = match ctx.members.access(cluster) {
@@ -129,7 +129,7 @@ impl Source<'_> {
         for why in &erasing.stuck {
             waiting.is_stuck(cluster, why, erasing.look_again);
         }
-        erasing.refused
+        erasing.refused.into_iter().map(|why| format!("{}: {why}", cluster.name)).collect()
     }
 
     /// Marks it as one that nobody owes anything, so that a new Migrate of this name may run. A source out of reach is

@@ -83,6 +83,12 @@ fn has_new_way(before: &[RestoreDetails], now: &[RestoreDetails]) -> bool {
 
 /// Says why the Migrate has not started.
 pub(super) async fn report_unfit(ctx: &Ctx, migrate: &Migrate, unfit: &Unfit) -> Result<(), Error> {
+    let before = migrate.status.as_ref();
+    let is_refused = before.and_then(|before| before.phase) == Some(MigratePhase::FailedValidation);
+    let observed = before.and_then(|before| before.observed_generation);
+    if !unfit.counts(is_refused, observed, migrate.metadata.generation) {
+        return Ok(());
+    }
     let phase = if unfit.is_invalid() { MigratePhase::FailedValidation } else { MigratePhase::Pending };
     report_standing(ctx, migrate, phase, &unfit.0).await
 }

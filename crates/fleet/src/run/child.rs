@@ -187,7 +187,7 @@ pub(crate) struct Seen<'a, K: VeleroRun> {
     pub(crate) place: Place<K>,
     /// Our object was made by somebody else and does not say yet that it is ours.
     pub(crate) adopted: bool,
-    /// Why the good end that our object claims is not believed.
+    /// Why the good end that our object claims is not believed; or, while it claims none, why its end can't be written.
     pub(crate) unproven: Option<String>,
     pub(crate) write: Write,
     pub(crate) precondition: Precondition<K::Needs>,
@@ -359,13 +359,14 @@ fn observed<K: VeleroRun>(row: Row<K::Status>, child: &K) -> Row<K::Status> {
         .because(reason, message.unwrap_or_default())
 }
 
-/// A good end is not told before it is proven.
+/// A good end is not told before it is proven; and one that can't be written is to be explained.
 fn proven<S>(row: Row<S>, unproven: Option<String>) -> Row<S> {
     match unproven {
         Some(why) if row.phase.is_terminal() => {
             row.in_phase(RowPhase::InProgress).because(Reason::InProgress, why)
         }
-        _ => row,
+        Some(why) => row.in_phase(RowPhase::InProgress).because(Reason::MemberRefused, why),
+        None => row,
     }
 }
 

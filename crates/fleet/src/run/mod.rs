@@ -198,6 +198,13 @@ impl Unfit {
     pub(crate) fn is_invalid(&self) -> bool {
         self.0.standing == Standing::Stalled
     }
+
+    /// Whether this is what is to be said of an object now. One that is refused does not wait, whatever goes meanwhile
+    /// of what it names: that it is refused stands until it is edited, or can start.
+    pub(crate) fn counts(&self, is_refused: bool, observed: Option<i64>, generation: Option<i64>) -> bool {
+        let is_edited = observed.is_none() || observed != generation;
+        self.is_invalid() || !is_refused || is_edited
+    }
 }
 
 /// Waits for a change, or until the earliest of the given times.
@@ -205,5 +212,26 @@ pub(crate) fn look_again(times: impl IntoIterator<Item = Option<Instant>>) -> Ac
     match times.into_iter().flatten().min() {
         None => Action::await_change(),
         Some(at) => Action::requeue(at.saturating_duration_since(Instant::now())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_does_not_wait_before_it_is_edited() {
+        let waits = Unfit::waiting(Reason::FleetNotFound, "there is no Fleet");
+        let invalid = Unfit::stalled(Reason::ClusterNotInFleet, &["no cluster of it".to_owned()]);
+        for (unfit, is_refused, observed, expected) in [
+            (&waits, true, Some(1), false),
+            (&waits, true, Some(0), true),
+            (&waits, true, None, true),
+            (&waits, false, Some(1), true),
+            (&invalid, true, Some(1), true),
+        ] {
+            let counts = unfit.counts(is_refused, observed, Some(1));
+            assert_eq!(counts, expected, "{unfit:?} {is_refused} {observed:?}");
+        }
     }
 }

@@ -92,7 +92,13 @@ fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
             }
         }
         Aggregate::InProgress => {
-            Verdict::underway(Reason::InProgress, with(format!("{counts} clusters completed"), wait))
+            let so_far = format!("{counts} clusters completed");
+            let refused =
+                |row: &&Row<S>| !row.phase.is_terminal() && row.reason == Some(Reason::MemberRefused);
+            match rows.0.iter().find(refused) {
+                Some(refused) => Verdict::stalled(Reason::MemberRefused, with(so_far, Some(refused))),
+                None => Verdict::underway(Reason::InProgress, with(so_far, wait)),
+            }
         }
         Aggregate::Completed => {
             let remark = rows.0.iter().find(|row| row.message.is_some());
@@ -142,6 +148,18 @@ mod tests {
         let expected = (Reason::InProgress, "1/2 clusters are starting; m3: no answer".into());
         assert_eq!(said(&[starts("m1"), away.clone()]), expected);
         assert_eq!(said(&[away]), (Reason::Unreachable, "no cluster has started; m3: no answer".into()));
+    }
+
+    #[test]
+    fn what_waits_for_a_person_is_said_before_what_goes_on_by_itself() {
+        let goes = row("m1", RowPhase::InProgress, Reason::InProgress, "3 of 5");
+        let refused = row("m2", RowPhase::InProgress, Reason::MemberRefused, "not you");
+        assert_eq!(
+            said(&[goes.clone(), refused]),
+            (Reason::MemberRefused, "0/2 clusters completed; m2: not you".into())
+        );
+        let failed = row("m2", RowPhase::Failed, Reason::MemberRefused, "no such field");
+        assert_eq!(said(&[goes, failed]), (Reason::InProgress, "0/2 clusters completed; m1: 3 of 5".into()));
     }
 
     #[test]

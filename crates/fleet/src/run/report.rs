@@ -61,6 +61,14 @@ where
 
 /// Says why the run has not started.
 pub(crate) async fn report_unfit<R: Run>(ctx: &Ctx, object: &R, unfit: &Unfit) -> Result<(), Error> {
+    let Said { phase: before, observed_generation, .. } = object.said();
+    if !unfit.counts(
+        before == Some(RunPhase::FailedValidation),
+        observed_generation,
+        object.meta().generation,
+    ) {
+        return Ok(());
+    }
     let phase = if unfit.is_invalid() { RunPhase::FailedValidation } else { RunPhase::Pending };
     report_standing(ctx, object, phase, &unfit.0).await
 }

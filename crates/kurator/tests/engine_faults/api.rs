@@ -14,7 +14,7 @@ use kurator_testkit::{
 };
 use serde_json::json;
 
-use super::{Outcome, Stage, fill, on_stage};
+use super::{Outcome, Stage, fill, on_stage, sends};
 use crate::scene::{PREFIX, of};
 
 /// Watches are not what these tests are about.
@@ -88,7 +88,7 @@ fn what_was_created_without_an_answer_is_not_taken_for_a_strangers() -> Outcome 
         let counted = Arc::clone(&cut);
         fill(stage.member(), "unanswered", 5, 10).await?;
         stage.api.judge(move |request| {
-            let is_map = request.method == Method::POST && request.uri.path().ends_with("/configmaps");
+            let is_map = sends(request, &Method::POST, "/configmaps");
             if is_map && counted.fetch_add(1, Relaxed) < 5 { Manner::CutAnswer(0) } else { Manner::Pass }
         });
         stage.goes_round("unanswered", "unanswered").await?;

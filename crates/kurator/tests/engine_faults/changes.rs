@@ -23,7 +23,7 @@ use kurator_testkit::{
 };
 use serde_json::{Value, json};
 
-use super::{Outcome, Stage, contents, fill, map_name, on_stage, unpacked};
+use super::{Outcome, Stage, contents, fill, map_name, on_stage, sends, unpacked};
 use crate::scene::{PREFIX, of};
 
 /// More than one page of a list.
@@ -206,8 +206,7 @@ fn a_type_that_is_deleted_during_the_restore_costs_its_objects_only() -> Outcome
         fill(member, "tea", 2, 10).await?;
         define(member, "Tea", "tea").await?;
         stage.back_up("tea", of("tea"), "Completed").await?;
-        let held =
-            stage.api.hold(|request| request.method == Method::POST && request.uri.path().ends_with("/teas"));
+        let held = stage.api.hold(|request| sends(request, &Method::POST, "/teas"));
         let spec = json!({"backupName": "tea", "namespaceMapping": {"tea": "tea-copy"}});
         in_member::<Restore>(member)?.create(&object("tea", spec)?).await?;
         held.arrived().await?;

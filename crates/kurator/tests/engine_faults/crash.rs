@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::own::{Own, engine, with_own_engines};
-use super::{Outcome, contents, fill};
+use super::{Outcome, contents, fill, sends};
 use crate::scene::{PREFIX, of, start};
 
 /// More writes than any run needs.
@@ -164,9 +164,7 @@ fn a_process_that_was_stopped_until_another_had_taken_over_writes_nothing_any_mo
         let [log, others] =
             ["stopped", "following"].map(|name| own.lab.dir().join(format!("{name}-engine.log")));
         let mut stopped = start(own.lab, own.member(), &log)?;
-        let held = own
-            .store
-            .hold(|request| request.method == Method::PUT && request.uri.path().ends_with("/stopped.tar.gz"));
+        let held = own.store.hold(|request| sends(request, &Method::PUT, "/stopped.tar.gz"));
         let backups = in_member::<Backup>(own.member())?;
         backups.create(&object("stopped", of("stopped"))?).await?;
         held.arrived().await?;

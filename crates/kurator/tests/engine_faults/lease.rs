@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::own::{Own, beside_an_engine, engine, with_own_engines};
-use super::{Outcome, fill};
+use super::{Outcome, fill, sends};
 use crate::scene::{PREFIX, of};
 
 /// Makes `holder` the one who has the Lease for two seconds, by a clock that shows `time`.
@@ -125,9 +125,7 @@ fn a_lease_that_is_lost_in_the_middle_breaks_the_run_off_before_its_next_write()
         backup(own, "lost", "lost").await?;
         let test = async {
             let (contents, ends) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-            let tarball = own.store.hold(|request| {
-                request.method == Method::PUT && request.uri.path().ends_with("/lost.tar.gz")
-            });
+            let tarball = own.store.hold(|request| sends(request, &Method::PUT, "/lost.tar.gz"));
             tarball.arrived().await?;
             hold(own, "a-thief", "2000-01-01T00:00:00.000000Z").await?;
             // It contends again when it has noticed, and begins anew when the thief is silent.
@@ -137,10 +135,10 @@ fn a_lease_that_is_lost_in_the_middle_breaks_the_run_off_before_its_next_write()
             };
             let (told, ended) = (Arc::clone(&contents), Arc::clone(&ends));
             own.store.judge(move |request| {
-                if request.method == Method::PUT && request.uri.path().ends_with("/lost.tar.gz") {
+                if sends(request, &Method::PUT, "/lost.tar.gz") {
                     told.fetch_add(1, Relaxed);
                 }
-                if request.method == Method::PUT && request.uri.path().ends_with("/velero-backup.json") {
+                if sends(request, &Method::PUT, "/velero-backup.json") {
                     ended.fetch_add(1, Relaxed);
                 }
                 Manner::Pass

@@ -5,6 +5,7 @@
 
 mod api;
 mod changes;
+mod clocks;
 mod crash;
 mod lease;
 mod midway;
@@ -24,6 +25,7 @@ use std::{
 use anyhow::Context as _;
 use flate2::read::MultiGzDecoder;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use http::{Method, request::Parts};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
     Api,
@@ -137,6 +139,11 @@ fn on_stage(test: impl AsyncFnOnce(&Stage) -> Outcome) -> Outcome {
         stage.store.pass();
         tested
     })
+}
+
+/// Whether a request sends something by this method to a path that ends so.
+fn sends(request: &Parts, method: &Method, end: &str) -> bool {
+    request.method == *method && request.uri.path().ends_with(end)
 }
 
 /// Makes a namespace with so many ConfigMaps, each with so many bytes that cannot be compressed.

@@ -4,12 +4,12 @@ use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use kurator_api::velero::{Backup, BackupStorageLocation, Restore};
+use kurator_api::velero::{Backup, BackupStorageLocation, Restore, Schedule};
 use kurator_testkit::fixtures::{BOUND, json_of, object, velero as in_member};
 use kurator_testkit::wait::until;
 use serde_json::{Value, json};
 
-use super::{Outcome, contents, fill, map_name, on_stage};
+use super::{Outcome, contents, fill, map_name, on_stage, sends};
 use crate::scene::{LOCATION, PREFIX, of};
 
 /// More objects than requests go side by side.
@@ -21,9 +21,7 @@ fn a_restore_that_is_deleted_stops_and_the_next_one_has_its_turn() -> Outcome {
         let member = stage.member();
         fill(member, "unwanted", MAPS, 10).await?;
         stage.back_up("unwanted", of("unwanted"), "Completed").await?;
-        let held = stage.api.hold(|request| {
-            request.method == Method::POST && request.uri.path().ends_with("/unwanted-copy/configmaps")
-        });
+        let held = stage.api.hold(|request| sends(request, &Method::POST, "/unwanted-copy/configmaps"));
         let restores = in_member::<Restore>(member)?;
         let spec = json!({"backupName": "unwanted", "namespaceMapping": {"unwanted": "unwanted-copy"}});
         restores.create(&object("unwanted", spec)?).await?;
@@ -47,9 +45,7 @@ fn a_backup_that_is_deleted_while_it_is_stored_leaves_nothing() -> Outcome {
     on_stage(async |stage| {
         let member = stage.member();
         fill(member, "dropped", 2, 10).await?;
-        let held = stage
-            .store
-            .hold(|request| request.method == Method::PUT && request.uri.path().ends_with("/dropped.tar.gz"));
+        let held = stage.store.hold(|request| sends(request, &Method::PUT, "/dropped.tar.gz"));
         let backups = in_member::<Backup>(member)?;
         backups.create(&object("dropped", of("dropped"))?).await?;
         held.arrived().await?;
@@ -64,6 +60,33 @@ fn a_backup_that_is_deleted_while_it_is_stored_leaves_nothing() -> Outcome {
 }
 
 #[test]
+fn a_run_whose_schedule_is_deleted_meanwhile_is_complete_and_the_last() -> Outcome {
+    on_stage(async |stage| {
+        let member = stage.member();
+        fill(member, "unscheduled", 2, 10).await?;
+        let held = stage.store.hold(|request| {
+            request.uri.path().contains("/backups/unscheduled-") && sends(request, &Method::PUT, ".tar.gz")
+        });
+        let schedules = in_member::<Schedule>(member)?;
+        let spec = json!({"schedule": "@every 1s", "template": of("unscheduled")});
+        schedules.create(&object("unscheduled", spec)?).await?;
+        held.arrived().await?;
+        schedules.delete("unscheduled").await?;
+        schedules.until_gone("unscheduled").await?;
+        held.release();
+        let runs = async || {
+            let runs = in_member::<Backup>(member)?.list("velero.io/schedule-name=unscheduled").await?;
+            anyhow::Ok(runs.into_iter().filter_map(|run| run.metadata.name).collect::<Vec<_>>())
+        };
+        let [run] = runs().await?.try_into().map_err(|runs| anyhow::anyhow!("not one run: {runs:?}"))?;
+        in_member::<Backup>(member)?.until_phase(&run, "Completed").await?;
+        stage.goes_round("unscheduled", "after-the-schedule").await?;
+        assert_eq!(runs().await?, [run]);
+        Ok(())
+    })
+}
+
+#[test]
 fn a_backup_whose_location_is_deleted_meanwhile_ends_where_it_began() -> Outcome {
     on_stage(async |stage| {
         let member = stage.member();
@@ -73,9 +96,7 @@ fn a_backup_whose_location_is_deleted_meanwhile_ends_where_it_began() -> Outcome
         spec["objectStorage"]["prefix"] = json!("brief");
         locations.create(&object("brief", spec)?).await?;
         locations.until_phase("brief", "Available").await?;
-        let held = stage.store.hold(|request| {
-            request.method == Method::PUT && request.uri.path().ends_with("/homeless.tar.gz")
-        });
+        let held = stage.store.hold(|request| sends(request, &Method::PUT, "/homeless.tar.gz"));
         let backup = json!({"includedNamespaces": ["homeless"], "storageLocation": "brief"});
         let backups = in_member::<Backup>(member)?;
         backups.create(&object("homeless", backup)?).await?;

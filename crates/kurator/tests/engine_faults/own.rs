@@ -10,7 +10,7 @@ use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::names::{ENGINE_LEASE, VELERO_NAMESPACE};
 use kurator_api::velero::BackupStorageLocation;
 use kurator_engine::server::{AsTheClusterSays, Runs, Setup, serve};
-use kurator_member::clock::SystemClock;
+use kurator_member::clock::{Clock, SystemClock};
 use kurator_member::connect::hub_client;
 use kurator_member::gate::WriteGate;
 use kurator_member::member::{Member, MemberOptions};
@@ -87,18 +87,36 @@ pub(crate) fn with_own_engines(test: impl AsyncFnOnce(&Own) -> Outcome) -> Outco
 
 /// Runs a test beside one engine, over the way that the kubeconfig names.
 pub(crate) async fn beside_an_engine(kubeconfig: &str, test: impl Future<Output = Outcome>) -> Outcome {
+    beside_an_engine_by(kubeconfig, Arc::new(SystemClock), test).await
+}
+
+/// Likewise, with an engine that goes by this clock.
+pub(crate) async fn beside_an_engine_by(
+    kubeconfig: &str,
+    clock: Arc<dyn Clock>,
+    test: impl Future<Output = Outcome>,
+) -> Outcome {
     let (gate, shutdown) = (WriteGate::open(), CancellationToken::new());
     let test = async {
         let tested = test.await;
         shutdown.cancel();
         tested
     };
-    let (ran, tested) = tokio::join!(engine(kubeconfig, &gate, shutdown.clone()), test);
+    let (ran, tested) = tokio::join!(engine_by(kubeconfig, &gate, shutdown.clone(), clock), test);
     tested.and(ran)
 }
 
 /// An engine until `shutdown`, over the way that the kubeconfig names, with its writes through the gate.
 pub(crate) async fn engine(kubeconfig: &str, gate: &WriteGate, shutdown: CancellationToken) -> Outcome {
+    engine_by(kubeconfig, gate, shutdown, Arc::new(SystemClock)).await
+}
+
+async fn engine_by(
+    kubeconfig: &str,
+    gate: &WriteGate,
+    shutdown: CancellationToken,
+    clock: Arc<dyn Clock>,
+) -> Outcome {
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig)?;
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     let client = hub_client(config, gate)?;
@@ -121,7 +139,7 @@ pub(crate) async fn engine(kubeconfig: &str, gate: &WriteGate, shutdown: Cancell
         folder: std::env::temp_dir(),
         led: None,
         runs: Runs::new(NonZeroUsize::MIN),
-        clock: Arc::new(SystemClock),
+        clock,
         // Nobody else is there.
         answer_within: Duration::ZERO,
     };

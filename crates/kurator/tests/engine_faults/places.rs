@@ -14,7 +14,7 @@ use kurator_testkit::{
 use serde_json::json;
 
 use super::own::{beside_an_engine, with_own_engines};
-use super::{Outcome, contents, fill};
+use super::{Outcome, contents, fill, sends};
 use crate::scene::of;
 
 #[test]
@@ -32,8 +32,7 @@ fn a_backup_whose_end_the_api_server_does_not_take_leaves_the_only_place_to_a_re
             let is_stored = Arc::new(AtomicBool::new(false));
             let told = Arc::clone(&is_stored);
             own.store.judge(move |request| {
-                let is_last =
-                    request.method == Method::PUT && request.uri.path().ends_with("/velero-backup.json");
+                let is_last = sends(request, &Method::PUT, "/velero-backup.json");
                 told.fetch_or(is_last, Relaxed);
                 Manner::Pass
             });

@@ -7,7 +7,7 @@ use http::{Method, Response, StatusCode, request::Parts};
 use kurator_api::velero::Backup;
 use kurator_testkit::{Manner, fixtures::velero as in_member};
 
-use super::{Outcome, Stage, fill, on_stage};
+use super::{Outcome, Stage, fill, on_stage, sends};
 use crate::scene::{PREFIX, of};
 
 /// An upload of more than one part.
@@ -109,8 +109,7 @@ fn a_backup_whose_last_file_was_stored_without_an_answer_is_no_strangers() -> Ou
         fill(stage.member(), "last", 1, 10).await?;
         let cut = AtomicUsize::new(0);
         stage.store.judge(move |request| {
-            let is_last =
-                request.method == Method::PUT && request.uri.path().ends_with("/velero-backup.json");
+            let is_last = sends(request, &Method::PUT, "/velero-backup.json");
             if is_last && cut.fetch_add(1, Relaxed) == 0 { Manner::CutAnswer(0) } else { Manner::Pass }
         });
         stage.goes_round("last", "last").await

@@ -14,15 +14,16 @@ use tokio::sync::watch;
 
 use crate::testing::{ok, status};
 
-/// Whether a request is left without an answer, by its method, path and body.
-type Hangs = dyn Fn(&Method, &str, &Value) -> bool + Send + Sync;
+/// Whether a request is treated otherwise than the rest, by its method, path and body.
+type Chosen = dyn Fn(&Method, &str, &Value) -> bool + Send + Sync;
 
 #[derive(Clone)]
 pub(super) struct Cluster(Arc<State>);
 
 struct State {
     objects: Mutex<BTreeMap<String, Value>>,
-    hangs: Box<Hangs>,
+    hangs: Box<Chosen>,
+    refuses: Box<Chosen>,
     /// Requests without an answer.
     hung: watch::Sender<usize>,
     /// Counts the writes.
@@ -38,9 +39,20 @@ impl Cluster {
         Self(Arc::new(State {
             objects: Mutex::new(objects),
             hangs: Box::new(hangs),
+            refuses: Box::new(|_, _, _| false),
             hung: watch::Sender::new(0),
             written: watch::Sender::new(0),
         }))
+    }
+
+    /// One that forbids some requests.
+    pub(super) fn refusing(
+        objects: impl IntoIterator<Item = (impl Into<String>, Value)>,
+        refuses: impl Fn(&Method, &str, &Value) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let mut cluster = Self::new(objects, |_, _, _| false);
+        Arc::get_mut(&mut cluster.0).unwrap().refuses = Box::new(refuses);
+        cluster
     }
 
     pub(super) fn client(&self) -> Client {
@@ -92,6 +104,9 @@ impl Cluster {
         if (self.0.hangs)(&parts.method, path, &body) {
             self.0.hung.send_modify(|hung| *hung += 1);
             return pending().await;
+        }
+        if (self.0.refuses)(&parts.method, path, &body) {
+            return status(403, "Forbidden", "not you");
         }
         // Nothing changes but by those who are tested, and they know what they do.
         if parts.uri.query().is_some_and(|query| query.contains("watch=")) {

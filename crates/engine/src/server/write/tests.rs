@@ -5,6 +5,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
+use tokio::time::Instant;
 
 use super::*;
 use crate::testing::{ok, status};
@@ -59,7 +60,7 @@ async fn an_end_that_is_not_taken_now_is_written_later() {
     for code in [403, 404, 409, 503] {
         let taken = move |n| if n < 20 { status(code, "", "not now") } else { ok("{}") };
         let (caller, patches) = server(|| with_uid("u"), taken);
-        tell_end(&caller, &target(), &end(), || true).await;
+        tell_end(&caller, &target(), &end(), || true, |_| {}).await;
         let patches = patches.lock().unwrap();
         assert_eq!(patches.len(), 21, "{code}");
         assert_eq!(patches[20]["metadata"]["uid"], "u", "{code}");
@@ -73,7 +74,7 @@ async fn nothing_is_told_to_one_that_is_gone_or_to_another_of_its_name() {
         [(nothing as fn() -> _, 404, false), (another, 409, true), (another, 422, true)]
     {
         let (caller, patches) = server(there, move |_| status(code, "", "no"));
-        tell_end(&caller, &target(), &end(), || shown).await;
+        tell_end(&caller, &target(), &end(), || shown, |_| {}).await;
         assert_eq!(patches.lock().unwrap().len(), 1, "{code}");
     }
 }
@@ -82,7 +83,7 @@ async fn nothing_is_told_to_one_that_is_gone_or_to_another_of_its_name() {
 async fn one_that_the_watch_shows_is_not_gone_since_a_server_says_so_once() {
     let taken = |n| if n == 0 { nothing() } else { ok("{}") };
     let (caller, patches) = server(nothing, taken);
-    tell_end(&caller, &target(), &end(), || true).await;
+    tell_end(&caller, &target(), &end(), || true, |_| {}).await;
     assert_eq!(patches.lock().unwrap().len(), 2);
 }
 
@@ -91,7 +92,7 @@ async fn of_a_status_that_is_refused_for_good_the_least_is_written_with_the_refu
     for code in [400, 413, 422] {
         let taken = move |n| if n == 0 { status(code, "Invalid", "no such field") } else { ok("{}") };
         let (caller, patches) = server(|| with_uid("u"), taken);
-        tell_end(&caller, &target(), &end(), || true).await;
+        tell_end(&caller, &target(), &end(), || true, |_| {}).await;
         let patches = patches.lock().unwrap();
         assert_eq!(patches.len(), 2, "{code}");
         assert_eq!(
@@ -107,6 +108,28 @@ async fn of_a_status_that_is_refused_for_good_the_least_is_written_with_the_refu
 #[tokio::test(start_paused = true)]
 async fn where_the_least_is_refused_too_nothing_is_repeated() {
     let (caller, patches) = server(|| with_uid("u"), |_| status(422, "Invalid", "no"));
-    tell_end(&caller, &target(), &end(), || true).await;
+    tell_end(&caller, &target(), &end(), || true, |_| {}).await;
     assert_eq!(patches.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_has_to_allow_is_said_and_tried_ever_less_often() {
+    for code in [401, 403] {
+        let taken = move |n| if n < 6 { status(code, "", "not you") } else { ok("{}") };
+        let (caller, _) = server(|| with_uid("u"), taken);
+        let (began, mut said) = (Instant::now(), Vec::new());
+        let refused = |error: &CallError| said.push((began.elapsed().as_secs(), error.to_string()));
+        tell_end(&caller, &target(), &end(), || true, refused).await;
+        let expected = [0, 5, 15, 35, 75, 135].map(|at| (at, "not you".to_owned()));
+        assert_eq!(said, expected, "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_taken_now_is_nobodys_refusal() {
+    for code in [404, 409, 422, 503] {
+        let taken = move |n| if n == 0 { status(code, "", "not now") } else { ok("{}") };
+        let (caller, _) = server(|| with_uid("u"), taken);
+        tell_end(&caller, &target(), &end(), || true, |error| panic!("{code}: {error}")).await;
+    }
 }

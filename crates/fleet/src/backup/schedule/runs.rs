@@ -18,7 +18,7 @@ use crate::run::volumes::without_data;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct History {
     pub(super) newest: Option<Arc<Backup>>,
-    /// Why the good end that the newest one claims is not believed.
+    /// Why the good end that the newest one claims is not believed, or can't be written.
     pub(super) unproven: Option<String>,
     /// The newest complete one that has not expired.
     pub(super) good: Option<Arc<Backup>>,

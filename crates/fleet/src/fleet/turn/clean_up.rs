@@ -20,6 +20,8 @@ use crate::writes::Write;
 pub(in super::super) enum Hitch {
     /// Not now: it is out of reach, or refuses.
     Stuck,
+    /// Not before something else on the hub has gone, which still needs it.
+    Needed,
     /// Never: its object is gone, and the connection with it.
     Lost,
 }
@@ -66,6 +68,11 @@ impl Turn<'_> {
         not_ready(row, Reason::MemberCleanupPending, why)
     }
 
+    fn needed(&mut self, row: FleetClusterStatus, why: &str) -> FleetClusterStatus {
+        self.hitch = Some(Hitch::Needed);
+        not_ready(row, Reason::MemberCleanupPending, why)
+    }
+
     /// The plugin is to go from the member; it is forgotten once nothing of ours is left.
     pub(super) fn clean_up(
         &mut self,
@@ -82,7 +89,7 @@ impl Turn<'_> {
             return Some(row);
         }
         if let Some(why) = in_use {
-            return Some(not_ready(row, Reason::MemberCleanupPending, why));
+            return Some(self.needed(row, why));
         }
         let left = match &alive.velero {
             Err(_) if alive.settled.is_some() => {
@@ -92,7 +99,7 @@ impl Turn<'_> {
             // Without Velero's types there are no locations, and nobody to read the Secret.
             Err(_) => Ok(false),
             Ok(velero) => match self.scheduled(key, alive, velero) {
-                Some(why) => return Some(not_ready(row, Reason::MemberCleanupPending, why)),
+                Some(why) => return Some(self.needed(row, &why)),
                 None => self.delete_ours(key, alive, velero),
             },
         };
@@ -123,7 +130,8 @@ impl Turn<'_> {
             schedule.spec.template.storage_location.as_ref().is_some_and(|at| locations.contains(at))
         };
         let schedule = schedules.iter().find(stores_here)?;
-        Some(format!("Velero Schedule `{}` still stores there; delete its Backup", schedule.name_any()))
+        let whose = schedule.annotations().get(names::OWNER_ANNOTATION).map_or("its Backup", String::as_str);
+        Some(format!("Velero Schedule `{}` still stores there; delete {whose}", schedule.name_any()))
     }
 
     /// Names of the locations that were written for this member, or for one that is no longer listed.

@@ -333,6 +333,17 @@ fn a_good_end_is_not_told_before_it_is_proven() {
 }
 
 #[test]
+fn an_end_that_the_member_refuses_is_explained_by_the_row() {
+    let step = decide(|seen| {
+        seen.recorded = recorded(RowPhase::InProgress);
+        seen.place = Place::Ours(ours(Some("InProgress")));
+        seen.unproven = Some("ended as Completed, and the member refuses".into());
+    });
+    assert_eq!(says(&step), (RowPhase::InProgress, Some(Reason::MemberRefused), false));
+    assert_eq!(step.row.message.as_deref(), Some("ended as Completed, and the member refuses"));
+}
+
+#[test]
 fn a_backup_claims_its_good_end_alone_and_can_be_shown_with_another() {
     let claim = |phase| ours(phase).claim().cloned();
     let good = [velero::BackupPhase::Completed, velero::BackupPhase::PartiallyFailed];

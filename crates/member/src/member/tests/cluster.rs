@@ -33,6 +33,8 @@ pub(super) enum Mode {
 pub(super) struct Cluster {
     state: Arc<Mutex<State>>,
     mode: watch::Sender<Mode>,
+    /// Paths that were asked for, apart from those of lists and watches.
+    asked: watch::Sender<Vec<String>>,
 }
 
 struct State {
@@ -44,8 +46,6 @@ struct State {
     watches: Vec<mpsc::UnboundedSender<io::Result<Bytes>>>,
     /// Port of the connection that answers come over; none tells that of itself.
     connection: Option<u16>,
-    /// Paths that were asked for, apart from those of lists and watches.
-    asked: Vec<String>,
 }
 
 impl Cluster {
@@ -58,9 +58,9 @@ impl Cluster {
             backups: BTreeMap::new(),
             watches: Vec::new(),
             connection: None,
-            asked: Vec::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)), mode: watch::Sender::new(Mode::Answers) }
+        let (mode, asked) = (watch::Sender::new(Mode::Answers), watch::Sender::default());
+        Self { state: Arc::new(Mutex::new(state)), mode, asked }
     }
 
     pub(super) fn client(&self) -> Client {
@@ -93,7 +93,7 @@ impl Cluster {
         let (group, plural) = match path.rsplit_once('/') {
             Some((group, plural)) if group.ends_with("/namespaces/velero") => (group, plural),
             _ => {
-                state.asked.push(path.to_owned());
+                self.asked.send_modify(|asked| asked.push(path.to_owned()));
                 return Ok(match path {
                     "/readyz" => ok(&json!("ok")),
                     "/version" => {
@@ -153,7 +153,12 @@ impl Cluster {
 
     /// How often this path was asked for.
     pub(super) fn asked(&self, path: &str) -> usize {
-        self.state.lock().unwrap().asked.iter().filter(|asked| *asked == path).count()
+        count(&self.asked.borrow(), path)
+    }
+
+    /// Waits until this path was asked for so often.
+    pub(super) async fn until_asked(&self, path: &str, times: usize) {
+        self.asked.subscribe().wait_for(|asked| count(asked, path) >= times).await.unwrap();
     }
 
     pub(super) fn set(&self, mode: Mode) {
@@ -216,6 +221,10 @@ impl State {
         let line = Bytes::from(format!("{event}\n"));
         self.watches.retain(|watch| watch.send(Ok(line.clone())).is_ok());
     }
+}
+
+fn count(asked: &[String], path: &str) -> usize {
+    asked.iter().filter(|asked| *asked == path).count()
 }
 
 fn lines(

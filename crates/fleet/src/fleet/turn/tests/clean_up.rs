@@ -52,6 +52,7 @@ fn nothing_is_removed_while_something_runs_there() {
     assert_eq!(reason(&plan), Some("MemberCleanupPending"));
     assert_eq!(plan.rows[0].message.as_deref(), Some("Backup `b` runs"));
     assert!(plan.actions.is_empty() && plan.stuck.is_empty());
+    assert_eq!(plan.needed, [key("m1")]);
 }
 
 #[test]
@@ -66,6 +67,19 @@ fn n07_a_schedule_does_not_lose_its_location() {
     assert_eq!((plan.rows[0].message.as_deref(), plan.actions.len()), (Some(why), 0));
     let plan = decide(Plugin::Off, vec![left(reached(with("elsewhere")))]);
     assert_eq!(written(&plan), ["m1 delete locations default"]);
+}
+
+#[test]
+fn a_schedule_that_would_lose_its_location_names_the_backup_that_takes_it_away() {
+    let metadata = json!({"name": "s", "annotations": {"kurator.dev/owner": "Backup default/nightly"}});
+    let schedule = json!({"metadata": metadata, "spec": {"template": {"storageLocation": "default"}}});
+    let schedule: Arc<Schedule> = Arc::new(serde_json::from_value(schedule).unwrap());
+    let plan = decide(
+        Plugin::Off,
+        vec![left(reached(SeenVelero { schedules: Some(vec![schedule]), ..all_written() }))],
+    );
+    let why = "Velero Schedule `s` still stores there; delete Backup default/nightly";
+    assert_eq!((plan.rows[0].message.as_deref(), plan.needed), (Some(why), vec![key("m1")]));
 }
 
 #[test]
