@@ -314,11 +314,9 @@ pub(crate) fn in_namespace<K: HubKind>(store: &Store<Guarded<K>>, namespace: &st
 mod tests {
     use std::sync::{Arc, Mutex, OnceLock};
 
-    use kurator_member::stand_in::{Answer, answering};
-
     use super::*;
     use crate::ctx::Ctx;
-    use crate::testing::ctx;
+    use crate::testing::{Answer, answering, ctx};
 
     fn fleet() -> Fleet {
         let metadata = json!({

@@ -1,15 +1,18 @@
 //! All that the controllers share, with a stand-in for the hub's API server and for those of members.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 
+use http::{Request, Response};
 use kube::Client;
+use kube::client::Body;
 use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::fleet::{Engine, Installer};
 use kurator_member::clock::SystemClock;
 use kurator_member::gate::WriteGate;
 use kurator_member::kubeconfig::TrustPolicy;
 use kurator_member::member::{Member, MemberOptions};
-use kurator_member::stand_in::answering;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -18,6 +21,33 @@ use tokio_util::sync::CancellationToken;
 use crate::assemble::{Caches, Setup, assemble};
 use crate::ctx::{Ctx, Options};
 use crate::metrics::Metrics;
+
+/// What a request is answered with: a status code, and the object or the reason of a refusal.
+pub(crate) type Answer = (u16, Value);
+
+/// A client of a server that answers so, by method and path. Watches stay quiet.
+pub(crate) fn answering(answer: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) -> Client {
+    let answer = Arc::new(answer);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let answer = Arc::clone(&answer);
+        async move {
+            if request.uri().query().is_some_and(|query| query.contains("watch=")) {
+                return pending().await;
+            }
+            let (code, said) = answer(request.method().as_str(), request.uri().path());
+            let body = match code {
+                200..=299 => said,
+                _ => {
+                    json!({"kind": "Status", "status": "Failure", "code": code, "reason": said, "message": said})
+                }
+            };
+            let mut response = Response::new(Body::from(body.to_string().into_bytes()));
+            *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
+            Ok::<_, Infallible>(response)
+        }
+    });
+    Client::new(service, "default")
+}
 
 /// A server that has nothing and does nothing.
 pub(crate) fn nobody() -> Client {

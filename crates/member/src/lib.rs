@@ -20,7 +20,5 @@ pub mod knowledge;
 pub mod kubeconfig;
 pub mod lease;
 pub mod member;
-#[cfg(feature = "stand-in")]
-pub mod stand_in;
 #[cfg(test)]
 mod testing;
