@@ -101,14 +101,14 @@ impl Run {
     /// All of it in one line.
     pub(crate) fn line(&self) -> String {
         let mut parts = vec![self.phase.clone()];
-        let (clusters, message) = (format!("{} clusters", self.clusters), self.message());
-        if !self.clusters.is_empty() && !message.contains(&clusters) {
-            parts.push(clusters);
-        }
-        parts.extend(self.objects());
         let is_good = self.ended.is_none_or(|ending| ending == Ending::Completed) && !self.is_stalled();
         // Why it is not is the error that follows.
-        if !message.is_empty() && is_good {
+        let message = if is_good { self.message() } else { "" };
+        if !self.clusters.is_empty() && !message.contains(" clusters ") {
+            parts.push(format!("{} clusters", self.clusters));
+        }
+        parts.extend(self.objects());
+        if !message.is_empty() {
             parts.push(message.to_owned());
         }
         parts.join(", ")
@@ -284,13 +284,16 @@ mod tests {
 
     #[test]
     fn a_line_counts_clusters_once() {
-        let line = restore("InProgress", "1/2 clusters completed; b: away").line();
-        assert_eq!(line, "InProgress, 2/9 objects, 1/2 clusters completed; b: away");
+        for message in ["1/2 clusters completed; b: away", "2/2 clusters are starting"] {
+            let line = restore("InProgress", message).line();
+            assert_eq!(line, format!("InProgress, 2/9 objects, {message}"));
+        }
     }
 
     #[test]
     fn the_line_of_a_bad_end_leaves_its_reason_to_the_error() {
-        assert_eq!(restore("Failed", "no such bucket").line(), "Failed, 1/2 clusters, 2/9 objects");
+        let line = restore("PartiallyFailed", "1/2 clusters completed; b: no such bucket").line();
+        assert_eq!(line, "PartiallyFailed, 1/2 clusters, 2/9 objects");
     }
 
     #[test]

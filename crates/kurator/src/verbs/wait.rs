@@ -11,6 +11,7 @@ use kube::runtime::watcher::{self, watch_object};
 use kurator_api::backup::Backup;
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::hub::{Hub, is_refused};
 use super::outage::observed;
@@ -69,13 +70,15 @@ pub(crate) async fn wait<K: Runs>(
 ) -> Result<(), Failure> {
     let what = format!("{} `{name}`", K::NOUN);
     let hint = format!("`kurator describe {} {name} --namespace {}` says more", K::NOUN, hub.namespace);
+    // From the first thing that is told on.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     let (why, code) = tokio::select! {
         ended = follow::<K>(hub, name, uid) => match ended? {
             Ok(()) => return Ok(()),
             Err((why, code)) => (format!("{what} {why}"), code),
         },
         after = late(timeout) => (format!("{what} has not ended after {after:?}; it goes on"), LATE),
-        Ok(()) = tokio::signal::ctrl_c() => (format!("nobody waits for {what} any more; it goes on"), INTERRUPTED),
+        _ = interrupts.recv() => (format!("nobody waits for {what} any more; it goes on"), INTERRUPTED),
     };
     Err(Failure::with_hint(anyhow::Error::msg(why), hint).and_exit_code(code))
 }
