@@ -61,7 +61,7 @@ pub enum CronError {
     #[error("`{}` after `@every` is less than a second; use `1s` or more", Shown(.0))]
     DurationShort(String),
     /// Not five fields.
-    #[error("there are {found} fields; use exactly 5: minute, hour, day of month, month and day of week")]
+    #[error("{found} instead of 5 fields; use minute, hour, day of month, month and day of week")]
     FieldCount {
         /// How many there are.
         found: usize,

@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_is_refused_in_the_words_of_the_newest() {
-        assert!(refused("nope").unwrap().starts_with("there are 1 fields; use exactly 5"));
+        assert!(refused("nope").unwrap().starts_with("1 instead of 5 fields; use minute"));
         assert!(refused("").unwrap().starts_with("the expression is empty"));
     }
 

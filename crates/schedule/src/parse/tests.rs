@@ -39,7 +39,7 @@ fn every_refusal_names_what_is_wrong_and_the_remedy() {
         (
             "0 0 * * * *",
             Dialect::GoCron,
-            "there are 6 fields; use exactly 5: minute, hour, day of month, month and day of week",
+            "6 instead of 5 fields; use minute, hour, day of month, month and day of week",
         ),
         (" @daily", Dialect::GoCron, "`@daily` has blanks before or after it; remove them"),
         ("@daily ", Dialect::GoCron, "`@daily` has blanks before or after it; remove them"),
