@@ -46,8 +46,8 @@ trait Takes: Resource<DynamicType = ()> {
     fn parts(&self) -> Vec<Part<'_>>;
     /// Whether its deletion needs the storage location.
     const DELETION_NEEDS_STORE: bool;
-    /// Whether the data is to go with it.
-    fn deletes_data(&self) -> bool;
+    /// Where it says that the data is to go with it, if it does.
+    fn deletes_data(&self) -> Option<&'static str>;
     fn conditions(&self) -> Option<&[Condition]>;
 }
 
@@ -77,8 +77,8 @@ impl Takes for Backup {
         self.status.iter().flat_map(|status| &status.backup_details).map(part_of_backup).collect()
     }
 
-    fn deletes_data(&self) -> bool {
-        self.spec.deletion_policy == Some(DeletionPolicy::Delete)
+    fn deletes_data(&self) -> Option<&'static str> {
+        (self.spec.deletion_policy == Some(DeletionPolicy::Delete)).then_some("spec.deletionPolicy")
     }
 
     fn conditions(&self) -> Option<&[Condition]> {
@@ -93,8 +93,8 @@ impl Takes for Restore {
         self.status.iter().flat_map(|status| &status.restore_details).map(|row| part!(row)).collect()
     }
 
-    fn deletes_data(&self) -> bool {
-        false
+    fn deletes_data(&self) -> Option<&'static str> {
+        None
     }
 
     fn conditions(&self) -> Option<&[Condition]> {
@@ -111,9 +111,9 @@ impl Takes for Migrate {
         source.map(part_of_backup).chain(targets.map(|row| part!(row))).collect()
     }
 
-    fn deletes_data(&self) -> bool {
+    fn deletes_data(&self) -> Option<&'static str> {
         let policy = self.spec.policy.as_ref().and_then(|policy| policy.deletion_policy);
-        policy == Some(DeletionPolicy::Delete)
+        (policy == Some(DeletionPolicy::Delete)).then_some("spec.policy.deletionPolicy")
     }
 
     fn conditions(&self) -> Option<&[Condition]> {
@@ -157,13 +157,14 @@ fn note<T: Takes>(all: &mut HashMap<ClusterKey, String>, namespace: &str, object
     });
     let deletes_data = object.deletes_data();
     for part in object.parts() {
-        let what = match () {
-            () if leaving && (T::DELETION_NEEDS_STORE || part.is_running()) => being_deleted.as_str(),
-            () if part.is_running() => "has not ended there; let it end, or delete it",
-            () if deletes_data && part.stored_until.is_some_and(|until| until > now) => {
-                "is to delete its data there; delete it first, or set its deletionPolicy to `Retain`"
+        let stored = part.stored_until.is_some_and(|until| until > now);
+        let what = match deletes_data.filter(|_| stored) {
+            _ if leaving && (T::DELETION_NEEDS_STORE || part.is_running()) => being_deleted.clone(),
+            _ if part.is_running() => "has not ended there; let it end, or delete it".to_owned(),
+            Some(field) => {
+                format!("is to delete its data there; set {field} to `Retain`, or delete it first")
             }
-            () => continue,
+            None => continue,
         };
         all.entry(part.key(namespace))
             .or_insert_with(|| format!("{} `{}` {what}", T::kind(&()), object.name_any()));

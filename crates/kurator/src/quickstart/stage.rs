@@ -210,7 +210,9 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 fn with_last_applied(object: &DynamicObject) -> anyhow::Result<DynamicObject> {
     let mut applied = object.clone();
     if object.types.as_ref().is_none_or(|types| types.kind != "Secret") {
-        let text = serde_json::to_string(object)? + "\n";
+        // As kubectl writes it: with annotations also where there are none, in the order of the names.
+        applied.annotations_mut();
+        let text = serde_json::to_value(&applied)?.to_string() + "\n";
         applied.annotations_mut().insert(LAST_APPLIED.to_owned(), text);
     }
     Ok(applied)

@@ -93,8 +93,9 @@ async fn events(hub: &Hub, object: &DynamicObject) -> Result<Vec<Event>, Failure
 }
 
 fn last_seen(event: &Event) -> Option<Timestamp> {
+    let again = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|at| at.0);
     let last = event.last_timestamp.as_ref().or(event.first_timestamp.as_ref()).map(|at| at.0);
-    last.or(event.event_time.as_ref().map(|at| at.0)).or(event
+    again.or(last).or(event.event_time.as_ref().map(|at| at.0)).or(event
         .metadata
         .creation_timestamp
         .as_ref()
@@ -223,6 +224,19 @@ EVENT     REASON            AGE   MESSAGE
 Warning   PartiallyFailed   56s   1/2 clusters completed
 ";
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn an_event_that_came_again_is_told_with_how_often_and_when_last() {
+        let object = json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+            "spec": {"destination": {"fleet": "f"}}});
+        let event = json!({"metadata": {"name": "e"}, "involvedObject": {}, "type": "Warning", "reason": "Unreachable",
+            "message": "no answer", "eventTime": "2026-01-01T00:00:00.000000Z",
+            "series": {"count": 3, "lastObservedTime": "2026-01-01T00:00:50.000000Z"}});
+        let (object, event) =
+            (serde_json::from_value(object).unwrap(), serde_json::from_value(event).unwrap());
+        let told = text(Kind::Backups, &object, &[event], "2026-01-01T00:01:00Z".parse().unwrap()).unwrap();
+        assert!(told.ends_with("Warning   Unreachable (x3)   10s   no answer\n"), "{told}");
     }
 
     fn told(kind: Kind, object: serde_json::Value) -> String {

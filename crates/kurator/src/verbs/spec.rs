@@ -15,19 +15,19 @@ use super::words;
 #[command(next_help_heading = "What")]
 pub(crate) struct FilterFlags {
     /// Namespaces, with `*` as a placeholder; all if it is left out
-    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', value_parser = words::element)]
     include_namespaces: Vec<String>,
 
     /// Namespaces that are left out
-    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', value_parser = words::element)]
     exclude_namespaces: Vec<String>,
 
     /// Resources, such as `deployments.apps`; all if it is left out
-    #[arg(long, value_name = "RESOURCE", value_delimiter = ',')]
+    #[arg(long, value_name = "RESOURCE", value_delimiter = ',', value_parser = words::element)]
     include_resources: Vec<String>,
 
     /// Resources that are left out
-    #[arg(long, value_name = "RESOURCE", value_delimiter = ',')]
+    #[arg(long, value_name = "RESOURCE", value_delimiter = ',', value_parser = words::element)]
     exclude_resources: Vec<String>,
 
     /// Whether resources outside of namespaces are included
@@ -35,19 +35,19 @@ pub(crate) struct FilterFlags {
     include_cluster_resources: Option<bool>,
 
     /// Resources outside of namespaces
-    #[arg(long, value_name = "RESOURCE", value_delimiter = ',')]
+    #[arg(long, value_name = "RESOURCE", value_delimiter = ',', value_parser = words::element)]
     include_cluster_scoped_resources: Vec<String>,
 
     /// Resources outside of namespaces that are left out
-    #[arg(long, value_name = "RESOURCE", value_delimiter = ',')]
+    #[arg(long, value_name = "RESOURCE", value_delimiter = ',', value_parser = words::element)]
     exclude_cluster_scoped_resources: Vec<String>,
 
     /// Resources in namespaces
-    #[arg(long, value_name = "RESOURCE", value_delimiter = ',')]
+    #[arg(long, value_name = "RESOURCE", value_delimiter = ',', value_parser = words::element)]
     include_namespace_scoped_resources: Vec<String>,
 
     /// Resources in namespaces that are left out
-    #[arg(long, value_name = "RESOURCE", value_delimiter = ',')]
+    #[arg(long, value_name = "RESOURCE", value_delimiter = ',', value_parser = words::element)]
     exclude_namespace_scoped_resources: Vec<String>,
 
     /// Only objects whose labels match, such as `app=shop,tier in (front,back)`
@@ -129,17 +129,28 @@ pub(crate) struct IntoFlags {
     preserve_nodeports: Option<bool>,
 
     /// Resources whose status is restored too
-    #[arg(long, value_name = "RESOURCE", value_delimiter = ',')]
+    #[arg(long, value_name = "RESOURCE", value_delimiter = ',', value_parser = words::element)]
     status_include_resources: Vec<String>,
 
     /// Resources whose status is not restored
-    #[arg(long, value_name = "RESOURCE", value_delimiter = ',')]
+    #[arg(long, value_name = "RESOURCE", value_delimiter = ',', value_parser = words::element)]
     status_exclude_resources: Vec<String>,
 }
 
 impl IntoFlags {
-    pub(crate) fn namespace_mapping(&self) -> BTreeMap<String, String> {
-        self.namespace_mappings.iter().cloned().collect()
+    /// # Errors
+    /// A namespace that is to have two names.
+    pub(crate) fn namespace_mapping(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut all = BTreeMap::new();
+        for (from, to) in &self.namespace_mappings {
+            if let Some(other) = all.insert(from.clone(), to.clone()).filter(|other| other != to) {
+                return Err(format!(
+                    "--namespace-mappings: `{from}` is to become `{other}` and `{to}`; choose one, and restore once more \
+                     for the other"
+                ));
+            }
+        }
+        Ok(all)
     }
 
     pub(crate) fn preserve_node_ports(&self) -> Option<bool> {

@@ -104,6 +104,10 @@ async fn follow<K: Runs>(hub: &Hub, name: &str, uid: Option<&str>) -> Result<End
                 let run = object.run();
                 telling.tell(&run);
                 if let Some(ended) = ended(&run) {
+                    // A failure is told with the error.
+                    if ended.is_ok() {
+                        telling.end(&run);
+                    }
                     return Ok(ended);
                 }
             }

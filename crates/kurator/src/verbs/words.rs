@@ -60,6 +60,14 @@ pub(crate) fn annotation(text: &str) -> Result<(String, String), String> {
     key_problem(&key).map_or(Ok((key, value)), Err)
 }
 
+/// One element of a list, such as a namespace with `*` or a resource.
+pub(crate) fn element(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("one of them is empty; write a name between two commas, or leave the flag out".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A namespace, and the one that its content goes to.
 pub(crate) fn namespace_mapping(text: &str) -> Result<(String, String), String> {
     let (from, to) = pair(FROM_TO, text)?;

@@ -14,7 +14,7 @@ fn what_cannot_be_meant_is_refused_before_the_hub_is_asked() -> Outcome {
     let refused = [
         (
             "backup create b --fleet f --schedule nope",
-            "invalid value 'nope' for '--schedule <CRON>': there are 1 fields",
+            "invalid value 'nope' for '--schedule <CRON>': 1 instead of 5 fields",
         ),
         (
             "backup create b --fleet f --ttl 3d",
@@ -37,6 +37,18 @@ fn what_cannot_be_meant_is_refused_before_the_hub_is_asked() -> Outcome {
         (
             "backup create b --fleet f --labels a=b_",
             "invalid value 'a=b_' for '--labels <KEY=VALUE>': `b_` is no value",
+        ),
+        (
+            "backup create b --fleet f --include-namespaces shop,",
+            "invalid value '' for '--include-namespaces <NAMESPACE>': one of them is empty; write ",
+        ),
+        (
+            "restore create --from-backup b --preserve-nodeports false",
+            "`false` would be the name of the Restore; write a flag's value behind `=`, such as --preserve-nodeports=false",
+        ),
+        (
+            "restore create --from-backup b --namespace-mappings a:b,a:c",
+            "--namespace-mappings: `a` is to become `b` and `c`; choose one",
         ),
         (
             "restore create --from-backup b --from-run r",

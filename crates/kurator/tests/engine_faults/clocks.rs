@@ -25,7 +25,7 @@ impl Clock for Off {
 }
 
 fn clocks() -> [(&'static str, Arc<Off>); 2] {
-    [("ahead", Arc::new(Off(APART))), ("behind", Arc::new(Off(-APART)))]
+    [("clock-ahead", Arc::new(Off(APART))), ("clock-behind", Arc::new(Off(-APART)))]
 }
 
 async fn goes_round(own: &Own, namespace: &str, name: &str) -> Outcome {

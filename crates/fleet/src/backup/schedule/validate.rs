@@ -7,7 +7,7 @@ use kube::{Resource, ResourceExt};
 use kurator_api::backup::{Backup, BackupPhase};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::duration::GoDuration;
-use kurator_api::fleet::Fleet;
+use kurator_api::fleet::{Engine, Fleet, MemberBackupStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero;
@@ -163,8 +163,9 @@ fn remarks(expression: &str, fleet: &Fleet, clusters: &[ClusterKey], now: Timest
     let often = pause(expression)
         .and_then(|pause| pause.parse::<GoDuration>().ok())
         .is_some_and(|pause| std::time::Duration::from(pause) < VELERO_LOOKS_EVERY);
-    let often =
-        often.then(|| format!("`{expression}` runs once a minute, because Velero looks no more often"));
+    let by_velero = clusters.iter().any(|cluster| engine(fleet, cluster) != Some(Engine::Builtin));
+    let often = (often && by_velero)
+        .then(|| format!("`{expression}` runs once a minute, because Velero looks no more often"));
     warnings
         .iter()
         .map(ToString::to_string)
@@ -175,10 +176,17 @@ fn remarks(expression: &str, fleet: &Fleet, clusters: &[ClusterKey], now: Timest
 
 /// How Velero in this cluster reads cron: the newest way where its version is not known.
 pub(super) fn dialect(fleet: &Fleet, cluster: &ClusterKey) -> Dialect {
-    let rows = fleet.status.as_ref().map(|status| status.clusters.as_slice()).unwrap_or_default();
-    let row = rows.iter().find(|row| row.kind == cluster.kind && row.name == cluster.name);
-    let version = row.and_then(|row| row.backup.as_ref()?.server_version.as_deref());
+    let version = plugin(fleet, cluster).and_then(|plugin| plugin.server_version.as_deref());
     Dialect::of_velero(version.unwrap_or_default())
+}
+
+fn engine(fleet: &Fleet, cluster: &ClusterKey) -> Option<Engine> {
+    plugin(fleet, cluster)?.engine
+}
+
+fn plugin<'a>(fleet: &'a Fleet, cluster: &ClusterKey) -> Option<&'a MemberBackupStatus> {
+    let mut rows = fleet.status.iter().flat_map(|status| &status.clusters);
+    rows.find(|row| row.kind == cluster.kind && row.name == cluster.name)?.backup.as_ref()
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(crate) struct BackupFlags {
     ordered_resources: Option<BTreeMap<String, String>>,
 
     /// What happens to what is stored when the Backup is deleted
-    #[arg(long, value_enum, value_name = "POLICY", help_heading = "How")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "POLICY", help_heading = "How")]
     deletion_policy: Option<DeletionFlag>,
 
     #[command(flatten)]

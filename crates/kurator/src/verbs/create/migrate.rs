@@ -44,7 +44,7 @@ pub(crate) struct MigrateFlags {
     ttl: Option<String>,
 
     /// What happens to the backup of the source when the Migrate is deleted
-    #[arg(long, value_enum, value_name = "POLICY", help_heading = "How")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "POLICY", help_heading = "How")]
     deletion_policy: Option<DeletionFlag>,
 
     #[command(flatten)]
@@ -65,7 +65,7 @@ impl MigrateFlags {
         };
         let policy = MigratePolicy {
             resource_filter: self.filter.filter()?,
-            namespace_mapping: self.into.namespace_mapping(),
+            namespace_mapping: self.into.namespace_mapping()?,
             preserve_node_ports: self.into.preserve_node_ports(),
             migrate_status: self.into.preserve_status(),
             allow_partially_failed: self.allow_partially_failed.then_some(true),

@@ -45,6 +45,12 @@ pub(crate) struct RestoreFlags {
 
 impl RestoreFlags {
     pub(super) fn asked(self) -> Result<Asked<Restore>, String> {
+        if let Some(name @ ("true" | "false")) = self.name.as_deref() {
+            return Err(format!(
+                "`{name}` would be the name of the Restore; write a flag's value behind `=`, such as \
+                 --preserve-nodeports={name}"
+            ));
+        }
         if self.fleet.is_none() && !self.clusters.is_empty() {
             return Err("--clusters and --cluster-selector need --fleet, whose clusters they are".to_owned());
         }
@@ -60,7 +66,7 @@ impl RestoreFlags {
         };
         let policy = RestorePolicy {
             resource_filter: self.filter.of_restore()?,
-            namespace_mapping: self.into.namespace_mapping(),
+            namespace_mapping: self.into.namespace_mapping()?,
             preserve_node_ports: self.into.preserve_node_ports(),
             preserve_status: self.into.preserve_status(),
         };

@@ -106,6 +106,8 @@ pub(super) fn about_events(events: &[Event], said: &BTreeSet<String>, now: Times
         let seen = last_seen(event).map(|at| age(at, now)).unwrap_or_default();
         let (type_, reason) =
             (event.type_.clone().unwrap_or_default(), event.reason.clone().unwrap_or_default());
+        let times = event.series.as_ref().and_then(|series| series.count).or(event.count).unwrap_or(1);
+        let reason = if times > 1 { format!("{reason} (x{times})") } else { reason };
         vec![type_, reason, seen, once(event.message.as_deref().unwrap_or_default(), said)]
     });
     section(text, ["EVENT", "REASON", "AGE", "MESSAGE"], lines.collect());

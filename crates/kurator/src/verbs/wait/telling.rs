@@ -32,6 +32,14 @@ impl Telling {
         self.told = lines;
     }
 
+    /// Tells the end, whole where it was cut.
+    pub(super) fn end(&mut self, run: &Run) {
+        let style = self.terminal.style();
+        if self.terminal.is_live() && style.cut(&run.line()) != plain(&run.line()) {
+            self.terminal.write(&style.wrap(run.message(), ""));
+        }
+    }
+
     /// Says something else, once; what is drawn next comes below it.
     pub(super) fn say(&mut self, text: &str) {
         self.terminal.write(&[plain(text)]);

@@ -138,6 +138,17 @@ fn k25_a_pause_of_less_than_a_minute_is_remarked_and_a_negative_one_refused() {
         backup.spec.schedule = Some(format!("@every {pause}"));
         asked(&backup, Some(&members()))
     };
+    let with = |engine: &str| {
+        let mut fleet = members();
+        let rows = ["a", "b"]
+            .map(|name| json!({"name": name, "kind": "AttachedCluster", "backup": {"engine": engine}}));
+        fleet.0.as_mut().unwrap().status = Some(serde_json::from_value(json!({"clusters": rows})).unwrap());
+        let mut backup = nightly();
+        backup.spec.schedule = Some("@every 10s".into());
+        let Aim::In(_, wanted) = asked(&backup, Some(&fleet)).aim else { panic!("not accepted") };
+        wanted.remarks.len()
+    };
+    assert_eq!([with("Velero"), with("Builtin")], [1, 0], "the built-in engine looks as often as is asked");
     for (pause, expected) in [("1s", 1), ("60s", 0), ("1h", 0)] {
         let Aim::In(_, wanted) = every(pause).aim else { panic!("{pause} is not accepted") };
         let often = wanted.remarks.iter().filter(|remark| remark.contains("runs once a minute")).count();
