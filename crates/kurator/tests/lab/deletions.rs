@@ -294,7 +294,10 @@ fn a_refused_deletion_is_told_in_veleros_words_until_the_data_is_to_stay() -> Ou
         backups.delete("b").await?;
         let said = backups.until_reason("b", "DeletionRefused").await?;
         let name = run.name_any();
-        assert!(said.contains(&format!("; `{name}`: ")) && said.contains("nowhere"), "{said}");
+        assert!(
+            said.contains(&format!("; deletion-refused-m1: `{name}`: ")) && said.contains("nowhere"),
+            "{said}"
+        );
         assert!(said.contains("set spec.deletionPolicy to `Retain`"), "{said}");
         backups.until_phase("b", "Deleting").await?;
         backups.merge("b", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
