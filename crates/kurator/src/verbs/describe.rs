@@ -21,6 +21,7 @@ use super::note;
 use super::output::print;
 use super::run::Run;
 use super::what::{Word, WordParser};
+use super::words;
 use crate::failure::Failure;
 use sections::{about_members, about_run, runs};
 
@@ -35,7 +36,7 @@ pub(crate) struct DescribeFlags {
     what: Word,
 
     /// Its name
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = words::name)]
     name: Option<String>,
 
     #[command(flatten)]

@@ -40,7 +40,7 @@ pub(crate) fn observed(client: &Client) -> (Client, Outage) {
             let answer = client.send(request).await;
             let why = silence(&answer);
             said.send_if_modified(|said| {
-                let is_news = said.is_some() != why.is_some();
+                let is_news = *said != why;
                 if is_news {
                     *said = why;
                 }
@@ -91,15 +91,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_beginning_and_the_end_of_an_outage_are_told_once() {
+    async fn an_outage_is_told_once_for_each_reason_and_its_end_once() {
         let (client, mut outage, hub) =
             hub(&[Ok(200), Err("refused"), Err("refused"), Ok(503), Ok(404), Ok(200)]);
-        ask(&client, 4).await;
+        ask(&client, 3).await;
         let said = outage.news(&hub).await;
         assert!(
             said.starts_with("the hub at https://hub/ does not answer") && said.ends_with("refused"),
             "{said}"
         );
+        ask(&client, 1).await;
+        assert!(outage.news(&hub).await.ends_with("503 Service Unavailable"));
         ask(&client, 2).await;
         assert_eq!(outage.news(&hub).await, "the hub answers again");
         assert!(!outage.0.has_changed().unwrap());

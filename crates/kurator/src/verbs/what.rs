@@ -4,6 +4,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum as _};
 
 use super::kinds::Kind;
+use super::words;
 
 /// One word of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +39,13 @@ impl TypedValueParser for WordParser {
 fn word(text: &str) -> Result<Word, String> {
     match text.split_once('/') {
         Some((_, "")) => Err(format!("`{text}` has no name; write KIND/NAME")),
-        Some((kind, name)) => Ok(Word::Object(Kind::parse(kind)?, name.to_owned())),
+        Some((kind, text)) => Ok(Word::Object(Kind::parse(kind)?, name(text)?)),
         None => text.split(',').map(Kind::parse).collect::<Result<_, _>>().map(Word::Kinds),
     }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    words::name(text).map_err(|why| format!("`{text}`: {why}"))
 }
 
 /// Kinds, each with the names that are meant; none means all objects of the kind.
@@ -55,7 +60,10 @@ pub(crate) fn asked(first: Option<&Word>, names: &[String]) -> Result<Asked, Str
         None => Ok(Kind::ALL.map(|kind| (kind, Vec::new())).into()),
         Some(Word::Kinds(kinds)) => match (kinds.as_slice(), names) {
             (kinds, []) => Ok(kinds.iter().map(|kind| (*kind, Vec::new())).collect()),
-            ([kind], names) => Ok(vec![(*kind, names.to_vec())]),
+            ([kind], names) => {
+                let names = names.iter().map(|text| name(text)).collect::<Result<_, _>>()?;
+                Ok(vec![(*kind, names)])
+            }
             (_, [name, ..]) => {
                 Err(format!("`{name}` follows several kinds; write KIND/NAME for each object"))
             }
@@ -116,6 +124,19 @@ mod tests {
         ];
         for (words, why) in refused {
             assert_eq!(read(words), Err(why.to_owned()), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_lead_elsewhere_is_no_name() {
+        for words in [
+            &["backup", "../restores/a"] as &[&str],
+            &["backup", "a/status"],
+            &["backup/a?b=c"],
+            &["backup", "A B"],
+        ] {
+            let why = read(words).unwrap_err();
+            assert!(why.contains("it is no name of an object; use lower case letters"), "{words:?}: {why}");
         }
     }
 }

@@ -32,8 +32,8 @@ pub(super) struct History {
 /// Whether a Velero Backup is a run of the Schedule that `owner` has in this cluster.
 ///
 /// Its owner's UID says so, for this cluster: a bucket that clusters share shows each of them the runs of all. What an
-/// adopted Schedule made before bears its name only, as do the runs that an earlier owner of the name left behind:
-/// those are older than the Schedule. A copy that was made for a restore is no run, and has no label of Velero's.
+/// adopted Schedule made before bears its name only, as do the runs that an earlier owner of the name left behind: those
+/// are marked, or older than the Schedule, by times in whole seconds. A copy that was made for a restore is no run, and has no label of Velero's.
 pub(super) fn is_run(
     backup: &Backup,
     owner: &Owner,
@@ -46,7 +46,8 @@ pub(super) fn is_run(
         let made_for = backup.annotations().get(names::CLUSTER_ANNOTATION);
         return made_for.is_none_or(|made_for| *made_for == cluster.to_string());
     }
-    schedule.is_some_and(|schedule| {
+    let is_left = backup.annotations().contains_key(names::RELEASED_ANNOTATION);
+    schedule.filter(|_| !is_left).is_some_and(|schedule| {
         let created = schedule.metadata.creation_timestamp.as_ref().map(|time| time.0);
         *made_by == names::label_value(&schedule.name_any()) && began(backup) >= created
     })
@@ -285,6 +286,19 @@ mod tests {
             backup.status.as_mut().unwrap().start_timestamp = Some(began);
             assert_eq!(is_run(&backup, &owner(), &cluster("m1"), Some(&schedule)), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn a_run_that_was_left_behind_is_not_the_next_owners_though_it_began_in_the_same_second() {
+        let began = at("2026-11-01T00:00:00Z");
+        let schedule = json!({"metadata": {"name": "nightly", "creationTimestamp": began}, "spec": {}});
+        let schedule: Schedule = serde_json::from_value(schedule).unwrap();
+        let mut backup = (*ended(1, "Completed")).clone();
+        backup.labels_mut().insert(names::VELERO_SCHEDULE_NAME_LABEL.into(), "nightly".into());
+        backup.status.as_mut().unwrap().start_timestamp = Some(began);
+        assert!(is_run(&backup, &owner(), &cluster("m1"), Some(&schedule)));
+        backup.annotations_mut().insert(names::RELEASED_ANNOTATION.into(), "2026-11-01T00:00:00Z".into());
+        assert!(!is_run(&backup, &owner(), &cluster("m1"), Some(&schedule)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use kurator_api::condition::{self, Condition, ConditionStatus};
 use kurator_api::fleet::Fleet;
 
 use super::super::kinds::age;
-use super::super::run::Run;
+use super::super::run::{Row, Run};
 use super::super::table::table;
 use super::last_seen;
 
@@ -39,7 +39,9 @@ pub(super) fn about_run(run: &Run, facts: &mut Vec<(&'static str, String)>, sect
     });
     let header = ["CLUSTER", "PHASE", "OBJECTS", "NAME IN CLUSTER", "REASON", "MESSAGE"];
     section(sections, has_parts.then_some("PART").into_iter().chain(header), rows.collect());
-    let stored = run.rows.iter().filter(|row| !row.stored.is_empty());
+    let has_stored =
+        |row: &&Row| !row.stored.is_empty() && !["Failed", "FailedValidation"].contains(&row.phase.as_str());
+    let stored = run.rows.iter().filter(has_stored);
     let stored = stored.map(|row| vec![row.cluster.clone(), row.stored.clone()]);
     section(sections, ["CLUSTER", "STORED IN"], stored.collect());
 }
