@@ -163,8 +163,8 @@ fn remarks(expression: &str, fleet: &Fleet, clusters: &[ClusterKey], now: Timest
     let often = pause(expression)
         .and_then(|pause| pause.parse::<GoDuration>().ok())
         .is_some_and(|pause| std::time::Duration::from(pause) < VELERO_LOOKS_EVERY);
-    let by_velero = clusters.iter().any(|cluster| engine(fleet, cluster) != Some(Engine::Builtin));
-    let often = (often && by_velero)
+    let is_veleros = |cluster| engine(fleet, cluster) != Some(Engine::Builtin);
+    let often = (often && clusters.iter().any(is_veleros))
         .then(|| format!("`{expression}` runs once a minute, because Velero looks no more often"));
     warnings
         .iter()
