@@ -1,5 +1,7 @@
 //! Names that somebody may have meant who has typed another.
 
+use strsim::levenshtein;
+
 /// Names that are proposed at the most.
 const PROPOSED: usize = 3;
 
@@ -7,7 +9,7 @@ const PROPOSED: usize = 3;
 pub(crate) fn question<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let mut near: Vec<_> = known
         .into_iter()
-        .map(|name| (distance(typed, name), name))
+        .map(|name| (levenshtein(typed, name), name))
         .filter(|(distance, name)| *distance <= allowed(typed) || is_begun(typed, name))
         .collect();
     near.sort_unstable();
@@ -26,33 +28,9 @@ fn is_begun(typed: &str, name: &str) -> bool {
     typed.len() > 2 && (name.starts_with(typed) || typed.starts_with(name))
 }
 
-/// Letters to be added, taken away or changed.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<_> = other.chars().collect();
-    let mut costs: Vec<_> = (0..=other.len()).collect();
-    for (row, letter) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut costs[0], row + 1);
-        for (column, against) in other.iter().enumerate() {
-            let change = diagonal + usize::from(letter != *against);
-            diagonal = costs[column + 1];
-            costs[column + 1] = change.min(diagonal + 1).min(costs[column] + 1);
-        }
-    }
-    costs[other.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_distance_counts_single_letters() {
-        for (one, other, expected) in
-            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("same", "same", 0)]
-        {
-            assert_eq!(distance(one, other), expected, "{one} {other}");
-        }
-    }
 
     #[test]
     fn what_is_near_is_proposed_the_nearest_first() {
