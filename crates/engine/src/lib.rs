@@ -26,3 +26,4 @@ pub mod server;
 mod testing;
 pub mod types;
 mod weight;
+mod yaml;

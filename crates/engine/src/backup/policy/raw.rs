@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use serde_saphyr::Options;
 
 use super::PolicyError;
-
-/// What an API server stores in a ConfigMap.
-const LONGEST: usize = 1 << 20;
+use crate::yaml::{self, LONGEST};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,32 +171,6 @@ pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
             text.len()
         )));
     }
-    serde_saphyr::from_str_with_options(text, limits())
+    yaml::read(text)
         .map_err(|error| PolicyError(format!("failed to decode yaml data into resource policies: {error}")))
-}
-
-/// Far above any real policy, far below what would take noticeable time or stack.
-fn limits() -> Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_documents: 2,
-            max_depth: 32,
-            flow_nesting_limit: 32,
-            max_events: 200_000,
-            max_nodes: 200_000,
-            max_aliases: 100,
-            max_anchors: 100,
-            max_merge_keys: 100,
-            max_recorded_anchor_events: 10_000,
-            max_recorded_anchor_bytes: LONGEST,
-            max_total_scalar_bytes: 2 * LONGEST,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 10_000,
-            max_replay_stack_depth: 8,
-            max_alias_expansions_per_anchor: 100,
-        },
-        // An error is one sentence in a status.
-        with_snippet: false,
-    }
 }

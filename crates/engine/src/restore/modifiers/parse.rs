@@ -4,11 +4,11 @@ use std::fmt;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use serde::de::{DeserializeOwned, Visitor};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::labels::Selector;
+use crate::{labels::Selector, yaml};
 
 use super::super::patterns::Patterns;
 use super::glob::Glob;
@@ -16,8 +16,6 @@ use super::json_patch::{Operation, Pointer};
 use super::strategic::SET_ORDER;
 use super::{Modifiers, Patches, Rule};
 
-/// As large as a ConfigMap may be.
-const MAX_BYTES: usize = 1 << 20;
 /// What one expression may cost when compiled, in bytes.
 const MAX_COMPILED: usize = 1 << 20;
 
@@ -134,7 +132,7 @@ pub(crate) fn parse(config: &ConfigMap) -> Result<Modifiers, Vec<String>> {
     let [text] = values[..] else {
         return Err(in_parsing(format!("illegal resource modifiers {id} configmap")));
     };
-    let raw: RawModifiers = yaml(text).map_err(|why| {
+    let raw: RawModifiers = yaml::read(text).map_err(|why| {
         in_parsing(format!("failed to decode yaml data into resource modifiers, err: {why}"))
     })?;
     let invalid =
@@ -265,7 +263,7 @@ fn value(text: &str) -> Result<Value, String> {
 }
 
 fn patch(raw: &RawPatch) -> Result<Value, String> {
-    let read: Value = yaml(&raw.patch_data.0).map_err(|why| format!("patchData is not YAML: {why}"))?;
+    let read: Value = yaml::read(&raw.patch_data.0).map_err(|why| format!("patchData is not YAML: {why}"))?;
     if read.is_object() {
         Ok(read)
     } else {
@@ -280,30 +278,4 @@ fn orders(patch: &Value) -> bool {
         Value::Array(list) => list.iter().any(orders),
         _ => false,
     }
-}
-
-/// Reads YAML that is no larger and no deeper than a ConfigMap needs. The error says where.
-fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_documents: 1,
-            max_depth: 64,
-            flow_nesting_limit: 64,
-            max_events: 200_000,
-            max_nodes: 200_000,
-            max_aliases: 100,
-            max_anchors: 100,
-            max_merge_keys: 100,
-            max_recorded_anchor_events: 10_000,
-            max_recorded_anchor_bytes: MAX_BYTES,
-            max_total_scalar_bytes: 2 * MAX_BYTES,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 10_000,
-            max_replay_stack_depth: 8,
-            max_alias_expansions_per_anchor: 100,
-        },
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|why| why.to_string())
 }
