@@ -2,7 +2,7 @@
 //!
 //! For core kinds and for `metadata`, which kube-apiserver reads into structures of its own.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{Kind, Path, Schema};
 
@@ -55,15 +55,28 @@ impl Schema {
             (Kind::IntOrString, Value::String(_) | Value::Number(_)) | (Kind::Number, Value::Number(_)) => {
                 Ok(())
             }
-            (Kind::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => Ok(()),
+            (Kind::Integer, Value::Number(number)) if self.holds(number) => Ok(()),
             (Kind::Boolean, sent) => wrong(sent, "bool"),
-            (Kind::Integer, sent) => wrong(sent, "int64"),
+            (Kind::Integer, Value::Number(number)) => Err(format!(
+                "json: cannot unmarshal number {number} into Go struct field {at} of type {}",
+                if self.is_short() { "int32" } else { "int64" }
+            )),
+            (Kind::Integer, sent) => wrong(sent, if self.is_short() { "int32" } else { "int64" }),
             (Kind::Number, sent) => wrong(sent, "float64"),
             (Kind::String | Kind::IntOrString, sent) => wrong(sent, "string"),
             (Kind::Object(shape), sent) if shape.rest.is_some() => wrong(sent, "map[string]string"),
             (Kind::Object(_), sent) => wrong(sent, "struct"),
             (Kind::Array(_), sent) => wrong(sent, "[]"),
         }
+    }
+
+    /// Whether an integer of this format can be this number.
+    fn holds(&self, number: &Number) -> bool {
+        number.as_i64().is_some_and(|number| !self.is_short() || i32::try_from(number).is_ok())
+    }
+
+    fn is_short(&self) -> bool {
+        self.checks.as_ref().is_some_and(|checks| checks.format.as_deref() == Some("int32"))
     }
 
     /// Whether a typed server would not write this value again. Elements of a map are always written.

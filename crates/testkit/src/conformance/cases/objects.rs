@@ -128,6 +128,23 @@ pub(super) fn cases() -> Vec<Case> {
             ],
         },
         Case {
+            name: "objects-with-numbers",
+            steps: [json!(2_147_483_647), json!(2_147_483_648_u32), json!(-2_147_483_649_i64), json!(1.5), json!("1")]
+                .into_iter()
+                .map(|seconds| {
+                    post(
+                        "/apis/coordination.k8s.io/v1/namespaces/{ns}/leases",
+                        &json!({"kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "metadata": {"name": "x"},
+                                "spec": {"leaseDurationSeconds": seconds}}),
+                    )
+                })
+                .chain([post(
+                    CONFIG_MAPS,
+                    &with(config_map("x"), "/metadata/generation", json!(9_223_372_036_854_775_808_u64)),
+                )])
+                .collect(),
+        },
+        Case {
             name: "objects-of-many-kinds",
             steps: vec![
                 post(
