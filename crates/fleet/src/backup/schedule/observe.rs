@@ -179,7 +179,8 @@ impl Look<'_> {
         let shown = |run| shown(self.ctx, &nothing.cluster, run);
         let history = known_runs(member, self.owner, &nothing.cluster, &place)
             .map(|known| runs::proven(known, nothing.recorded.as_ref(), self.now, shown))
-            .map(|known| runs::history(known, self.now));
+            .map(|known| runs::history(known, self.now))
+            .filter(|history| !history.is_no_news(nothing.recorded.as_ref()));
         let telling = history.as_ref().and_then(|history| history.good.as_ref().or(history.newest.as_ref()));
         let asked_run = match (self.run_now, &place) {
             (Some(token), Place::Ours(schedule)) => {
