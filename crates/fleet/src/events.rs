@@ -210,8 +210,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn events_of_one_moment_have_names_of_their_own() {
+    #[tokio::test]
+    async fn events_of_one_moment_have_names_of_their_own() {
         let events = Events::new(answering(|_, _| (404, json!("NotFound"))), Reporter::from("kurator"));
         let now = NOON.parse().unwrap();
         assert_ne!(events.name("b", now), events.name("b", now));

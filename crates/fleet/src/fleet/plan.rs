@@ -22,10 +22,12 @@ use crate::run::rows::cut;
 
 /// Something to write in a member.
 pub(super) enum Action {
-    /// With `replace`, also what another manager wrote, which is Kurator's own.
+    /// With `replace`, also what another manager wrote, which is Kurator's own. What was said of these locations, which
+    /// read it, is of its content before.
     Secret {
         secret: Box<Secret>,
         replace: bool,
+        locations: Vec<String>,
     },
     Location(Box<BackupStorageLocation>),
     /// An earlier place, to be read alone.
