@@ -116,9 +116,7 @@ fn aim(
         Some(fleet) => match &fleet.0 {
             Ok(fleet) => fleet,
             Err(_) => {
-                let message = format!(
-                    "spec.destination.fleet: Fleet `{named}` cannot be read; its clusters stay as they are until it is mended"
-                );
+                let message = format!("spec.destination.fleet: Fleet `{named}` cannot be read; mend it");
                 let verdict = Verdict::underway(Reason::Waiting, message);
                 return Err((Aim::Hold, Instead { phase: None, verdict }));
             }
