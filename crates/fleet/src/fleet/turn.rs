@@ -73,7 +73,7 @@ impl Turn<'_> {
             SeenContact::Alive(alive) => match self.goal {
                 Goal::Serve(_) | Goal::Faulty(_) if *listed => Some(self.serve(key, row, alive)),
                 Goal::Off | Goal::Serve(_) | Goal::Faulty(_) => {
-                    self.clean_up(key, row, alive, in_use.as_deref(), *listed)
+                    self.clean_up(key, row, alive, in_use.as_ref(), *listed)
                 }
             },
         }
