@@ -74,6 +74,16 @@ impl Part {
 }
 
 impl Run {
+    /// Its phase; of one that does not go on by itself also why, for that is not to be missed.
+    pub(crate) fn state(&self) -> String {
+        let ready = condition::find(&self.conditions, condition::READY);
+        let stalled = ready.filter(|_| self.ended.is_none() && self.is_stalled());
+        match stalled.and_then(|ready| ready.reason.as_deref()) {
+            Some(reason) => format!("{}: {reason}", self.phase),
+            None => self.phase.clone(),
+        }
+    }
+
     /// What its `Ready` condition says, for people.
     pub(crate) fn message(&self) -> &str {
         let ready = self.conditions.iter().find(|condition| condition.type_ == condition::READY);
@@ -246,6 +256,23 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(Run::from(&backup).clusters, "0/2");
+    }
+
+    #[test]
+    fn a_migration_that_needs_somebody_shows_it_beside_its_phase() {
+        let migrate = |phase: &str, stalled: &str| {
+            let at = "2026-01-01T00:00:00Z";
+            let of = |type_: &str, status: &str| json!({"type": type_, "status": status, "reason": "SourcePartiallyFailed", "lastTransitionTime": at});
+            let migrate = json!({
+                "metadata": {"name": "m"},
+                "spec": {"sourceCluster": {"fleet": "f"}, "targetCluster": {"fleet": "f"}},
+                "status": {"phase": phase, "conditions": [of("Ready", "False"), of("Stalled", stalled)]},
+            });
+            Run::from(&serde_json::from_value::<Migrate>(migrate).unwrap()).state()
+        };
+        assert_eq!(migrate("Pending", "True"), "Pending: SourcePartiallyFailed");
+        assert_eq!(migrate("Pending", "False"), "Pending");
+        assert_eq!(migrate("Failed", "True"), "Failed", "it is over");
     }
 
     fn restore(phase: &str, message: &str) -> Run {
