@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::store::{Writer, store};
 use kurator_api::backup::Backup;
 use kurator_api::cluster::{AttachedCluster, Cluster};
@@ -20,12 +20,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ctx::{Backoff, Ctx, Options};
+use crate::events::Events;
 use crate::fleet::heir::Questions;
 use crate::fleet::probe::Probes;
 use crate::fleet::recent::Recent;
 use crate::fleet::rows::RowIndex;
 use crate::heartbeat::Heartbeats;
-use crate::hub::{Guarded, Hub};
+use crate::hub::{Guarded, Hub, MANAGER};
 use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::pace::{Pace, Turns};
@@ -108,7 +109,7 @@ pub(crate) fn assemble(setup: Setup, uid: String) -> (Arc<Ctx>, Caches) {
         refusals: Refusals::default(),
         questions: Questions::default(),
         clock,
-        events: Recorder::new(client, Reporter::from("kurator")),
+        events: Arc::new(Events::new(client, Reporter::from(MANAGER))),
         work,
         metrics,
         options,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::core::error_boundary::InvalidObject;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType};
 use kurator_api::condition::{self, Condition};
 use kurator_api::fleet::{Engine, Installer};
 use kurator_api::reason::Reason;
@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use crate::error::Error;
-use crate::events;
+use crate::events::Events;
 use crate::fleet::heir::Questions;
 use crate::fleet::probe::Probes;
 use crate::hub::{Hub, HubKind};
@@ -54,7 +54,7 @@ pub(crate) struct Ctx {
     pub(crate) refusals: Refusals,
     pub(crate) questions: Questions,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) events: Recorder,
+    pub(crate) events: Arc<Events>,
     /// Whatever no pass waits for.
     pub(crate) work: TaskTracker,
     pub(crate) metrics: Metrics,
@@ -148,10 +148,10 @@ impl Ctx {
             secondary: None,
         };
         let (events, about, object) =
-            (self.events.clone(), object.object_ref(&()), crate::hub::describe(object));
-        let (client, now) = (self.hub.client.clone(), self.clock.now());
+            (Arc::clone(&self.events), object.object_ref(&()), crate::hub::describe(object));
+        let now = self.clock.now();
         self.work.spawn(async move {
-            if let Err(error) = events::publish(&events, client, &event, &about, now).await {
+            if let Err(error) = events.publish(&event, &about, now).await {
                 tracing::warn!(object, "cannot write an event: {error}");
             }
         });

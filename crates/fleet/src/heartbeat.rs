@@ -58,7 +58,8 @@ impl Heartbeats {
             beats.insert(location.name_any(), beat);
             return true;
         };
-        let lives = beat.validated != validated;
+        // A time that somebody took off, so that the location is looked at again, proves nothing.
+        let lives = validated.is_some() && beat.validated != validated;
         // What neither differs nor lives is told for another reason: it was deleted.
         let syncs = beat.synced != synced;
         let news = beat.content != content || !(lives || syncs) || (syncs && is_awaited);
@@ -199,6 +200,16 @@ mod tests {
         assert_eq!(beats.sign_of_life(&key()), None, "it may be of last week");
         beats.location_says_something_new(&key(), &location("Available", 2, 1));
         assert_eq!(beats.sign_of_life(&key()), Some(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_a_location_is_to_be_looked_at_again_is_no_sign_of_life() {
+        let beats = Heartbeats::default();
+        beats.location_says_something_new(&key(), &location("Available", 1, 1));
+        let mut unchecked = location("Available", 1, 1);
+        unchecked.status.as_mut().unwrap().last_validation_time = None;
+        beats.location_says_something_new(&key(), &unchecked);
+        assert_eq!(beats.sign_of_life(&key()), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationPhase};
 use kurator_member::knowledge::Knowledge;
 use kurator_member::member::Member;
+use serde_json::{Value, json};
 
 use crate::hub::{Hub, in_namespace};
 use crate::text;
@@ -121,19 +122,46 @@ pub(crate) fn synced(member: &Member) -> Result<Vec<String>, (Reason, String)> {
 
 /// Name of a location that Velero has found to work, or what it says.
 pub(crate) fn available(location: &BackupStorageLocation) -> Usable {
+    checked(location, "Velero").map(|()| location.name_any())
+}
+
+/// Whether `who` looks after a location has found it to work, or what it says.
+pub(crate) fn checked(location: &BackupStorageLocation, who: &str) -> Result<(), (Reason, String)> {
     let name = location.name_any();
-    let status = location.status.as_ref();
-    match status.and_then(|status| status.phase.as_ref()) {
-        Some(BackupStorageLocationPhase::Available) => Ok(name),
+    match verdict(location) {
+        Some((BackupStorageLocationPhase::Available, _)) => Ok(()),
         None => {
-            Err((Reason::LocationPending, format!("storage location `{name}` is not checked by Velero yet")))
+            let message = format!("storage location `{name}` is not checked by {who} yet");
+            Err((Reason::LocationPending, message))
         }
-        Some(phase) => {
-            let message = status.and_then(|status| status.message.as_deref()).unwrap_or("no message");
-            let message = text::veleros_words(message);
-            Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
+        Some((phase, words)) => {
+            let words = text::veleros_words(words.unwrap_or("no message"));
+            // It may name the location itself.
+            let named = words.strip_prefix(&format!("storage location `{name}`"));
+            let words = match named.map(|rest| (rest, rest.strip_prefix(": "))) {
+                Some((_, Some(rest))) => rest.to_owned(),
+                Some((rest, None)) => format!("it{rest}"),
+                None => words,
+            };
+            Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {words}")))
         }
     }
+}
+
+/// The phase of a location, and what is said of it. That it does not work counts no more from when a check is asked for:
+/// without the time of the last one, as [`unchecked`] leaves it.
+pub(crate) fn verdict(
+    location: &BackupStorageLocation,
+) -> Option<(&BackupStorageLocationPhase, Option<&str>)> {
+    let status = location.status.as_ref()?;
+    let phase = status.phase.as_ref()?;
+    let counts = phase.is_available() || status.last_validation_time.is_some();
+    counts.then_some((phase, status.message.as_deref()))
+}
+
+/// Makes Velero check a location within seconds. The phase stays: without one, runs that begin meanwhile would fail.
+pub(crate) fn unchecked() -> Value {
+    json!({"status": {"lastValidationTime": null}})
 }
 
 /// Where a location says that its backups lie; `None` if it names no bucket.
@@ -164,7 +192,6 @@ pub(crate) fn is_read_only(location: &BackupStorageLocation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn location(value: serde_json::Value) -> BackupStorageLocation {
         serde_json::from_value(value).unwrap()
@@ -176,6 +203,14 @@ mod tests {
         location(json!({
             "metadata": {"name": name, "labels": {"kurator.dev/owner-uid": owner}},
             "spec": {"default": default, "provider": "aws"}, "status": {"phase": "Available"},
+        }))
+    }
+
+    fn unavailable(words: &str) -> BackupStorageLocation {
+        location(json!({
+            "metadata": {"name": "default"}, "spec": {"default": true}, "status": {
+                "phase": "Unavailable", "message": words, "lastValidationTime": "2026-11-01T00:00:00Z",
+            },
         }))
     }
 
@@ -218,13 +253,23 @@ mod tests {
 
     #[test]
     fn an_unavailable_location_is_named_with_veleros_words() {
-        let broken = location(json!({
-            "metadata": {"name": "default"}, "spec": {"default": true},
-            "status": {"phase": "Unavailable", "message": "no such bucket"},
-        }));
-        let (reason, message) = choose(&[&broken], None, Use::Backup).unwrap_err();
-        assert_eq!(reason, Reason::LocationUnavailable);
-        assert_eq!(message, "storage location `default` is Unavailable: no such bucket");
+        for words in ["no such bucket", "storage location `default`: no such bucket"] {
+            let (reason, message) = choose(&[&unavailable(words)], None, Use::Backup).unwrap_err();
+            assert_eq!(reason, Reason::LocationUnavailable);
+            assert_eq!(message, "storage location `default` is Unavailable: no such bucket");
+        }
+        let message =
+            choose(&[&unavailable("storage location `default` is odd")], None, Use::Backup).unwrap_err().1;
+        assert_eq!(message, "storage location `default` is Unavailable: it is odd");
+    }
+
+    #[test]
+    fn that_a_location_does_not_work_counts_no_more_when_it_is_to_be_checked_again() {
+        let mut changed = unavailable("no such key");
+        changed.status.as_mut().unwrap().last_validation_time = None;
+        let (reason, message) = choose(&[&changed], None, Use::Backup).unwrap_err();
+        assert_eq!(reason, Reason::LocationPending);
+        assert_eq!(message, "storage location `default` is not checked by Velero yet");
     }
 
     #[test]

@@ -235,17 +235,15 @@ pub(crate) struct Engines {
     twins: Twins,
 }
 
-/// The key of its store that each Fleet has, by the Fleet's UID: a hash, or nothing while it can't be used.
+/// The key of its store that each Fleet has, by the Fleet's UID: a hash, or why it can't be used.
 #[derive(Default)]
-struct Keys(HashMap<String, Option<String>>);
+struct Keys(HashMap<String, String>);
 
 impl Keys {
     /// Whether the Fleet had another one when it was last looked at.
-    fn is_another(&mut self, fleet: &str, key: Option<String>) -> bool {
-        match self.0.get_mut(fleet) {
-            Some(known) => std::mem::replace(known, key) != *known,
-            None => self.0.insert(fleet.to_owned(), key).is_some(),
-        }
+    fn is_another(&mut self, fleet: &str, key: String) -> bool {
+        let before = self.0.insert(fleet.to_owned(), key.clone());
+        before.is_some_and(|before| before != key)
     }
 }
 
@@ -319,9 +317,9 @@ impl Engines {
         }
     }
 
-    /// The store of a Fleet is opened with this key now, by its hash: each location in the namespace is looked at again
-    /// if it was another one, be it that the Secret has changed or that the Fleet names another.
-    pub(crate) fn key_is(&self, namespace: &str, fleet: &str, key: Option<String>) {
+    /// The store of a Fleet is opened with this key now, by its hash, or can't be, and why: each location in the namespace
+    /// is looked at again if that was otherwise, be it that the Secret has changed or that the Fleet names another.
+    pub(crate) fn key_is(&self, namespace: &str, fleet: &str, key: String) {
         let is_another = self.keys.lock().unwrap_or_else(PoisonError::into_inner).is_another(fleet, key);
         if is_another {
             self.fleet_changed(namespace, true);

@@ -15,6 +15,10 @@ use kurator_api::reason::Reason;
 use kurator_api::restore::Restore;
 
 use crate::hub::{Guarded, Hub, in_namespace};
+use crate::text;
+
+/// How many other objects a sentence names.
+const NAMES_SHOWN: usize = 3;
 
 /// What a row says of a cluster.
 struct Part<'a> {
@@ -126,17 +130,73 @@ fn is_leaving<T: Takes>(object: &T) -> bool {
     metadata.deletion_timestamp.is_some() && metadata.finalizers.as_ref().is_some_and(|held| !held.is_empty())
 }
 
-/// What the deletion of an object waits for, in its own words: the reason and the message of its condition.
-fn waits_for<T: Takes>(object: &T) -> Option<String> {
-    let ready = condition::find(object.conditions()?, condition::READY)?;
-    let reasons = [Reason::DeletionRefused, Reason::MemberCleanupPending];
-    let reason = reasons.into_iter().find(|reason| ready.is_because(*reason))?;
-    Some(format!("{}: {}", reason.as_str(), ready.message.as_ref()?))
+/// What the deletion of an object waits for, in its own words.
+struct Waits<'a> {
+    reason: Reason,
+    message: &'a str,
+    /// Where the message goes over to one cluster, and which.
+    example: Option<(usize, &'a str)>,
 }
 
-/// What still needs the storage location of clusters of this namespace: one sentence per cluster.
-pub(crate) fn uses(hub: &Hub, namespace: &str, now: Timestamp) -> HashMap<ClusterKey, String> {
-    let mut all = HashMap::new();
+impl<'a> Waits<'a> {
+    fn of<T: Takes>(object: &'a T) -> Option<Self> {
+        let ready = condition::find(object.conditions()?, condition::READY)?;
+        let reasons = [Reason::DeletionRefused, Reason::MemberCleanupPending];
+        let reason = reasons.into_iter().find(|reason| ready.is_because(*reason))?;
+        let message = ready.message.as_deref()?;
+        let example = |part: Part<'a>| Some((message.rfind(&format!("; {}: ", part.name))?, part.name));
+        Some(Self { reason, message, example: object.parts().into_iter().find_map(example) })
+    }
+
+    /// The same, as far as it is about this cluster.
+    fn about(&self, cluster: &str) -> String {
+        let message = match self.example {
+            Some((at, of)) if of != cluster => &self.message[..at],
+            Some(_) | None => self.message,
+        };
+        format!("{}: {message}", self.reason.as_str())
+    }
+}
+
+/// Something on the hub that still needs the storage location of a cluster.
+struct Use {
+    who: String,
+    why: String,
+    needs_help: bool,
+}
+
+/// What still needs the storage location of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InUse {
+    /// One sentence.
+    pub(crate) why: String,
+    /// Whether it stays so until a person does something.
+    pub(crate) needs_help: bool,
+}
+
+/// What still needs the storage location of clusters.
+#[derive(Default)]
+pub(crate) struct Uses(HashMap<ClusterKey, Vec<Use>>);
+
+impl Uses {
+    /// Of all that needs this cluster, one is told in full: one that somebody must help with, if there is any.
+    pub(crate) fn of(&self, cluster: &ClusterKey) -> Option<InUse> {
+        let all = self.0.get(cluster)?;
+        let told = all.iter().find(|one| one.needs_help).or(all.first())?;
+        let others = all.iter().filter(|one| !std::ptr::eq(*one, told));
+        let others: Vec<_> = others.map(|one| one.who.clone()).collect();
+        let also = match others.is_empty() {
+            true => String::new(),
+            false => format!("needed by {} too; ", text::some_of(&others, NAMES_SHOWN)),
+        };
+        // Last, because it is what may be cut off.
+        Some(InUse { why: format!("{also}{} {}", told.who, told.why), needs_help: told.needs_help })
+    }
+}
+
+/// What still needs the storage location of clusters of this namespace.
+pub(crate) fn uses(hub: &Hub, namespace: &str, now: Timestamp) -> Uses {
+    let mut all = Uses::default();
     for object in in_namespace(&hub.backups, namespace) {
         object.0.iter().for_each(|object| note(&mut all, namespace, object, now));
     }
@@ -149,25 +209,29 @@ pub(crate) fn uses(hub: &Hub, namespace: &str, now: Timestamp) -> HashMap<Cluste
     all
 }
 
-fn note<T: Takes>(all: &mut HashMap<ClusterKey, String>, namespace: &str, object: &T, now: Timestamp) {
+fn note<T: Takes>(all: &mut Uses, namespace: &str, object: &T, now: Timestamp) {
     let leaving = is_leaving(object);
-    let being_deleted = LazyCell::new(|| match waits_for(object) {
-        Some(why) => format!("is being deleted: {why}"),
-        None => "is being deleted".to_owned(),
-    });
+    let waits = LazyCell::new(|| Waits::of(object));
+    let being_deleted = |cluster: &str| match &*waits {
+        Some(waits) => {
+            let why = format!("is being deleted: {}", waits.about(cluster));
+            (why, waits.reason == Reason::DeletionRefused)
+        }
+        None => ("is being deleted".to_owned(), false),
+    };
     let deletes_data = object.deletes_data();
     for part in object.parts() {
         let stored = part.stored_until.is_some_and(|until| until > now);
-        let what = match deletes_data.filter(|_| stored) {
-            _ if leaving && (T::DELETION_NEEDS_STORE || part.is_running()) => being_deleted.clone(),
-            _ if part.is_running() => "has not ended there; let it end, or delete it".to_owned(),
+        let (why, needs_help) = match deletes_data.filter(|_| stored) {
+            _ if leaving && (T::DELETION_NEEDS_STORE || part.is_running()) => being_deleted(part.name),
+            _ if part.is_running() => ("has not ended there; let it end, or delete it".to_owned(), false),
             Some(field) => {
-                format!("is to delete its data there; set {field} to `Retain`, or delete it first")
+                (format!("is to delete its data there; set {field} to `Retain`, or delete it first"), true)
             }
             None => continue,
         };
-        all.entry(part.key(namespace))
-            .or_insert_with(|| format!("{} `{}` {what}", T::kind(&()), object.name_any()));
+        let who = format!("{} `{}`", T::kind(&()), object.name_any());
+        all.0.entry(part.key(namespace)).or_default().push(Use { who, why, needs_help });
     }
 }
 
@@ -220,7 +284,10 @@ fn leaves<T: Takes>(object: &T, key: &ClusterKey) -> Option<Need> {
     let goes = |part: &Part<'_>| all_go || part.reason == Some(Reason::MemberCleanupPending.as_str());
     let concerned = object.parts().iter().any(|part| goes(part) && part.key(&key.namespace) == *key);
     let who = || format!("{} `{}`", T::kind(&()), object.name_any());
-    concerned.then(|| Need { who: who(), why: waits_for(object).filter(|_| all_go) })
+    concerned.then(|| Need {
+        who: who(),
+        why: Waits::of(object).filter(|_| all_go).map(|waits| waits.about(&key.name)),
+    })
 }
 
 /// Whether a Fleet that stays wants this cluster.
@@ -246,11 +313,16 @@ mod tests {
     ) -> Vec<String> {
         let object: T =
             serde_json::from_value(json!({"metadata": metadata, "spec": spec(), "status": status})).unwrap();
-        let mut all = HashMap::new();
+        let mut all = Uses::default();
         note(&mut all, "default", &object, Timestamp::from_second(1_800_000_000).unwrap());
-        let mut said: Vec<_> = all.into_iter().map(|(key, what)| format!("{}: {what}", key.name)).collect();
-        said.sort();
-        said
+        told(&all)
+    }
+
+    fn told(all: &Uses) -> Vec<String> {
+        let why = |key: &ClusterKey| all.of(key).unwrap().why;
+        let mut told: Vec<_> = all.0.keys().map(|key| format!("{}: {}", key.name, why(key))).collect();
+        told.sort();
+        told
     }
 
     fn spec() -> serde_json::Value {
@@ -308,9 +380,9 @@ mod tests {
                 json!({"metadata": {"name": "x"}, "spec": spec(), "status": {"backupDetails": rows}});
             object["spec"]["deletionPolicy"] = json!(policy);
             let backup: Backup = serde_json::from_value(object).unwrap();
-            let mut all = HashMap::new();
+            let mut all = Uses::default();
             note(&mut all, "default", &backup, Timestamp::from_second(1_800_000_000).unwrap());
-            all.into_keys().map(|key| key.name).collect()
+            all.0.into_keys().map(|key| key.name).collect()
         };
         assert_eq!(said("Delete"), ["kept"]);
         assert!(said("Retain").is_empty());
@@ -346,6 +418,33 @@ mod tests {
         }
         let expected = "m1: Backup `x` is being deleted";
         assert_eq!(said::<Backup>(&leaving(), &waiting("Completed")), [expected], "said before its deletion");
+    }
+
+    #[test]
+    fn a_cluster_is_told_nothing_of_the_trouble_of_another() {
+        let rows = json!([row("m1", "Completed", "Completed"), row("m2", "Completed", "Completed")]);
+        let mut status = waiting("DeletionRefused");
+        status["conditions"][0]["message"] = json!("set it to `Retain`; m1: the engine can't");
+        status["backupDetails"] = rows;
+        let refused = "Backup `x` is being deleted: DeletionRefused: set it to `Retain`";
+        let expected = [format!("m1: {refused}; m1: the engine can't"), format!("m2: {refused}")];
+        assert_eq!(said::<Backup>(&leaving(), &status), expected);
+    }
+
+    #[test]
+    fn all_that_needs_a_cluster_is_named_and_first_what_somebody_must_help_with() {
+        let mut all = Uses::default();
+        let mut add = |metadata: serde_json::Value, status: serde_json::Value| {
+            let backup = json!({"metadata": metadata, "spec": spec(), "status": status});
+            let backup: Backup = serde_json::from_value(backup).unwrap();
+            note(&mut all, "default", &backup, Timestamp::UNIX_EPOCH);
+        };
+        add(json!({"name": "runs"}), json!({"backupDetails": [row("m1", "InProgress", "InProgress")]}));
+        add(leaving(), waiting("DeletionRefused"));
+        let expected =
+            "m1: needed by Backup `runs` too; Backup `x` is being deleted: DeletionRefused: m1: mend it";
+        assert_eq!(told(&all), [expected]);
+        assert!(all.0.keys().all(|key| all.of(key).unwrap().needs_help));
     }
 
     #[test]

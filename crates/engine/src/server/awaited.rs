@@ -113,6 +113,13 @@ pub(super) fn good_end(backup: &Backup) -> Option<&BackupPhase> {
     backup.status.as_ref()?.phase.as_ref().filter(|phase| phase.is_usable())
 }
 
+/// Why there is nowhere to look for a Backup, if its location is not there: it may come back, which wakes the engine.
+pub(super) fn nowhere(server: &Server, backup: &Backup) -> Option<String> {
+    let name = backup.spec.storage_location.as_deref().unwrap_or_default();
+    let is_absent = server.member.locations().get(name).is_absent();
+    is_absent.then(|| format!("there is no location `{name}`; create it again, or delete the Backup"))
+}
+
 /// Sees whether a Backup that says it has ended well is in the store; if not, it is told to have failed.
 pub(super) async fn prove(server: &Server, backup: &Backup) -> End {
     let uid = backup.uid().unwrap_or_default();
@@ -142,9 +149,7 @@ async fn stored(server: &Server, backup: &Backup) -> Result<Option<BackupPhase>,
     let locations = server.locations().ok_or("the locations are not known")?;
     let name = backup.spec.storage_location.clone().unwrap_or_default();
     let location = locations.iter().find(|location| location.name_any() == name);
-    // It may come back.
-    let location = location
-        .ok_or_else(|| format!("there is no location `{name}`; create it again, or delete the Backup"))?;
+    let location = location.ok_or_else(|| format!("location `{name}` has gone"))?;
     let at = BackupFiles::new("", &backup.name_any()).map_err(|error| error.to_string())?;
     let store = server.stores.open(location, Purpose::Look).await?;
     let found = store.get(&at.metadata()).await.map_err(|error| chain(&error))?;

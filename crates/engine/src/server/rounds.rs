@@ -162,6 +162,10 @@ impl Rounds {
             let ours = self.ended.contains(&uid) || self.is_running(&Job::Backup(uid.clone()));
             match server.awaited.look(server, backup, ours) {
                 Look::Prove if self.running_of(|job| matches!(job, Job::Proof(_))) < SIDE_BY_SIDE => {
+                    if let Some(why) = awaited::nowhere(server, backup) {
+                        server.stores.unproven(&uid, &why);
+                        continue;
+                    }
                     let (server, backup) = (Arc::clone(server), Arc::clone(backup));
                     let rest =
                         self.start(Job::Proof(uid), async move { awaited::prove(&server, &backup).await });

@@ -6,7 +6,6 @@ use kube::ResourceExt;
 use kurator_api::backup::{Backup, StoredAt};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::Fleet;
-use kurator_api::reason::Reason;
 use kurator_api::velero;
 
 use super::validate::ValidBackup;
@@ -14,7 +13,7 @@ use crate::ctx::Ctx;
 use crate::fleet::places;
 use crate::hub::{Guarded, find};
 use crate::location;
-use crate::run::child::{NotYet, Seen, observe};
+use crate::run::child::{Seen, observe};
 use crate::run::rows::Rows;
 
 pub(super) fn fleet(ctx: &Ctx, backup: &Backup) -> Option<Arc<Guarded<Fleet>>> {
@@ -32,9 +31,8 @@ fn one<'a>(ctx: &Ctx, valid: &'a ValidBackup, cluster: &'a ClusterKey) -> Seen<'
         cluster,
         |member, name| member.backups().get(name),
         |member| {
-            if valid.fleet_leaves {
-                let message = format!("fleet `{}` is being deleted", valid.run.owner.fleet);
-                return Err(NotYet::Wait(Reason::FleetNotFound, message));
+            if let Some(why) = valid.over.clone() {
+                return Err(why.into());
             }
             Ok(location::usable(&ctx.hub, member, valid.plugin_of.as_deref(), location::Use::Backup)?)
         },

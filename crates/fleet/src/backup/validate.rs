@@ -21,8 +21,8 @@ pub(super) struct ValidBackup {
     pub(super) run: Started<velero::BackupStatus>,
     /// UID of the Fleet if its backup plugin decides on the storage location.
     pub(super) plugin_of: Option<String>,
-    /// The Fleet is being deleted: what has not started there does not start any more.
-    pub(super) fleet_leaves: bool,
+    /// Why nothing more starts in the Fleet's clusters, if so.
+    pub(super) over: Option<(Reason, String)>,
     /// What every member's Velero Backup asks for; the storage location is filled in per member.
     pub(super) template: velero::BackupSpec,
 }
@@ -33,6 +33,7 @@ pub(super) fn validate(
     hub: &str,
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
 ) -> Result<ValidBackup, Unfit> {
+    let over = over(&backup.spec.destination.fleet, fleet);
     let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
     let owner = owner(backup, hub);
     let run = match Started::begun(&owner, &backup.said()) {
@@ -44,10 +45,27 @@ pub(super) fn validate(
     };
     Ok(ValidBackup {
         run,
-        fleet_leaves: fleet.is_some_and(is_leaving),
+        over,
         plugin_of: fleet.and_then(plugin_of),
         template: template::spec(backup.spec.policy.as_ref()),
     })
+}
+
+/// Why nothing that has not started starts in the clusters of the Fleet `named`, if so: a Backup that has begun is bound
+/// to it.
+fn over(named: &str, fleet: Option<&Guarded<Fleet>>) -> Option<(Reason, String)> {
+    match fleet.map(|fleet| &fleet.0) {
+        None => {
+            let what_to_do = "create it again, or delete this object";
+            Some((Reason::FleetNotFound, format!("there is no Fleet `{named}` any more; {what_to_do}")))
+        }
+        Some(Ok(fleet)) if is_leaving(fleet) => {
+            let what_to_do = "create it again when it is gone, or delete this object";
+            Some((Reason::FleetNotFound, format!("Fleet `{named}` is being deleted; {what_to_do}")))
+        }
+        Some(Ok(_)) => None,
+        Some(Err(_)) => Some((Reason::Waiting, format!("Fleet `{named}` cannot be read until it is mended"))),
+    }
 }
 
 fn is_leaving(fleet: &Fleet) -> bool {
@@ -190,7 +208,23 @@ mod tests {
         )
         .unwrap();
         let valid = validate(&backup, Some(&leaving), "hub", |_| BTreeMap::new());
-        assert!(valid.is_ok_and(|valid| valid.fleet_leaves));
+        let over = valid.ok().and_then(|valid| valid.over);
+        assert_eq!(over.map(|(reason, _)| reason), Some(Reason::FleetNotFound));
+    }
+
+    #[test]
+    fn b3_what_has_not_started_when_its_fleet_goes_says_that_the_fleet_is_not_there() {
+        let mut backup = backup(json!({"destination": {"fleet": "quickstart"}}));
+        backup.status = serde_json::from_value(
+            json!({"backupDetails": [{"clusterName": "a", "clusterKind": "AttachedCluster", "reason": "LocationPending"}]}),
+        )
+        .unwrap();
+        let over = |fleet: Option<&Guarded<Fleet>>| {
+            validate(&backup, fleet, "hub", |_| BTreeMap::new()).ok().and_then(|valid| valid.over)
+        };
+        let gone = "there is no Fleet `quickstart` any more; create it again, or delete this object";
+        assert_eq!(over(None), Some((Reason::FleetNotFound, gone.to_owned())));
+        assert_eq!(over(Some(&fleet(json!([{"name": "a"}])))), None);
     }
 
     #[test]

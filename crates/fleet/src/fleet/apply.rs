@@ -18,6 +18,7 @@ use super::foundation;
 use super::plan::{Action, Plan};
 use crate::ctx::Ctx;
 use crate::hub::MANAGER;
+use crate::location;
 use crate::writes::{self, Failure, WriteKey};
 
 pub(super) const SECRET: &str = "secret";
@@ -44,10 +45,14 @@ fn start(ctx: &Ctx, fleet: &Fleet, cluster: &ClusterKey, member: &Arc<Member>, a
     let back = ObjectRef::new(&fleet.name_any()).within(&fleet.namespace().unwrap_or_default());
     let wake = move || wakes.wake(back);
     match action {
-        Action::Secret { secret, replace } => {
-            let (secret, replace) = (secret.clone(), *replace);
+        Action::Secret { secret, replace, locations } => {
+            let (secret, replace, locations) = (secret.clone(), *replace, locations.clone());
             ctx.writes.forget(&key(SECRET_REMOVAL));
-            ctx.writes.start(key(SECRET), async move { write(client, *secret, replace).await }, wake);
+            let write = async move {
+                write(client.clone(), *secret, replace).await?;
+                check_again(client, &locations).await
+            };
+            ctx.writes.start(key(SECRET), write, wake);
         }
         Action::Location(location) => {
             let mut location = location.clone();
@@ -124,6 +129,16 @@ where
     let api = Api::<K>::namespaced(client, names::VELERO_NAMESPACE);
     let params = PatchParams { force: replace, ..PatchParams::apply(MANAGER) };
     api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
+    Ok(())
+}
+
+/// Makes Velero look at these locations within seconds, not a minute after its last look.
+async fn check_again(client: Client, locations: &[String]) -> Result<(), Failure> {
+    let api = Api::<BackupStorageLocation>::namespaced(client, names::VELERO_NAMESPACE);
+    for name in locations {
+        let patch = Patch::Merge(location::unchecked());
+        writes::gone(api.patch(name, &PatchParams::default(), &patch).await)?;
+    }
     Ok(())
 }
 

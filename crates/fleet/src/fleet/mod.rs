@@ -55,8 +55,11 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Res
     let credential = observe::credential(&ctx, fleet).await?;
     let valid = validate::validate(fleet, credential.as_ref(), (&ctx.options).into());
     let key = match &valid.plugin {
-        Plugin::On(plugin) => Some(render::content_hash(plugin)),
-        Plugin::Off | Plugin::Faulty(_) => None,
+        Plugin::On(plugin) => render::content_hash(plugin),
+        Plugin::Faulty(faults) => {
+            faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ")
+        }
+        Plugin::Off => String::new(),
     };
     ctx.router.engines.key_is(&fleet.namespace().unwrap_or_default(), &valid.uid, key);
     let seen = observe::observe(&ctx, fleet, &valid);

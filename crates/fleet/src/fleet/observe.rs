@@ -28,7 +28,7 @@ use crate::location::is_owned_by;
 use crate::members::Access;
 use crate::served::{Standing, is_served};
 use crate::text;
-use crate::usage;
+use crate::usage::{self, InUse};
 use crate::writes::{Write, WriteKey};
 
 /// How many keys of a Secret a message names.
@@ -114,7 +114,7 @@ pub(super) struct SeenMember {
     /// Another Fleet that has it.
     pub(super) rival: Option<String>,
     /// What still needs the plugin there, where it is to go.
-    pub(super) in_use: Option<String>,
+    pub(super) in_use: Option<InUse>,
     pub(super) contact: SeenContact,
 }
 
@@ -221,7 +221,7 @@ pub(super) fn observe(ctx: &Arc<Ctx>, fleet: &Fleet, valid: &ValidFleet) -> Seen
     let members = all
         .map(|(key, listed)| (key, listed, recorded.get(key).copied()))
         .map(|(key, listed, recorded)| SeenMember {
-            in_use: (!listed || !stays(key)).then(|| uses.get(key).cloned()).flatten(),
+            in_use: (!listed || !stays(key)).then(|| uses.of(key)).flatten(),
             key: key.clone(),
             listed,
             recorded: recorded.cloned(),

@@ -22,10 +22,12 @@ use crate::run::rows::cut;
 
 /// Something to write in a member.
 pub(super) enum Action {
-    /// With `replace`, also what another manager wrote, which is Kurator's own.
+    /// With `replace`, also what another manager wrote, which is Kurator's own. What was said of these locations, which
+    /// read it, is of its content before.
     Secret {
         secret: Box<Secret>,
         replace: bool,
+        locations: Vec<String>,
     },
     Location(Box<BackupStorageLocation>),
     /// An earlier place, to be read alone.
@@ -59,6 +61,8 @@ pub(super) struct Plan {
     pub(super) stuck: Vec<ClusterKey>,
     /// Members that are not cleaned up before something else on the hub has gone.
     pub(super) needed: Vec<ClusterKey>,
+    /// Members that are not before a person has helped with that.
+    pub(super) blocked: Vec<ClusterKey>,
     /// Members that nobody will reach again and that something of ours may be left in.
     pub(super) lost: Vec<ClusterKey>,
     /// Members whose objects need not wait for this Fleet any longer to be deleted.
@@ -81,6 +85,7 @@ impl Plan {
             not_managed: Vec::new(),
             stuck: Vec::new(),
             needed: Vec::new(),
+            blocked: Vec::new(),
             lost: Vec::new(),
             left: Vec::new(),
             look_again: None,
@@ -116,7 +121,7 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
     }
     let mut rows: Vec<FleetClusterStatus> = Vec::with_capacity(seen.members.len());
     let mut actions = Vec::new();
-    let (mut stuck, mut needed, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stuck, mut needed, mut blocked, mut lost) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut left, mut served) = (Vec::new(), Vec::new());
     let holders = holders(&seen.members);
     for member in seen.members {
@@ -135,6 +140,7 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
         match turn.hitch {
             Some(Hitch::Stuck) => stuck.push(member.key.clone()),
             Some(Hitch::Needed) => needed.push(member.key.clone()),
+            Some(Hitch::Blocked) => blocked.push(member.key.clone()),
             Some(Hitch::Lost) => lost.push(member.key.clone()),
             None => {}
         }
@@ -163,6 +169,7 @@ pub(super) fn plan(valid: &ValidFleet, seen: Seen) -> Plan {
         listed: valid.clusters.len(),
         stuck,
         needed,
+        blocked,
         lost,
         left,
         look_again,

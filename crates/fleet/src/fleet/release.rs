@@ -17,7 +17,7 @@ use crate::ctx::Ctx;
 use crate::error::Error;
 use crate::hub::is_forced;
 use crate::run::look_again;
-use crate::standing::Verdict;
+use crate::standing::{Standing, Verdict};
 use crate::text;
 
 /// How many names a message holds.
@@ -71,7 +71,7 @@ fn waiting(plan: &Plan, forced: bool) -> Verdict {
         message.push_str(&format!("; annotate `{annotation}: \"true\"` to give up on what is out of reach"));
     }
     // Rather than what goes on by itself.
-    let held_up = plan.needed.first().or(plan.stuck.first());
+    let held_up = plan.blocked.first().or(plan.needed.first()).or(plan.stuck.first());
     let told = plan.rows.iter().find_map(|row| {
         let is_it = held_up.is_none_or(|key| key.kind == row.kind && key.name == row.name);
         Some((&row.name, row.message.as_ref().filter(|_| is_it)?))
@@ -80,7 +80,8 @@ fn waiting(plan: &Plan, forced: bool) -> Verdict {
     if let Some((name, why)) = told {
         message.push_str(&format!("; {name}: {why}"));
     }
-    Verdict::underway(Reason::MemberCleanupPending, message)
+    let standing = if plan.blocked.is_empty() { Standing::Underway } else { Standing::Stalled };
+    Verdict::new(standing, Reason::MemberCleanupPending, message)
 }
 
 #[cfg(test)]
@@ -105,10 +106,10 @@ mod tests {
     fn a_fleet_that_goes_names_what_still_needs_a_member_with_its_reason_and_the_remedy() {
         let refused = "Backup `b` is being deleted: DeletionRefused: set spec.deletionPolicy to `Retain`";
         let rows = vec![row("m1", "being cleaned up"), row("m2", "no route"), row("m3", refused)];
-        let (stuck, needed) = (vec![key(&rows[1])], vec![key(&rows[2])]);
-        let plan = Plan { stuck, needed, ..Plan::of(rows) };
+        let (stuck, blocked) = (vec![key(&rows[1])], vec![key(&rows[2])]);
+        let plan = Plan { stuck, needed: vec![key(&rows[0])], blocked, ..Plan::of(rows) };
         let verdict = waiting(&plan, false);
-        assert_eq!(verdict.reason, Reason::MemberCleanupPending);
+        assert_eq!((verdict.standing, verdict.reason), (Standing::Stalled, Reason::MemberCleanupPending));
         let expected = format!(
             "waiting for the clean-up of m1, m2, m3; annotate `kurator.dev/force-delete: \"true\"` to give up on what is \
              out of reach; m3: {refused}"
@@ -120,6 +121,8 @@ mod tests {
     fn a_fleet_that_goes_names_what_is_out_of_reach_rather_than_what_goes_on_by_itself() {
         let rows = vec![row("m1", "being cleaned up"), row("m2", "no route")];
         let plan = Plan { stuck: vec![key(&rows[1])], ..Plan::of(rows) };
-        assert!(waiting(&plan, false).message.ends_with("; m2: no route"));
+        let verdict = waiting(&plan, false);
+        assert!(verdict.message.ends_with("; m2: no route"));
+        assert_eq!(verdict.standing, Standing::Underway);
     }
 }

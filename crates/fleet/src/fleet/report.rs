@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::plan::Plan;
 use crate::ctx::Ctx;
+use crate::destination::clusters_of;
 use crate::error::Error;
 use crate::standing::{Standing, Verdict};
 use crate::text;
@@ -158,16 +159,21 @@ fn verdict(plan: &Plan) -> (FleetPhase, Verdict) {
 fn members_ready(plan: &Plan, now: jiff::Timestamp) -> Condition {
     let rows = &plan.rows[..plan.listed.min(plan.rows.len())];
     let rest: Vec<_> = rows.iter().filter(|row| !is_good(row)).map(|row| row.name.clone()).collect();
-    let counts = format!("{}/{}", rows.len() - rest.len(), rows.len());
-    if rest.is_empty() && !rows.is_empty() {
-        return Condition::new(condition::MEMBERS_READY, true, Reason::AsExpected, counts, now);
-    }
-    let reason = if rows.is_empty() { Reason::NoClusters } else { Reason::MembersUnready };
-    let message = match rest.is_empty() {
-        true => counts,
-        false => format!("{counts}, not ready: {}", text::some_of(&rest, NAMES_SHOWN)),
+    all_but(rows.len(), &rest, now)
+}
+
+/// How many of all members are ready: all but the `rest`.
+fn all_but(all: usize, rest: &[String], now: jiff::Timestamp) -> Condition {
+    let counts = format!("{}/{all}", all.saturating_sub(rest.len()));
+    let (holds, reason, message) = match (all, rest) {
+        (0, _) => (false, Reason::NoClusters, counts),
+        (_, []) => (true, Reason::AsExpected, counts),
+        (_, rest) => {
+            let message = format!("{counts}, not ready: {}", text::some_of(rest, NAMES_SHOWN));
+            (false, Reason::MembersUnready, message)
+        }
     };
-    Condition::new(condition::MEMBERS_READY, false, reason, message, now)
+    Condition::new(condition::MEMBERS_READY, holds, reason, message, now)
 }
 
 fn not_managed(plan: &Plan) -> Option<(Reason, String)> {
@@ -193,9 +199,7 @@ pub(super) async fn report_terminating(
     plan: &Plan,
 ) -> Result<(), Error> {
     let before = fleet.status.clone().unwrap_or_default();
-    let mut status =
-        FleetStatus { phase: Some(FleetPhase::Terminating), clusters: plan.rows.clone(), ..before.clone() };
-    verdict.record(&mut status.conditions, ctx.clock.now());
+    let status = terminating(fleet, verdict, plan, ctx.clock.now());
     if status == before {
         return Ok(());
     }
@@ -205,10 +209,22 @@ pub(super) async fn report_terminating(
     Ok(())
 }
 
+fn terminating(fleet: &Fleet, verdict: &Verdict, plan: &Plan, now: jiff::Timestamp) -> FleetStatus {
+    let before = fleet.status.clone().unwrap_or_default();
+    let mut conditions = before.conditions.clone();
+    verdict.record(&mut conditions, now);
+    // Each is being left, or was.
+    let members: Vec<_> = clusters_of(fleet).into_iter().map(|key| key.name).collect();
+    condition::set(&mut conditions, all_but(members.len(), &members, now));
+    FleetStatus { phase: Some(FleetPhase::Terminating), conditions, clusters: plan.rows.clone(), ..before }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kurator_api::condition::ConditionStatus;
     use kurator_api::fleet::MemberBackupStatus;
+    use serde_json::json;
 
     fn row(name: &str, reason: Reason, backup: Option<Reason>) -> FleetClusterStatus {
         let backup = backup.map(|reason| MemberBackupStatus {
@@ -261,5 +277,29 @@ mod tests {
         assert_eq!(said(vec![good(), away(), pending]), (FleetPhase::Running, Standing::Underway, expected));
         let expected = "0/1 clusters ready; m2: KubeconfigSecretMissing: why".to_owned();
         assert_eq!(said(vec![away()]), (FleetPhase::Running, Standing::Underway, expected));
+    }
+
+    #[test]
+    fn of_a_fleet_that_is_being_deleted_no_member_is_ready() {
+        let good = || row("m1", Reason::Connected, Some(Reason::AsExpected));
+        let clusters = ["m1", "m2"].map(|name| json!({"name": name, "kind": "AttachedCluster"}));
+        let fleet =
+            json!({"metadata": {"name": "f", "namespace": "default"}, "spec": {"clusters": clusters}});
+        let mut fleet: Fleet = serde_json::from_value(fleet).unwrap();
+        let said = |status: &FleetStatus| {
+            let found = condition::find(&status.conditions, condition::MEMBERS_READY).unwrap();
+            (found.status == ConditionStatus::True, found.message.clone().unwrap_or_default())
+        };
+        let mut before = FleetStatus::default();
+        condition::set(
+            &mut before.conditions,
+            members_ready(&Plan::of(vec![good(), good()]), jiff::Timestamp::UNIX_EPOCH),
+        );
+        assert_eq!(said(&before), (true, "2/2".into()));
+        fleet.status = Some(before);
+        let leaving = Plan::of(vec![row("m1", Reason::MemberCleanupPending, Some(Reason::AsExpected))]);
+        let verdict = Verdict::underway(Reason::MemberCleanupPending, "waits");
+        let after = terminating(&fleet, &verdict, &leaving, jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(said(&after), (false, "0/2, not ready: m1, m2".into()));
     }
 }

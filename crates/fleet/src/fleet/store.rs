@@ -23,6 +23,8 @@ use crate::text;
 pub(crate) struct Store {
     /// UID of the Fleet.
     pub(crate) fleet: String,
+    /// Hub, namespace and name of the Fleet: one that is made anew under its name is the same.
+    pub(crate) whose: String,
     plugin: Box<ValidPlugin>,
 }
 
@@ -33,8 +35,9 @@ pub(crate) type NoStore = String;
 pub(crate) async fn of(ctx: &Ctx, fleet: &Fleet) -> Result<Result<Store, NoStore>, Error> {
     let credential = observe::credential(ctx, fleet).await?;
     let name = fleet.name_any();
+    let whose = || format!("{}/{}/{name}", ctx.hub.uid, fleet.namespace().unwrap_or_default());
     Ok(match validate::plugin(fleet, credential.as_ref(), (&ctx.options).into()) {
-        Plugin::On(plugin) => Ok(Store { fleet: fleet.uid().unwrap_or_default(), plugin }),
+        Plugin::On(plugin) => Ok(Store { fleet: fleet.uid().unwrap_or_default(), whose: whose(), plugin }),
         Plugin::Off => Err(format!("fleet `{name}` has no backup plugin")),
         Plugin::Faulty(problems) => {
             let problems: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
@@ -126,7 +129,9 @@ impl Store {
             },
         );
         match plugin {
-            Plugin::On(plugin) => Self { fleet: fleet.uid().unwrap_or_default(), plugin },
+            Plugin::On(plugin) => {
+                Self { fleet: fleet.uid().unwrap_or_default(), whose: fleet.name_any(), plugin }
+            }
             Plugin::Off | Plugin::Faulty(_) => panic!("no plugin"),
         }
     }

@@ -10,7 +10,7 @@ use kurator_api::condition::{MAX_MESSAGE, shorten};
 use kurator_api::fleet::{Engine, FleetClusterStatus, MemberBackupStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
-use kurator_api::velero::AccessMode;
+use kurator_api::velero::{AccessMode, BackupStorageLocation};
 use tokio::time::Instant;
 
 use super::layout::{self, Owner, RootFinding};
@@ -20,7 +20,7 @@ use super::probe::Probe;
 use super::server::{self, Server};
 use super::validate::{Problem, ValidFleet, ValidPlugin};
 use crate::hub::Presence;
-use crate::text;
+use crate::location::{checked, verdict};
 use crate::writes::{Failure, Write};
 pub(super) use clean_up::Hitch;
 use location::{Wanted, record_place};
@@ -73,7 +73,7 @@ impl Turn<'_> {
             SeenContact::Alive(alive) => match self.goal {
                 Goal::Serve(_) | Goal::Faulty(_) if *listed => Some(self.serve(key, row, alive)),
                 Goal::Off | Goal::Serve(_) | Goal::Faulty(_) => {
-                    self.clean_up(key, row, alive, in_use.as_deref(), *listed)
+                    self.clean_up(key, row, alive, in_use.as_ref(), *listed)
                 }
             },
         }
@@ -124,6 +124,9 @@ impl Turn<'_> {
         let plugin = match self.goal {
             Goal::Serve(plugin) => plugin,
             Goal::Faulty(problems) => {
+                if let (Ok(velero), Some(name)) = (&alive.velero, status.location.clone()) {
+                    note_phase(status, velero, &name);
+                }
                 let first = problems.first().map(|problem| (problem.reason, problem.message.clone()));
                 return Err(first.unwrap_or((Reason::InvalidSpec, String::new())));
             }
@@ -271,21 +274,22 @@ fn check_location(
         Engine::Velero => "Velero",
         Engine::Builtin => "the built-in engine",
     };
-    let found = velero.locations.iter().find(|location| location.metadata.name.as_deref() == Some(name));
-    let seen = found.and_then(|location| location.status.as_ref());
-    let phase = seen.and_then(|seen| seen.phase.as_ref());
-    status.phase = phase.map(|phase| phase.as_str().to_owned());
-    match phase {
-        None => {
-            Err((Reason::LocationPending, format!("{who} has not checked storage location `{name}` yet")))
-        }
-        Some(phase) if phase.is_available() => Ok(()),
-        Some(phase) => {
-            let message = seen.and_then(|seen| seen.message.as_deref()).unwrap_or("no message");
-            let message = text::veleros_words(message);
-            Err((Reason::LocationUnavailable, format!("storage location `{name}` is {phase}: {message}")))
-        }
+    match note_phase(status, velero, name) {
+        Some(location) => checked(location, who),
+        None => Err((Reason::LocationPending, format!("storage location `{name}` is being written"))),
     }
+}
+
+/// Writes down what is said of the location of this name; the location, if it is there.
+fn note_phase<'a>(
+    status: &mut MemberBackupStatus,
+    velero: &'a SeenVelero,
+    name: &str,
+) -> Option<&'a BackupStorageLocation> {
+    let found = velero.locations.iter().find(|location| location.metadata.name.as_deref() == Some(name));
+    let found = found.map(AsRef::as_ref);
+    status.phase = found.and_then(verdict).map(|(phase, _)| phase.as_str().to_owned());
+    found
 }
 
 const BEING_ASKED: &str = "Velero is being asked whether it runs";

@@ -40,7 +40,7 @@ pub(super) fn tidy(ctx: &Ctx, migrate: &Migrate) -> Action {
         return Action::await_change();
     }
     let wakes = &ctx.router.wakes.migrates;
-    run::look_again(mounted(&targets).map(|mounted| mount::tidy(ctx, &owner, &mounted, wakes)))
+    run::look_again([mount::tidy(ctx, &owner, mounted(&targets), wakes)])
 }
 
 pub(super) async fn release(ctx: &Ctx, migrate: &Migrate) -> Result<Action, Error> {

@@ -3,6 +3,7 @@
 //!
 //! What goes are plain objects. The data belongs to the source, and a location that is never synced brings nothing back.
 
+use std::cell::{LazyCell, OnceCell};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 
 use super::Waiting;
 use super::apply::{COPY, LOCATION, SECRET};
-use super::users::{is_expired, need_copy, need_location, users};
+use super::users::{User, Users, is_expired, need_copy, need_location};
 use crate::ctx::Ctx;
 use crate::hub::{Guarded, HubKind};
 use crate::location::available;
@@ -90,8 +91,9 @@ pub(crate) fn release<'a, R: HubKind>(
     wakes: &Arc<WakeSet<Guarded<R>>>,
 ) -> Waiting {
     let mut waiting = Waiting::default();
+    let others = Others::of(ctx, owner);
     for mounted in all {
-        match left(ctx, owner, &mounted, forced) {
+        match left(ctx, owner, &mounted, forced, &others) {
             Left::Nothing => {}
             Left::Delete(deletion) => {
                 delete(ctx, owner, mounted.cluster, deletion, wakes);
@@ -108,7 +110,7 @@ pub(crate) fn release<'a, R: HubKind>(
 }
 
 /// What is left of everything that was made for `owner` in a cluster.
-fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>, forced: bool) -> Left {
+fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>, forced: bool, others: &Others<'_>) -> Left {
     let cluster = mounted.cluster;
     let member = match ctx.members.access(cluster) {
         Access::Alive { member, .. } => member,
@@ -133,16 +135,16 @@ fn left(ctx: &Ctx, owner: &Owner, mounted: &Mounted<'_>, forced: bool) -> Left {
         }
         // Velero ends the deletion itself, and only while it runs. To do so it needs what it restored from, unless it
         // can't be read any more anyway.
-        Place::Ours(object) => match of_mount(ctx, owner, &member, mounted, None) {
+        Place::Ours(object) => match of_mount(ctx, owner, &member, mounted, None, others) {
             left if forced || matches!(left, Left::Nothing) || !is_readable(&member, mounted) => left,
             _ => Left::Wait(format!("Velero is deleting Restore `{}`", object.name_any()), None),
         },
         Place::Leaving { .. } | Place::Namesake { .. } | Place::Taken { .. } => {
-            of_mount(ctx, owner, &member, mounted, None)
+            of_mount(ctx, owner, &member, mounted, None, others)
         }
         Place::Free { .. } => match ctx.writes.state(&apply::creation(owner, cluster)) {
             Write::Done { until } => Left::Wait("what was made does not show yet".to_owned(), Some(until)),
-            _ => of_mount(ctx, owner, &member, mounted, None),
+            _ => of_mount(ctx, owner, &member, mounted, None, others),
         },
     };
     in_turn(ctx, owner, cluster, left)
@@ -156,17 +158,28 @@ fn is_readable(member: &Member, mounted: &Mounted<'_>) -> bool {
     })
 }
 
-/// What has expired of a mount, or is not needed since everything is over; when to look again.
-pub(crate) fn tidy<R: HubKind>(
+/// Takes away what has expired of mounts, or is not needed since everything is over; when to look again.
+pub(crate) fn tidy<'a, R: HubKind>(
+    ctx: &Ctx,
+    owner: &Owner,
+    all: impl IntoIterator<Item = Mounted<'a>>,
+    wakes: &Arc<WakeSet<Guarded<R>>>,
+) -> Option<Instant> {
+    let others = Others::of(ctx, owner);
+    all.into_iter().filter_map(|mounted| tidy_one(ctx, owner, &mounted, wakes, &others)).min()
+}
+
+fn tidy_one<R: HubKind>(
     ctx: &Ctx,
     owner: &Owner,
     mounted: &Mounted<'_>,
     wakes: &Arc<WakeSet<Guarded<R>>>,
+    others: &Others<'_>,
 ) -> Option<Instant> {
     let Access::Alive { member, .. } = ctx.members.access(mounted.cluster) else { return None };
     mounted.location?;
     let now = ctx.clock.now();
-    let left = of_mount(ctx, owner, &member, mounted, Some(now));
+    let left = of_mount(ctx, owner, &member, mounted, Some(now), others);
     match in_turn(ctx, owner, mounted.cluster, left) {
         Left::Nothing | Left::Lost(_) => None,
         Left::Wait(_, until) | Left::Stuck(_, until) => until,
@@ -184,12 +197,9 @@ fn of_mount(
     member: &Member,
     mounted: &Mounted<'_>,
     if_expired_at: Option<Timestamp>,
+    others: &Others<'_>,
 ) -> Left {
-    let uid = uid_of(member);
-    let users = users(&ctx.hub, &mounted.cluster.namespace, |other, seen_in| {
-        let leads_here = || ctx.members.get(other).is_some_and(|other| uid_of(&other) == uid);
-        other == mounted.cluster || (uid.is_some() && (seen_in == uid.as_deref() || leads_here()))
-    });
+    let users = LazyCell::new(|| others.here(mounted.cluster, member));
     let made = Made { ctx, owner, cluster: mounted.cluster };
     if let Some(name) = mounted.backup {
         match member.backups().get(name) {
@@ -262,6 +272,26 @@ fn of_mount(
 }
 
 /// UID of the cluster that answers.
+/// Who else on the hub restores through mounts, looked at once for all clusters of a pass, and only if there is one.
+struct Others<'a> {
+    ctx: &'a Ctx,
+    namespace: &'a str,
+    known: OnceCell<Users>,
+}
+
+impl<'a> Others<'a> {
+    fn of(ctx: &'a Ctx, owner: &'a Owner) -> Self {
+        Self { ctx, namespace: &owner.namespace, known: OnceCell::new() }
+    }
+
+    /// Those in the cluster that this member is.
+    fn here(&self, cluster: &ClusterKey, member: &Member) -> Vec<&User> {
+        let uid = |key: &ClusterKey| uid_of(&*self.ctx.members.get(key)?);
+        let known = self.known.get_or_init(|| Users::of_namespace(&self.ctx.hub, self.namespace, uid));
+        known.here(cluster, uid_of(member).as_deref())
+    }
+}
+
 fn uid_of(member: &Member) -> Option<String> {
     match member.liveness() {
         Liveness::Alive { uid, .. } => Some(uid),

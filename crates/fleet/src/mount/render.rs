@@ -18,7 +18,7 @@ const DIGITS: usize = 8;
 
 /// Name of the location, and of its Secret: the same for all who read from this place.
 pub(crate) fn name(store: &Store, place: &StoredAt) -> String {
-    let digest = hash(&[store.endpoint(), &place.bucket, &place.prefix, &store.fleet]);
+    let digest = hash(&[store.endpoint(), &place.bucket, &place.prefix, &store.whose]);
     format!("{}{}", names::READ_ONLY_LOCATION_PREFIX, &digest[..DIGITS])
 }
 
@@ -100,6 +100,15 @@ mod tests {
         assert_eq!(name(&store(), &place()), name(&store(), &renamed));
         assert_ne!(name(&store(), &place()), name(&store(), &elsewhere));
         assert_eq!(name(&store(), &place()).len(), "kurator-ro-".len() + DIGITS);
+    }
+
+    #[test]
+    fn a_fleet_that_was_made_anew_reads_through_the_mounts_of_the_last_one() {
+        let (mut anew, mut another) = (store(), store());
+        anew.fleet = "another-uid".to_owned();
+        assert_eq!(name(&store(), &place()), name(&anew, &place()));
+        another.whose = "another".to_owned();
+        assert_ne!(name(&store(), &place()), name(&another, &place()));
     }
 
     #[test]

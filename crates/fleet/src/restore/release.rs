@@ -25,7 +25,7 @@ pub(super) fn tidy(ctx: &Ctx, restore: &Restore) -> Action {
         return Action::await_change();
     }
     let wakes = &ctx.router.wakes.restores;
-    run::look_again(mounted(&run).map(|mounted| mount::tidy(ctx, &run.owner, &mounted, wakes)))
+    run::look_again([mount::tidy(ctx, &run.owner, mounted(&run), wakes)])
 }
 
 pub(super) async fn release(ctx: &Ctx, restore: &Restore) -> Result<Action, Error> {

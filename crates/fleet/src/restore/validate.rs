@@ -1,6 +1,6 @@
 //! From a raw Restore to one that can be planned. After this, nobody looks at the raw spec.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -139,7 +139,7 @@ fn first_look(
     if scheduled {
         return Ok(wanted);
     }
-    let rows: Vec<_> = wanted.iter().filter_map(|key| source_row(source, key)).collect();
+    let rows = rows_of(source, &wanted);
     if let Some(at) = all_expired(&rows, now) {
         let message = format!("spec.backupName: Backup `{named}` {}", has_expired(at));
         return Err(Unfit::stalled(Reason::BackupExpired, &[message]));
@@ -202,9 +202,10 @@ fn in_fleet(
 }
 
 fn not_covered(wanted: &[ClusterKey], covered: &[ClusterKey], backup: &str) -> Result<(), Unfit> {
+    let known: HashSet<_> = covered.iter().collect();
     let foreign: Vec<_> = wanted
         .iter()
-        .filter(|key| !covered.is_empty() && !covered.contains(key))
+        .filter(|key| !known.is_empty() && !known.contains(key))
         .map(|key| {
             let (kind, name) = (key.kind.as_str(), &key.name);
             format!("spec.destination.clusters: {kind} `{name}` is not covered by Backup `{backup}`; name clusters that are")
@@ -238,7 +239,10 @@ pub(super) fn has_expired(at: Timestamp) -> String {
     format!("expired at {}, and its data with it; restore another one", text::time(at))
 }
 
-fn source_row<'a>(source: &'a Backup, key: &ClusterKey) -> Option<&'a BackupDetails> {
-    let rows = &source.status.as_ref()?.backup_details;
-    rows.iter().find(|row| row.cluster_kind == key.kind && row.cluster_name == key.name)
+/// The row of each of these clusters: the first, where Kurator wrote several.
+fn rows_of<'a>(source: &'a Backup, clusters: &[ClusterKey]) -> Vec<&'a BackupDetails> {
+    let namespace = source.namespace().unwrap_or_default();
+    let all = source.status.as_ref().map(|status| status.backup_details.as_slice()).unwrap_or_default();
+    let rows: HashMap<_, _> = all.iter().rev().map(|row| (row.cluster(&namespace), row)).collect();
+    clusters.iter().filter_map(|cluster| rows.get(cluster).copied()).collect()
 }

@@ -71,7 +71,7 @@ pub(crate) fn plan<K: VeleroRun>(
 
 fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
     let counts = rows.summary().status;
-    let wait = rows.first_wait();
+    let wait = rows.0.iter().find(|row| needs_help(row)).or_else(|| rows.first_wait());
     let bad = rows.0.iter().find(|row| row.phase != RowPhase::Completed);
     match aggregate {
         Aggregate::Nothing => Verdict::underway(Reason::NoClusters, "no cluster is selected"),
@@ -86,18 +86,16 @@ fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
                 return Verdict::underway(Reason::InProgress, with(so_far, held_up));
             }
             let message = with("no cluster has started".to_owned(), wait);
-            match reason {
-                Reason::AlreadyExists => Verdict::stalled(reason, message),
-                _ => Verdict::underway(reason, message),
+            match wait.is_some_and(needs_help) {
+                true => Verdict::stalled(reason, message),
+                false => Verdict::underway(reason, message),
             }
         }
         Aggregate::InProgress => {
-            let so_far = format!("{counts} clusters completed");
-            let refused =
-                |row: &&Row<S>| !row.phase.is_terminal() && row.reason == Some(Reason::MemberRefused);
-            match rows.0.iter().find(refused) {
-                Some(refused) => Verdict::stalled(Reason::MemberRefused, with(so_far, Some(refused))),
-                None => Verdict::underway(Reason::InProgress, with(so_far, wait)),
+            let message = with(format!("{counts} clusters completed"), wait);
+            match wait.filter(|row| needs_help(row)).and_then(|row| row.reason) {
+                Some(reason) => Verdict::stalled(reason, message),
+                None => Verdict::underway(Reason::InProgress, message),
             }
         }
         Aggregate::Completed => {
@@ -108,6 +106,15 @@ fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
             Verdict::stalled(Reason::PartiallyFailed, with(format!("{counts} clusters completed"), bad))
         }
         Aggregate::Failed => Verdict::stalled(Reason::Failed, with("no cluster succeeded".to_owned(), bad)),
+    }
+}
+
+/// Whether the row waits for a person. What a member refuses before anything runs there is tried again.
+fn needs_help<S>(row: &Row<S>) -> bool {
+    match row.reason {
+        Some(Reason::AlreadyExists | Reason::FleetNotFound) => !row.phase.is_terminal(),
+        Some(Reason::MemberRefused) => row.phase == RowPhase::InProgress,
+        _ => false,
     }
 }
 
@@ -160,6 +167,18 @@ mod tests {
         );
         let failed = row("m2", RowPhase::Failed, Reason::MemberRefused, "no such field");
         assert_eq!(said(&[goes, failed]), (Reason::InProgress, "0/2 clusters completed; m1: 3 of 5".into()));
+    }
+
+    #[test]
+    fn b3_a_backup_without_its_fleet_does_not_go_on_by_itself() {
+        let (away, gone) = (
+            row("m1", RowPhase::Pending, Reason::Unreachable, "no answer"),
+            row("m2", RowPhase::Pending, Reason::FleetNotFound, "there is no Fleet"),
+        );
+        let rows = Rows(vec![away, gone]);
+        let verdict = verdict(rows.aggregate(), &rows);
+        let expected = "no cluster has started; m2: there is no Fleet";
+        assert_eq!(verdict, Verdict::stalled(Reason::FleetNotFound, expected));
     }
 
     #[test]

@@ -6,13 +6,13 @@ use serde_json::json;
 #[test]
 fn a_key_is_another_one_only_if_the_fleet_had_one_before() {
     let mut keys = Keys::default();
-    let key = |text: &str| Some(text.to_owned());
-    assert!(!keys.is_another("f", key("a")));
-    assert!(!keys.is_another("f", key("a")));
-    assert!(!keys.is_another("g", key("b")));
-    assert!(keys.is_another("f", key("b")));
-    assert!(keys.is_another("f", None));
-    assert!(keys.is_another("f", key("b")));
+    assert!(!keys.is_another("f", "a".to_owned()));
+    assert!(!keys.is_another("f", "a".to_owned()));
+    assert!(!keys.is_another("g", "b".to_owned()));
+    assert!(keys.is_another("f", "b".to_owned()));
+    for why in ["there is no Secret `a`", "there is no Secret `b`"] {
+        assert!(keys.is_another("f", why.to_owned()), "{why}");
+    }
 }
 
 /// A member that is to be served, with a run of Backup `nightly` of the hub.

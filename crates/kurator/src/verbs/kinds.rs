@@ -121,13 +121,13 @@ impl Kind {
                 let last = last.map(|last| age(last, now)).unwrap_or_default();
                 let schedule = backup.spec.schedule().unwrap_or_default().to_owned();
                 let message = run.message().to_owned();
-                (vec![backup.spec.destination.fleet, run.phase, run.clusters, schedule, last], message)
+                (vec![backup.spec.destination.fleet, run.state(), run.clusters, schedule, last], message)
             }
             Self::Restores => {
                 let restore: Restore = typed(object)?;
                 let run = Run::from(&restore);
                 let message = run.message().to_owned();
-                (vec![restore.spec.backup_name, run.phase, run.clusters], message)
+                (vec![restore.spec.backup_name, run.state(), run.clusters], message)
             }
             Self::Migrates => {
                 let migrate: Migrate = typed(object)?;
@@ -137,7 +137,7 @@ impl Kind {
                     clusters.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>().join(",")
                 };
                 let from = names(&migrate.spec.source_cluster.clusters);
-                (vec![from, names(&migrate.spec.target_cluster.clusters), run.phase, run.clusters], message)
+                (vec![from, names(&migrate.spec.target_cluster.clusters), run.state(), run.clusters], message)
             }
         })
     }

@@ -15,7 +15,7 @@ pub(crate) struct Run {
     pub(crate) phase: String,
     /// How it ended, if it has.
     pub(crate) ended: Option<Ending>,
-    /// Clusters that are complete, of all; of a schedule those in which it is in force.
+    /// Clusters that are complete, of all, as the status counts them; of a schedule by its newest run in each.
     pub(crate) clusters: String,
     pub(crate) started: Option<Timestamp>,
     pub(crate) completed: Option<Timestamp>,
@@ -74,6 +74,16 @@ impl Part {
 }
 
 impl Run {
+    /// Its phase; of one that does not go on by itself also why, for that is not to be missed.
+    pub(crate) fn state(&self) -> String {
+        let ready = condition::find(&self.conditions, condition::READY);
+        let stalled = ready.filter(|_| self.ended.is_none() && self.is_stalled());
+        match stalled.and_then(|ready| ready.reason.as_deref()) {
+            Some(reason) => format!("{}: {reason}", self.phase),
+            None => self.phase.clone(),
+        }
+    }
+
     /// What its `Ready` condition says, for people.
     pub(crate) fn message(&self) -> &str {
         let ready = self.conditions.iter().find(|condition| condition.type_ == condition::READY);
@@ -145,20 +155,8 @@ impl From<&Backup> for Run {
         let status = backup.status.clone().unwrap_or_default();
         let times = [status.start_timestamp, status.completion_timestamp];
         let rows = status.backup_details.iter().map(Row::from);
-        let run = run(status.phase.as_ref(), status.summary, times, status.conditions, rows);
-        match backup.spec.schedule().and_then(|_| in_force(&status.backup_details)) {
-            Some(clusters) => Self { clusters, ..run },
-            None => run,
-        }
+        run(status.phase.as_ref(), status.summary, times, status.conditions, rows)
     }
-}
-
-/// In how many clusters a schedule is in force, and of how many; nothing while no cluster is known.
-fn in_force(rows: &[BackupDetails]) -> Option<String> {
-    let has_schedule = |row: &&BackupDetails| {
-        row.schedule.as_ref().is_some_and(|schedule| schedule.schedule_name_in_cluster.is_some())
-    };
-    (!rows.is_empty()).then(|| format!("{}/{}", rows.iter().filter(has_schedule).count(), rows.len()))
 }
 
 impl From<&Restore> for Run {
@@ -249,16 +247,32 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_schedule_counts_the_clusters_in_which_it_is_in_force() {
-        let row = |name: &str, schedule: serde_json::Value| json!({"clusterName": name, "phase": "Pending", "schedule": schedule});
+    fn a_schedule_counts_its_clusters_as_its_status_does() {
         let backup: Backup = serde_json::from_value(json!({
             "metadata": {"name": "b"}, "spec": {"destination": {"fleet": "f"}, "schedule": "0 0 * * *"},
-            "status": {"phase": "Enabled", "summary": {"status": "0/2"}, "backupDetails": [
-                row("a", json!({"scheduleNameInCluster": "s"})), row("b", json!({})),
+            "status": {"phase": "FailedValidation", "summary": {"status": "0/2"}, "backupDetails": [
+                {"clusterName": "a", "phase": "Pending", "schedule": {"scheduleNameInCluster": "s"}},
             ]},
         }))
         .unwrap();
-        assert_eq!(Run::from(&backup).clusters, "1/2");
+        assert_eq!(Run::from(&backup).clusters, "0/2");
+    }
+
+    #[test]
+    fn a_migration_that_needs_somebody_shows_it_beside_its_phase() {
+        let migrate = |phase: &str, stalled: &str| {
+            let at = "2026-01-01T00:00:00Z";
+            let of = |type_: &str, status: &str| json!({"type": type_, "status": status, "reason": "SourcePartiallyFailed", "lastTransitionTime": at});
+            let migrate = json!({
+                "metadata": {"name": "m"},
+                "spec": {"sourceCluster": {"fleet": "f"}, "targetCluster": {"fleet": "f"}},
+                "status": {"phase": phase, "conditions": [of("Ready", "False"), of("Stalled", stalled)]},
+            });
+            Run::from(&serde_json::from_value::<Migrate>(migrate).unwrap()).state()
+        };
+        assert_eq!(migrate("Pending", "True"), "Pending: SourcePartiallyFailed");
+        assert_eq!(migrate("Pending", "False"), "Pending");
+        assert_eq!(migrate("Failed", "True"), "Failed", "it is over");
     }
 
     fn restore(phase: &str, message: &str) -> Run {

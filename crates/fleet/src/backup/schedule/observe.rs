@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::super::validate::owner;
 use super::apply::{CHANGE, CREATE, REMOVE, RUN_NOW, key};
 use super::runs::{self, History};
-use super::validate::{Aim, Asked, dialect};
+use super::validate::{Aim, Asked, Plugins};
 use crate::ctx::Ctx;
 use crate::fleet::places;
 use crate::hub::{Guarded, Presence};
@@ -69,7 +69,7 @@ pub(super) fn clusters(
     now: Timestamp,
 ) -> Vec<Seen> {
     let edited = backup.metadata.generation != backup.status.as_ref().and_then(|s| s.observed_generation);
-    let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
+    let plugins = Plugins::of(fleet.and_then(|fleet| fleet.0.as_ref().ok()));
     let rows = backup.status.as_ref().map(|status| status.backup_details.as_slice()).unwrap_or_default();
     let key_of = |row: &BackupDetails| row.cluster(&asked.owner.namespace);
     let mut recorded: BTreeMap<_, _> = rows.iter().map(|row| (key_of(row), row.clone())).collect();
@@ -93,7 +93,7 @@ pub(super) fn clusters(
                 now,
             };
             let recorded = recorded.remove(&cluster);
-            let dialect = fleet.map_or(Dialect::GoCron, |fleet| dialect(fleet, &cluster));
+            let dialect = plugins.dialect(&cluster);
             look.at(cluster, selected, recorded, dialect)
         })
         .collect()
@@ -179,7 +179,8 @@ impl Look<'_> {
         let shown = |run| shown(self.ctx, &nothing.cluster, run);
         let history = known_runs(member, self.owner, &nothing.cluster, &place)
             .map(|known| runs::proven(known, nothing.recorded.as_ref(), self.now, shown))
-            .map(|known| runs::history(known, self.now));
+            .map(|known| runs::history(known, self.now))
+            .filter(|history| !history.is_no_news(nothing.recorded.as_ref()));
         let telling = history.as_ref().and_then(|history| history.good.as_ref().or(history.newest.as_ref()));
         let asked_run = match (self.run_now, &place) {
             (Some(token), Place::Ours(schedule)) => {

@@ -15,6 +15,9 @@ use crate::run::rows::{SHORT_FROM, cut};
 use crate::standing::{Standing, Verdict};
 use crate::text;
 
+/// How many clusters a message names.
+const NAMES_SHOWN: usize = 3;
+
 /// What follows for all clusters.
 pub(super) struct Plan {
     pub(super) rows: Vec<BackupDetails>,
@@ -105,7 +108,10 @@ fn standing(asked: &Asked, steps: &[(ClusterKey, Step)]) -> (Option<BackupPhase>
     let leaving = steps.iter().filter(|(_, step)| step.part == Part::Leaves && step.row.is_some());
     let pending = leaving.map(|(cluster, step)| why(cluster, step)).collect::<Vec<_>>();
     match (&asked.aim, &asked.instead) {
-        (_, Some(Instead { phase, verdict })) => (*phase, with_pending(verdict.clone(), &pending)),
+        (Aim::Hold, Some(Instead { phase, verdict })) => (*phase, with_held(verdict.clone(), steps)),
+        (Aim::In(..) | Aim::Nowhere, Some(Instead { phase, verdict })) => {
+            (*phase, with_pending(verdict.clone(), &pending))
+        }
         (Aim::In(_, wanted), None) => {
             let verdict = in_members(wanted, steps, !pending.is_empty());
             (Some(in_one_word(wanted, steps)), with_pending(verdict, &pending))
@@ -122,11 +128,29 @@ fn why(cluster: &ClusterKey, step: &Step) -> String {
     format!("{}: {message}", cluster.name)
 }
 
+/// Adds what the members do meanwhile: what cannot be followed changes nothing there.
+fn with_held(verdict: Verdict, steps: &[(ClusterKey, Step)]) -> Verdict {
+    let names = |part: Part| {
+        let there = steps.iter().filter(|(_, step)| step.part == part);
+        there.map(|(cluster, _)| cluster.name.clone()).collect::<Vec<_>>()
+    };
+    let said = |does: &str, names: &[String]| {
+        let named = text::some_of(names, NAMES_SHOWN);
+        (!names.is_empty()).then(|| format!("; the schedule as it was before {does} in {named}"))
+    };
+    let meanwhile = [said("goes on", &names(Part::InForce)), said("stays paused", &names(Part::Rests))]
+        .into_iter()
+        .flatten();
+    let meanwhile = meanwhile.collect::<String>();
+    let room = condition::MAX_MESSAGE.saturating_sub(meanwhile.len());
+    Verdict { message: condition::shorten(&verdict.message, room) + &meanwhile, ..verdict }
+}
+
 fn with_pending(verdict: Verdict, pending: &[String]) -> Verdict {
     if pending.is_empty() {
         return verdict;
     }
-    let message = format!("{}; {}", verdict.message, text::some_of(pending, 3));
+    let message = format!("{}; {}", verdict.message, text::some_of(pending, NAMES_SHOWN));
     Verdict { message, ..verdict }
 }
 

@@ -29,6 +29,15 @@ pub(super) struct History {
     pub(super) failed_since_success: u32,
 }
 
+impl History {
+    /// Whether the newest run is one of which the `row` has told nothing, with an end that nobody has proven yet: what can't
+    /// be seen for the moment is no news.
+    pub(super) fn is_no_news(&self, row: Option<&BackupDetails>) -> bool {
+        let told = row.and_then(|row| row.backup_name_in_cluster.as_ref());
+        self.unproven.is_some() && self.newest.as_ref().map(|run| run.name_any()).as_ref() != told
+    }
+}
+
 /// Whether a Velero Backup is a run of the Schedule that `owner` has in this cluster.
 ///
 /// Its owner's UID says so, for this cluster: a bucket that clusters share shows each of them the runs of all. What an
@@ -238,6 +247,23 @@ mod tests {
         assert_eq!(names(&history), (Some("run-03".into()), Some("run-01".into())));
         assert_eq!(phase(history.newest.as_ref().unwrap()), Some(&BackupPhase::InProgress));
         assert_eq!((history.failed_since_success, history.unproven.as_deref()), (1, Some("nobody knows")));
+    }
+
+    #[test]
+    fn a_run_that_was_not_told_of_is_no_news_before_its_end_is_proven() {
+        let runs = [ended(1, "Completed"), ended(2, "Completed")];
+        let row = |name: &str| BackupDetails {
+            backup_name_in_cluster: Some(name.to_owned()),
+            phase: Some(RowPhase::InProgress),
+            ..BackupDetails::default()
+        };
+        let (known, new) = (row("run-02"), row("run-01"));
+        for (row, is_doubted, expected) in
+            [(None, true, true), (Some(&new), true, true), (Some(&known), true, false), (None, false, false)]
+        {
+            let history = doubted(&runs, row, if is_doubted { &["run-02"] } else { &[] });
+            assert_eq!(history.is_no_news(row), expected, "{row:?} {is_doubted}");
+        }
     }
 
     #[test]

@@ -27,8 +27,10 @@ pub(super) const OVERDUE: SignedDuration = SignedDuration::from_secs(120);
 /// Where one cluster stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The Schedule is as the spec says.
+    /// The Schedule is as the spec says; while nothing may change, it runs as it is.
     InForce,
+    /// While nothing may change: it is there, and paused.
+    Rests,
     /// It will be, when something changes.
     Waits,
     /// It will not be until somebody helps.
@@ -344,7 +346,7 @@ pub(super) fn held(seen: &Seen, now: Timestamp) -> Step {
     let paused = found.spec.paused == Some(true);
     row = told(row, seen, paused);
     row.schedule.get_or_insert_default().next_run = next_run(found, seen.dialect, now);
-    said(Part::Waits, row)
+    said(if paused { Part::Rests } else { Part::InForce }, row)
 }
 
 /// When Velero in the member makes the next run. A run that should have come and did not is not waited for in public:

@@ -1,11 +1,11 @@
 //! From a raw Backup with a schedule to what is asked of the members. After this, nobody looks at the raw spec.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use kurator_api::backup::{Backup, BackupPhase};
-use kurator_api::cluster::ClusterKey;
+use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::duration::GoDuration;
 use kurator_api::fleet::{Engine, Fleet, MemberBackupStatus};
 use kurator_api::names;
@@ -116,9 +116,7 @@ fn aim(
         Some(fleet) => match &fleet.0 {
             Ok(fleet) => fleet,
             Err(_) => {
-                let message = format!(
-                    "spec.destination.fleet: Fleet `{named}` cannot be read; its clusters stay as they are until it is mended"
-                );
+                let message = format!("spec.destination.fleet: Fleet `{named}` cannot be read; mend it");
                 let verdict = Verdict::underway(Reason::Waiting, message);
                 return Err((Aim::Hold, Instead { phase: None, verdict }));
             }
@@ -156,14 +154,15 @@ fn asked_to_run(backup: &Backup) -> Option<String> {
 
 /// What the Veleros of these clusters take differently.
 fn remarks(expression: &str, fleet: &Fleet, clusters: &[ClusterKey], now: Timestamp) -> Vec<String> {
-    let mut dialects: Vec<_> = clusters.iter().map(|cluster| dialect(fleet, cluster)).collect();
+    let plugins = Plugins::of(Some(fleet));
+    let mut dialects: Vec<_> = clusters.iter().map(|cluster| plugins.dialect(cluster)).collect();
     dialects.sort_unstable();
     dialects.dedup();
     let Check { warnings, .. } = check(expression, &dialects, now);
     let often = pause(expression)
         .and_then(|pause| pause.parse::<GoDuration>().ok())
         .is_some_and(|pause| std::time::Duration::from(pause) < VELERO_LOOKS_EVERY);
-    let is_veleros = |cluster| engine(fleet, cluster) != Some(Engine::Builtin);
+    let is_veleros = |cluster| plugins.engine(cluster) != Some(Engine::Builtin);
     let often = (often && clusters.iter().any(is_veleros))
         .then(|| format!("`{expression}` runs once a minute, because Velero looks no more often"));
     warnings
@@ -174,19 +173,30 @@ fn remarks(expression: &str, fleet: &Fleet, clusters: &[ClusterKey], now: Timest
         .collect()
 }
 
-/// How Velero in this cluster reads cron: the newest way where its version is not known.
-pub(super) fn dialect(fleet: &Fleet, cluster: &ClusterKey) -> Dialect {
-    let version = plugin(fleet, cluster).and_then(|plugin| plugin.server_version.as_deref());
-    Dialect::of_velero(version.unwrap_or_default())
-}
+/// What a Fleet says of the plugin in its clusters, found without going through all of them.
+pub(super) struct Plugins<'a>(HashMap<(ClusterKind, &'a str), &'a MemberBackupStatus>);
 
-fn engine(fleet: &Fleet, cluster: &ClusterKey) -> Option<Engine> {
-    plugin(fleet, cluster)?.engine
-}
+impl<'a> Plugins<'a> {
+    pub(super) fn of(fleet: Option<&'a Fleet>) -> Self {
+        let rows = fleet.and_then(|fleet| fleet.status.as_ref()).map(|status| status.clusters.as_slice());
+        // The first row of a cluster counts.
+        let rows = rows.unwrap_or_default().iter().rev();
+        Self(rows.filter_map(|row| Some(((row.kind, row.name.as_str()), row.backup.as_ref()?))).collect())
+    }
 
-fn plugin<'a>(fleet: &'a Fleet, cluster: &ClusterKey) -> Option<&'a MemberBackupStatus> {
-    let mut rows = fleet.status.iter().flat_map(|status| &status.clusters);
-    rows.find(|row| row.kind == cluster.kind && row.name == cluster.name)?.backup.as_ref()
+    /// How Velero in this cluster reads cron: the newest way where its version is not known.
+    pub(super) fn dialect(&self, cluster: &ClusterKey) -> Dialect {
+        let version = self.in_cluster(cluster).and_then(|plugin| plugin.server_version.as_deref());
+        Dialect::of_velero(version.unwrap_or_default())
+    }
+
+    fn engine(&self, cluster: &ClusterKey) -> Option<Engine> {
+        self.in_cluster(cluster)?.engine
+    }
+
+    fn in_cluster(&self, cluster: &ClusterKey) -> Option<&'a MemberBackupStatus> {
+        self.0.get(&(cluster.kind, cluster.name.as_str())).copied()
+    }
 }
 
 #[cfg(test)]

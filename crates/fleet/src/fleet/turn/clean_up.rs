@@ -13,6 +13,7 @@ use super::super::observe::{SeenAlive, SeenContact, SeenMember, SeenVelero};
 use super::super::plan::Action;
 use super::{Goal, Turn, not_ready};
 use crate::hub::Presence;
+use crate::usage::InUse;
 use crate::writes::Write;
 
 /// Why a member can't be cleaned up.
@@ -22,6 +23,8 @@ pub(in super::super) enum Hitch {
     Stuck,
     /// Not before something else on the hub has gone, which still needs it.
     Needed,
+    /// As [`Hitch::Needed`], and that does not go by itself.
+    Blocked,
     /// Never: its object is gone, and the connection with it.
     Lost,
 }
@@ -58,18 +61,17 @@ impl Turn<'_> {
                 missing(row)
             }
             SeenContact::Alive(alive) => self
-                .clean_up(key, row.clone(), alive, in_use.as_deref(), false)
+                .clean_up(key, row.clone(), alive, in_use.as_ref(), false)
                 .or_else(|| missing(FleetClusterStatus { backup: None, ..row })),
         }
     }
 
     pub(super) fn stuck(&mut self, row: FleetClusterStatus, why: &str) -> FleetClusterStatus {
-        self.hitch = Some(Hitch::Stuck);
-        not_ready(row, Reason::MemberCleanupPending, why)
+        self.hitched(Hitch::Stuck, row, why)
     }
 
-    fn needed(&mut self, row: FleetClusterStatus, why: &str) -> FleetClusterStatus {
-        self.hitch = Some(Hitch::Needed);
+    fn hitched(&mut self, hitch: Hitch, row: FleetClusterStatus, why: &str) -> FleetClusterStatus {
+        self.hitch = Some(hitch);
         not_ready(row, Reason::MemberCleanupPending, why)
     }
 
@@ -79,7 +81,7 @@ impl Turn<'_> {
         key: &ClusterKey,
         mut row: FleetClusterStatus,
         alive: &SeenAlive,
-        in_use: Option<&str>,
+        in_use: Option<&InUse>,
         listed: bool,
     ) -> Option<FleetClusterStatus> {
         row.ready = true;
@@ -88,8 +90,9 @@ impl Turn<'_> {
         if row.backup.is_none() {
             return Some(row);
         }
-        if let Some(why) = in_use {
-            return Some(self.needed(row, why));
+        if let Some(InUse { why, needs_help }) = in_use {
+            let hitch = if *needs_help { Hitch::Blocked } else { Hitch::Needed };
+            return Some(self.hitched(hitch, row, why));
         }
         let left = match &alive.velero {
             Err(_) if alive.settled.is_some() => {
@@ -99,7 +102,7 @@ impl Turn<'_> {
             // Without Velero's types there are no locations, and nobody to read the Secret.
             Err(_) => Ok(false),
             Ok(velero) => match self.scheduled(key, alive, velero) {
-                Some(why) => return Some(self.needed(row, &why)),
+                Some(why) => return Some(self.hitched(Hitch::Needed, row, &why)),
                 None => self.delete_ours(key, alive, velero),
             },
         };

@@ -85,7 +85,11 @@ impl Turn<'_> {
         let says = |held: &SeenSecret| held.content.as_ref() == Some(&content) && self.wrote(held);
         if !held.is_some_and(says) {
             let wanted = Box::new(render::secret(self.valid, plugin, key, &secret));
-            self.attempt(&alive.secret_write, Action::Secret { secret: wanted, replace: held.is_some() })?;
+            let credential = Some(render::credential_in(&secret));
+            let readers = velero.locations.iter().filter(|location| location.spec.credential == credential);
+            let locations = readers.map(|location| location.name_any()).collect();
+            let replace = held.is_some();
+            self.attempt(&alive.secret_write, Action::Secret { secret: wanted, replace, locations })?;
         }
         if held.is_none() {
             // Velero checks a new location at once and, if it fails for want of its Secret, only a minute later

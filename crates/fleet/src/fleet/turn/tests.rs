@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use kurator_api::cluster::ClusterKind;
 use kurator_api::fleet::Layout;
-use kurator_api::velero::{BackupStorageLocation, ServerStatusRequest};
+use kurator_api::velero::{BackupStorageLocationStatus, ServerStatusRequest};
 use kurator_store::Location;
 use serde_json::json;
 
@@ -166,7 +166,10 @@ fn backup_reason(plan: &Plan) -> String {
 fn written(plan: &Plan) -> Vec<String> {
     let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap_or_default();
     let one = |(key, action): &(ClusterKey, Action)| match action {
-        Action::Secret { secret, .. } => format!("{} secret {}", key.name, name(&secret.metadata)),
+        Action::Secret { secret, replace: _, locations } => {
+            let again: String = locations.iter().map(|location| format!(", check {location}")).collect();
+            format!("{} secret {}{again}", key.name, name(&secret.metadata))
+        }
         Action::Location(location) | Action::Retire(location) => {
             let mode = location.spec.access_mode.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("{} location {} {mode}", key.name, name(&location.metadata))
@@ -203,10 +206,10 @@ fn a_member_that_has_everything_is_left_alone() {
 }
 
 #[test]
-fn k30_another_credential_is_written_again() {
+fn k30_another_credential_is_written_again_and_the_location_checked_with_it() {
     let mut velero = all_written();
     velero.secrets[0].content = Some("an older one".into());
-    assert_eq!(written(&one(alive(Ok(velero)))), ["m1 secret quickstart-velero-s3"]);
+    assert_eq!(written(&one(alive(Ok(velero)))), ["m1 secret quickstart-velero-s3, check default"]);
 }
 
 #[test]
@@ -275,10 +278,27 @@ fn a_faulty_plugin_leaves_what_is_there() {
 }
 
 #[test]
+fn beside_a_faulty_plugin_stands_what_is_said_of_the_location_now() {
+    let mut broken = (*location("default", "clusters/default/attachedcluster/m1", "ReadWrite")).clone();
+    broken.status = Some(unavailable());
+    let seen = alive(Ok(SeenVelero { locations: vec![Arc::new(broken)], ..all_written() }));
+    let row = one(alive(Ok(all_written()))).rows.remove(0);
+    assert_eq!(row.backup.as_ref().and_then(|backup| backup.phase.as_deref()), Some("Available"));
+    let seen = SeenMember { recorded: Some(row), ..member("m1", SeenContact::Alive(Box::new(seen))) };
+    let problem = Problem { reason: Reason::CredentialSecretMissing, message: "there is no Secret".into() };
+    let plan = decide(Plugin::Faulty(vec![problem]), vec![seen]);
+    assert_eq!(plan.rows[0].backup.as_ref().and_then(|backup| backup.phase.as_deref()), Some("Unavailable"));
+}
+
+fn unavailable() -> BackupStorageLocationStatus {
+    let status = json!({"phase": "Unavailable", "message": "no such bucket", "lastValidationTime": "2026-11-01T00:00:00Z"});
+    serde_json::from_value(status).unwrap()
+}
+
+#[test]
 fn k27_an_unavailable_location_is_not_ready_and_says_why() {
     let mut broken = (*location("default", "clusters/default/attachedcluster/m1", "ReadWrite")).clone();
-    broken.status =
-        serde_json::from_value(json!({"phase": "Unavailable", "message": "no such bucket"})).unwrap();
+    broken.status = Some(unavailable());
     let plan = one(alive(Ok(SeenVelero { locations: vec![Arc::new(broken)], ..all_written() })));
     assert_eq!(backup_reason(&plan), "LocationUnavailable");
 }

@@ -39,7 +39,10 @@ impl Scene {
     fn with_location(mut self, phase: &str) -> Self {
         let (owner, name) = (owner(), name(&store(), &place()));
         let mut location = render::location(&store(), &owner, &cluster("m2"), &place(), &name, Some(&name));
-        location.status = serde_json::from_value(json!({"phase": phase, "message": "no"})).unwrap();
+        location.status = serde_json::from_value(json!({
+            "phase": phase, "message": "no", "lastValidationTime": "2026-11-01T00:00:00Z",
+        }))
+        .unwrap();
         self.seen.locations = Knowledge::Present(vec![Arc::new(location)]);
         self
     }

@@ -394,6 +394,28 @@ fn where_nothing_may_change_runs_are_still_told() {
 }
 
 #[test]
+fn an_edit_that_is_refused_is_told_with_what_the_members_do_meanwhile() {
+    let paused = |name: &str| {
+        let mut schedule = schedule(name);
+        schedule.spec.paused = Some(true);
+        Seen { place: Place::Ours(Arc::new(schedule)), ..in_force(name) }
+    };
+    let said = |problem: &str, seen: &[Seen]| {
+        let verdict = Verdict::stalled(Reason::InvalidSpec, problem);
+        let instead = Instead { phase: Some(BackupPhase::FailedValidation), verdict };
+        plan(&Asked { aim: Aim::Hold, instead: Some(instead), ..asked(&[]) }, seen, now()).verdict.message
+    };
+    let before = "; the schedule as it was before";
+    let goes_on = format!("no cron{before} goes on in m1, m2");
+    assert_eq!(said("no cron", &[in_force("m1"), in_force("m2")]), goes_on);
+    let both = format!("no cron{before} goes on in m1{before} stays paused in m2");
+    assert_eq!(said("no cron", &[in_force("m1"), paused("m2")]), both);
+    assert_eq!(said("no cron", &[empty("m1")]), "no cron", "it never was in force");
+    let long = said(&"x".repeat(300), &[in_force("m1")]);
+    assert!(long.len() <= condition::MAX_MESSAGE && long.ends_with("goes on in m1"), "{long}");
+}
+
+#[test]
 fn k22_the_status_of_three_thousand_clusters_in_good_order_fits_the_api_server() {
     let name = |i: usize| format!("europe-west-{i:05}");
     let seen: Vec<_> = (0..3_000)

@@ -1,6 +1,8 @@
 use super::*;
 use kurator_api::velero::Schedule;
 
+use crate::usage::InUse;
+
 /// A member that had the plugin, as it is seen now.
 fn left(contact: SeenContact) -> SeenMember {
     let recorded = one(alive(Ok(all_written()))).rows.into_iter().next();
@@ -47,12 +49,16 @@ fn earlier_locations_go_with_the_current_one_and_mounts_stay() {
 
 #[test]
 fn nothing_is_removed_while_something_runs_there() {
-    let busy = SeenMember { in_use: Some("Backup `b` runs".into()), ..left(reached(all_written())) };
-    let plan = decide(Plugin::Off, vec![busy]);
+    let busy = |needs_help| {
+        let in_use = Some(InUse { why: "Backup `b` runs".into(), needs_help });
+        decide(Plugin::Off, vec![SeenMember { in_use, ..left(reached(all_written())) }])
+    };
+    let plan = busy(false);
     assert_eq!(reason(&plan), Some("MemberCleanupPending"));
     assert_eq!(plan.rows[0].message.as_deref(), Some("Backup `b` runs"));
     assert!(plan.actions.is_empty() && plan.stuck.is_empty());
-    assert_eq!(plan.needed, [key("m1")]);
+    assert_eq!((plan.needed, plan.blocked), (vec![key("m1")], vec![]));
+    assert_eq!(busy(true).blocked, [key("m1")]);
 }
 
 #[test]

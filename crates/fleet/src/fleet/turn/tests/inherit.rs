@@ -26,7 +26,8 @@ fn decided(left: SeenVelero, heir: Heir) -> Plan {
 #[test]
 fn what_an_earlier_fleet_of_this_name_wrote_for_this_member_is_taken_over() {
     let plan = decided(left_by(Some("earlier-hub")), Heir::Inherits);
-    let [(_, Action::Secret { secret, replace: true }), (_, Action::Location(location))] = &plan.actions[..]
+    let [(_, Action::Secret { secret, replace: true, .. }), (_, Action::Location(location))] =
+        &plan.actions[..]
     else {
         panic!("{:?}", written(&plan))
     };
