@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::failure::Failure;
 use crate::process;
 use folder::Folder;
-pub(crate) use folder::has_left;
+pub(crate) use folder::has_ended;
 use screen::Screen;
 use world::{Plan, World};
 

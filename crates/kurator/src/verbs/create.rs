@@ -5,8 +5,6 @@ mod migrate;
 mod named;
 mod restore;
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand, ValueEnum};
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, PostParams};
@@ -157,8 +155,7 @@ async fn create<K: Runs>(asked: Asked<K>, before: HubFlags) -> Result<(), Failur
     if !flags.wait {
         return Ok(());
     }
-    let timeout = flags.timeout.map(Duration::from);
-    wait::<K>(&hub, &name, created.meta().uid.as_deref(), timeout).await
+    wait::<K>(&hub, &name, created.meta().uid.as_deref(), flags.timeout).await
 }
 
 /// What is printed of an object that was created.

@@ -51,7 +51,7 @@ pub(super) async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
         let seen = tokio::select! {
             seen = all.next() => seen,
             news = outage.news(hub) => {
-                note(&news);
+                note(&news?);
                 continue;
             }
         };
