@@ -59,7 +59,7 @@ pub(crate) struct CreateFlags {
     wait: bool,
 
     /// Longest time to wait, such as `30m`; it goes on without you
-    #[arg(long, value_name = "DURATION", requires = "wait")]
+    #[arg(long, value_name = "DURATION", value_parser = words::duration, allow_hyphen_values = true, requires = "wait")]
     timeout: Option<GoDuration>,
 
     /// Only show what would be created: `client` asks nobody, `server` lets the hub check it

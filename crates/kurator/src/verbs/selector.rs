@@ -17,6 +17,7 @@ pub(crate) fn parse(text: &str) -> Result<LabelSelector, String> {
         let term = term.trim();
         add(&mut selector, term).map_err(|why| match terms.as_slice() {
             [_] => why,
+            _ if term.is_empty() => format!("term {}: {why}", before + 1),
             _ => format!("term {}, `{term}`: {why}", before + 1),
         })?;
     }
@@ -120,7 +121,8 @@ mod tests {
     fn what_is_no_selector_is_told_with_its_place() {
         let refused = [
             ("", "it is empty; write KEY=VALUE, KEY!=VALUE, "),
-            ("a=b,", "term 2, ``: it is empty; write KEY=VALUE, "),
+            ("a=b,", "term 2: it is empty; write KEY=VALUE, "),
+            ("a=b,=c", "term 2, `=c`: a key is missing; use up to 63 letters"),
             ("a=b,a=c", "term 2, `a=c`: `a` is named twice"),
             ("a=b c", "`b c` is no value of a label"),
             ("a,b c!=d,e", "term 2, `b c!=d`: `b c` is no key of a label"),
