@@ -111,7 +111,10 @@ mod tests {
         let long = "x".repeat(64);
         let table = [
             (json!({"matchLabels": {"a b": "c d\n"}}), vec!["`a b` is no key", "`c d\\n` is no value"]),
-            (json!({"matchLabels": {"": "x", "A.b/c": "x", "a/b/c": "x"}}), vec!["``", "`A.b/c`", "`a/b/c`"]),
+            (
+                json!({"matchLabels": {"": "x", "A.b/c": "x", "a/b/c": "x"}}),
+                vec!["a key is missing; use ", "`A.b/c`", "`a/b/c`"],
+            ),
             (json!({"matchLabels": {"a": long}}), vec!["x…` is no value"]),
             (json!({"matchExpressions": [{"key": "a", "operator": "In"}]}), vec!["`In` needs values"]),
             (json!({"matchExpressions": [{"key": "a", "operator": "is"}]}), vec!["`is` is no operator"]),

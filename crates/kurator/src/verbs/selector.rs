@@ -35,6 +35,20 @@ pub(crate) fn checked(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A selector as it could have been typed.
+pub(crate) fn written(selector: &LabelSelector) -> String {
+    let labels = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let demands = selector.match_expressions.iter().flatten().map(|demand| {
+        let (key, values) = (&demand.key, demand.values.clone().unwrap_or_default().join(","));
+        match demand.operator.as_str() {
+            "Exists" => key.clone(),
+            "DoesNotExist" => format!("!{key}"),
+            operator => format!("{key} {} ({values})", operator.to_lowercase()),
+        }
+    });
+    labels.chain(demands).collect::<Vec<_>>().join(",")
+}
+
 fn add(selector: &mut LabelSelector, term: &str) -> Result<(), String> {
     if let Some(key) = term.strip_prefix('!') {
         demand(selector, key, "DoesNotExist", None)
@@ -115,6 +129,12 @@ mod tests {
         for (text, selector) in cases {
             assert_eq!(serde_json::to_value(parse(text).unwrap()).unwrap(), selector, "{text}");
         }
+    }
+
+    #[test]
+    fn a_selector_is_written_as_it_is_read() {
+        let text = "a=b,c in (d,e),f notin (g),h,!i";
+        assert_eq!(written(&parse(text).unwrap()), text);
     }
 
     #[test]
