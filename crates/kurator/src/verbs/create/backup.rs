@@ -31,7 +31,8 @@ pub(crate) struct BackupFlags {
     #[arg(long, value_name = "CRON", value_parser = words::schedule, help_heading = "How")]
     schedule: Option<String>,
 
-    /// How long what is stored is kept, such as `72h`; 30 days if it is left out. Engine Builtin keeps it for good so far
+    /// How long what is stored is kept, such as `72h`; 30 days if it is left out. After that engine Builtin does not restore
+    /// it any more, but deletes nothing yet
     #[arg(long, value_name = "DURATION", value_parser = words::ttl, allow_hyphen_values = true, help_heading = "How")]
     ttl: Option<String>,
 

@@ -39,8 +39,8 @@ pub(crate) struct MigrateFlags {
     #[arg(long, help_heading = "How")]
     allow_partially_failed: bool,
 
-    /// How long the backup of the source is kept, such as `72h`; 30 days if it is left out. Engine Builtin keeps it for good
-    /// so far
+    /// How long the backup of the source is kept, such as `72h`; 30 days if it is left out. After that engine
+    /// Builtin does not restore it any more, but deletes nothing yet
     #[arg(long, value_name = "DURATION", value_parser = words::ttl, allow_hyphen_values = true, help_heading = "How")]
     ttl: Option<String>,
 

@@ -175,7 +175,9 @@ fn warning(asked: Retention, fleet: &Fleet, noun: &str) -> Option<String> {
     let of = fleet.name_any();
     let why = format!("fleet `{of}` has engine Builtin, which deletes nothing yet that it has stored");
     Some(match asked {
-        Retention::Ttl => format!("warning: --ttl is without effect: {why}"),
+        Retention::Ttl => format!(
+            "warning: --ttl frees no room: what has expired is not restored any more, but stays; {why}"
+        ),
         Retention::Deletion => format!(
             "warning: --deletion-policy delete holds the {noun} up when it is deleted, until its deletionPolicy is Retain: \
              {why}"
@@ -206,8 +208,8 @@ mod tests {
     fn what_the_builtin_engine_does_not_do_yet_is_told_whoever_asks_for_it() {
         for fleet in [fleet(Some("Builtin"), None), fleet(None, Some("Builtin"))] {
             let said = warning(Retention::Ttl, &fleet, "backup").unwrap();
-            let expected = "warning: --ttl is without effect: fleet `f` has engine Builtin, which deletes nothing yet that it \
-                            has stored";
+            let expected = "warning: --ttl frees no room: what has expired is not restored any more, but stays; fleet `f` has \
+                            engine Builtin, which deletes nothing yet that it has stored";
             assert_eq!(said, expected);
             let said = warning(Retention::Deletion, &fleet, "backup").unwrap();
             assert!(said.contains("until its deletionPolicy is Retain: fleet `f`"), "{said}");
