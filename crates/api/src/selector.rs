@@ -27,7 +27,10 @@ pub fn problems(selector: &LabelSelector) -> Vec<String> {
             "In" | "NotIn" | "Exists" | "DoesNotExist" => continue,
             _ => "is no operator; use In, NotIn, Exists or DoesNotExist",
         };
-        problems.push(format!("`{}` {problem}", shown(&requirement.operator)));
+        problems.push(match requirement.operator.as_str() {
+            "" => "an operator is missing; use In, NotIn, Exists or DoesNotExist".to_owned(),
+            operator => format!("`{}` {problem}", shown(operator)),
+        });
     }
     // As often as it is made, a mistake is one sentence.
     let mut said = HashSet::new();
@@ -41,11 +44,12 @@ pub fn key_problem(key: &str) -> Option<String> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     let is_right = !name.is_empty() && is_word(name) && prefix.is_none_or(is_dns_subdomain);
     (!is_right).then(|| {
-        format!(
-            "`{}` is no key of a label; use up to {MAX_LABEL} letters, digits, `-`, `_` and `.`, after an optional \
-             domain and `/`",
-            shown(key)
-        )
+        let what = if key.is_empty() {
+            "a key is missing".to_owned()
+        } else {
+            format!("`{}` is no key of a label", shown(key))
+        };
+        format!("{what}; use up to {MAX_LABEL} letters, digits, `-`, `_` and `.`, after an optional domain and `/`")
     })
 }
 
@@ -107,7 +111,10 @@ mod tests {
         let long = "x".repeat(64);
         let table = [
             (json!({"matchLabels": {"a b": "c d\n"}}), vec!["`a b` is no key", "`c d\\n` is no value"]),
-            (json!({"matchLabels": {"": "x", "A.b/c": "x", "a/b/c": "x"}}), vec!["``", "`A.b/c`", "`a/b/c`"]),
+            (
+                json!({"matchLabels": {"": "x", "A.b/c": "x", "a/b/c": "x"}}),
+                vec!["a key is missing; use ", "`A.b/c`", "`a/b/c`"],
+            ),
             (json!({"matchLabels": {"a": long}}), vec!["x…` is no value"]),
             (json!({"matchExpressions": [{"key": "a", "operator": "In"}]}), vec!["`In` needs values"]),
             (json!({"matchExpressions": [{"key": "a", "operator": "is"}]}), vec!["`is` is no operator"]),

@@ -1,10 +1,11 @@
 //! What a person sees when a command fails: one fact per line, then what to do.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use kurator_member::causes::parts;
+use rustix::io::Errno;
 
 /// A command that failed.
 pub(crate) struct Failure {
@@ -17,6 +18,17 @@ pub(crate) struct Failure {
 const FAILURE: u8 = 1;
 /// Exit code of a command that was typed in a way that cannot be meant, as clap's.
 const USAGE: u8 = 2;
+
+/// What to do where the system lets nobody open one more file.
+const MORE_FILES: &str = "this process has as many files open as it may have; allow more with `ulimit -n`";
+
+/// Whether there was no file left to be opened.
+fn has_no_files(error: &anyhow::Error) -> bool {
+    let none_left = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| none_left.contains(&error.raw_os_error()))
+    })
+}
 
 impl Failure {
     pub(crate) fn with_hint(error: impl Into<anyhow::Error>, hint: impl Into<Cow<'static, str>>) -> Self {
@@ -33,10 +45,17 @@ impl Failure {
         Self { exit_code, ..self }
     }
 
+    /// The same with this hint, if it has none.
+    pub(crate) fn or_hint(self, hint: Option<String>) -> Self {
+        Self { hint: self.hint.or(hint.map(Cow::from)), ..self }
+    }
+
     /// What a person reads.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("error: {}", parts(self.error.as_ref()).join("\n  caused by: "));
-        if let Some(hint) = &self.hint {
+        // Whatever was being done then: this is what keeps it from being done.
+        let hint = if has_no_files(&self.error) { Some(MORE_FILES) } else { self.hint.as_deref() };
+        if let Some(hint) = hint {
             text.push_str("\n\nhint: ");
             text.push_str(hint);
         }
@@ -55,5 +74,24 @@ impl Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self { error: error.into(), hint: None, exit_code: FAILURE }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_files_left_is_told_how_to_get_more() {
+        let full = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
+        let error = anyhow::Error::new(full).context("cannot listen on 127.0.0.1:0");
+        let text = Failure::with_hint(error, "another process may hold the port").text();
+        assert!(
+            text.starts_with("error: cannot listen on 127.0.0.1:0\n  caused by: Too many open files"),
+            "{text}"
+        );
+        assert!(text.ends_with(
+            "hint: this process has as many files open as it may have; allow more with `ulimit -n`"
+        ));
     }
 }

@@ -53,7 +53,7 @@ fn hint(what: &str, files: &[PathBuf], error: &anyhow::Error) -> String {
             known => format!("it has {}", known.join(", ")),
         };
     }
-    if files.iter().any(|file| quickstart::has_left(file)) {
+    if files.iter().any(|file| quickstart::has_ended(file)) {
         return "the quickstart that wrote it has ended; `kurator quickstart` begins another".to_owned();
     }
     format!("name the {what} with --kubeconfig FILE, or run in a pod with a service account")

@@ -40,6 +40,14 @@ fn allow_files() {
     }
 }
 
+/// What to do if fewer files may be open than are `needed`.
+pub(crate) fn few_files(needed: u64) -> Option<String> {
+    let limit = getrlimit(Resource::Nofile).maximum.filter(|limit| *limit < needed)?;
+    Some(format!(
+        "this process may have {limit} files open, which is few; allow {needed} with `ulimit -n {needed}`"
+    ))
+}
+
 /// Runs `command` to its end.
 pub(crate) fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     // Only the first caller in a process can set it; nobody else does.
@@ -182,6 +190,15 @@ mod tests {
         allow_files();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
+    }
+
+    #[test]
+    fn a_limit_of_open_files_is_named_only_where_it_is_too_low() {
+        assert_eq!(few_files(0), None);
+        let needed = u64::MAX;
+        let said = few_files(needed);
+        assert_eq!(said.is_some(), getrlimit(Resource::Nofile).maximum.is_some());
+        assert!(said.is_none_or(|said| said.ends_with(&format!("`ulimit -n {needed}`"))));
     }
 
     #[test]

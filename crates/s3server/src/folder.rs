@@ -251,6 +251,9 @@ pub(super) fn tag(found: &Metadata) -> ETag {
     ETag::Strong(format!("{:x}-{nanoseconds:x}-{:x}", found.ino(), found.len()))
 }
 
+/// What Linux says when a process has as many files open as it may have: EMFILE.
+const NO_MORE_FILES: i32 = 24;
+
 /// What the file system said.
 pub(super) fn failed(error: io::Error) -> S3Error {
     match error.kind() {
@@ -260,6 +263,10 @@ pub(super) fn failed(error: io::Error) -> S3Error {
             s3_error!(error, InvalidRequest)
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => full(error),
+        _ if error.raw_os_error() == Some(NO_MORE_FILES) => {
+            let why = "too many open files; allow the object store more with `ulimit -n`";
+            s3_error!(error, InternalError, "{why}")
+        }
         kind => s3_error!(error, InternalError, "{kind}"),
     }
 }
@@ -290,6 +297,12 @@ mod tests {
         );
         assert_eq!(told.message(), Some("the disk of the object store is full"));
         assert_eq!(failed(io::ErrorKind::PermissionDenied.into()).message(), Some("permission denied"));
+    }
+
+    #[test]
+    fn a_store_that_may_open_no_more_files_says_so_and_what_to_do() {
+        let told = failed(io::Error::from_raw_os_error(NO_MORE_FILES));
+        assert_eq!(told.message(), Some("too many open files; allow the object store more with `ulimit -n`"));
     }
 
     #[tokio::test]

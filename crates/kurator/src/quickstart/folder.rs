@@ -71,11 +71,12 @@ impl Folder {
     }
 }
 
-/// Whether a file lay in the folder of a quickstart that has ended.
-pub(crate) fn has_left(file: &Path) -> bool {
-    let folder = file.parent().filter(|folder| !folder.exists());
-    let name = folder.and_then(|folder| folder.file_name()?.to_str());
-    name.is_some_and(|name| name.starts_with(PREFIX))
+/// Whether a file lies, or lay, in the folder of a quickstart that has ended.
+pub(crate) fn has_ended(file: &Path) -> bool {
+    let Some(folder) = file.parent() else { return false };
+    let is_named =
+        folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
+    is_named && (!folder.exists() || is_dead(folder))
 }
 
 /// Whether a folder is that of a run that lives no more.
@@ -106,6 +107,20 @@ mod tests {
         let mut names: Vec<_> = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_quickstart_has_ended_when_its_folder_is_gone_or_nobody_holds_it() {
+        let place = tempfile::tempdir().unwrap();
+        let living = Folder::new(place.path()).unwrap();
+        assert!(!has_ended(&living.path().join("hub")));
+        let killed = place.path().join("kurator-killed");
+        fs::create_dir(&killed).unwrap();
+        assert!(!has_ended(&killed.join("hub")), "a folder of somebody else's");
+        fs::write(killed.join(LOCK), "").unwrap();
+        assert!(has_ended(&killed.join("hub")));
+        assert!(has_ended(&place.path().join("kurator-gone/hub")));
+        assert!(!has_ended(&place.path().join("gone/hub")));
     }
 
     #[test]

@@ -110,7 +110,14 @@ spec:
 }
 
 /// Something to lose.
-pub(super) const WORKLOAD: &str = "\
+pub(super) fn workload() -> Manifest {
+    let shown = WORKLOAD.replace(PASSWORD, "<a password>");
+    Manifest { text: WORKLOAD.to_owned(), shown }
+}
+
+const PASSWORD: &str = "swordfish";
+
+const WORKLOAD: &str = "\
 apiVersion: v1
 kind: Namespace
 metadata:

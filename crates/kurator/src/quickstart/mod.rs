@@ -22,9 +22,13 @@ use tokio_util::task::TaskTracker;
 use crate::failure::Failure;
 use crate::process;
 use folder::Folder;
-pub(crate) use folder::has_left;
+pub(crate) use folder::has_ended;
 use screen::Screen;
 use world::{Plan, World};
+
+/// Files that are open at the same time, at the most: of a hub and a store, and of each member.
+const FILES: u64 = 64;
+const FILES_PER_MEMBER: u64 = 16;
 
 /// Options of `quickstart`.
 #[derive(clap::Args)]
@@ -67,17 +71,27 @@ pub(crate) fn quickstart(flags: QuickstartFlags) -> Result<(), Failure> {
         let log = folder.path().join("kurator.log");
         process::log_into(&log)?;
         folder.sweep();
-        let outcome = run(flags, path, &shutdown).await;
-        if outcome.is_err() {
-            screen::tail(&log);
+        let few_files = process::few_files(FILES + FILES_PER_MEMBER * u64::from(flags.members));
+        let mut screen = Screen::new(flags.step, flags.show_yaml);
+        let mut outcome = run(flags, path, &shutdown, &mut screen).await;
+        // Of a signal, and of a stdout that takes no more, the log says nothing.
+        if !shutdown.is_cancelled() && screen.written().is_ok() {
+            outcome = outcome.map_err(|failure| {
+                screen::tail(&log);
+                failure.or_hint(few_files)
+            });
         }
         let closed = folder.close();
         outcome.and(closed.map_err(Failure::from))
     })
 }
 
-async fn run(flags: QuickstartFlags, folder: &Path, shutdown: &CancellationToken) -> Result<(), Failure> {
-    let mut screen = Screen::new(flags.step, flags.show_yaml);
+async fn run(
+    flags: QuickstartFlags,
+    folder: &Path,
+    shutdown: &CancellationToken,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
     let plan = Plan { members: flags.members, port: flags.port, store: flags.store, folder };
     let once = flags.once;
     // To its end, also when it is not wanted any more: what it makes in the folder must not come after the folder has gone.
@@ -88,7 +102,7 @@ async fn run(flags: QuickstartFlags, folder: &Path, shutdown: &CancellationToken
     }
     screen.up(&world.facts());
     let outcome = tokio::select! {
-        outcome = show(&world, &mut screen, once) => outcome,
+        outcome = show(&world, screen, once) => outcome,
         died = controllers.died() => {
             // There is nothing left to end in order.
             return Err(died);
@@ -109,6 +123,7 @@ async fn show(world: &World, screen: &mut Screen, once: bool) -> Result<(), Fail
     story::walk(world, screen).await?;
     let overview = world.overview().await?;
     screen.summary(&summary::summary(world, overview, once));
+    screen.written()?;
     if !once {
         std::future::pending::<()>().await;
     }

@@ -78,6 +78,11 @@ impl Screen {
         self.terminal.write(&lines);
     }
 
+    /// Whether all of it could be written.
+    pub(super) fn written(&self) -> anyhow::Result<()> {
+        self.terminal.written()
+    }
+
     pub(super) fn summary(&mut self, parts: &[Part]) {
         self.terminal.write(&render::summary(self.terminal.style(), parts));
     }

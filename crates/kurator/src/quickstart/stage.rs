@@ -49,6 +49,7 @@ impl<'a> Stage<'a> {
     pub(super) fn new(world: &'a World, screen: &'a mut Screen) -> Self {
         Self { world, screen, before: BTreeMap::new() }
     }
+
     /// Applies to the hub.
     pub(super) async fn apply(&mut self, manifest: &Manifest) -> Result<(), Failure> {
         self.screen.yaml(&manifest.shown);
@@ -59,10 +60,13 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Applies to a member.
-    pub(super) async fn apply_in(&mut self, member: &Cluster, manifest: &Manifest) -> Result<(), Failure> {
+    /// Applies to every member, and shows it once.
+    pub(super) async fn apply_in_members(&mut self, manifest: &Manifest) -> Result<(), Failure> {
+        self.screen.yaml(&manifest.shown);
         for object in manifest.objects()? {
-            apply(&member.client, &object).await?;
+            for member in &self.world.members {
+                apply(&member.client, &object).await?;
+            }
         }
         Ok(())
     }

@@ -88,7 +88,8 @@ impl Walk<'_> {
         self.stage.screen.begin(self.number, STEPS, title, text).await;
         let told = act(&mut self.stage).await;
         self.stage.screen.end(told.as_deref().map_err(|_| ()));
-        told.map(drop)
+        told.map(drop)?;
+        Ok(self.stage.screen.written()?)
     }
 }
 
@@ -137,8 +138,8 @@ async fn fleet(stage: &mut Stage<'_>) -> Told {
 
 async fn backup(stage: &mut Stage<'_>) -> Told {
     let world = stage.world;
+    stage.apply_in_members(&manifests::workload()).await?;
     for member in &world.members {
-        stage.apply_in(member, &Manifest::from(manifests::WORKLOAD)).await?;
         stage.remember(member, LOST).await?;
     }
     stage.apply(&manifests::BACKUP.into()).await?;

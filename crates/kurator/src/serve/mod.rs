@@ -160,6 +160,7 @@ impl Hub {
         health.set(Readiness::StandingBy);
         tokio::select! {
             held = wait_for(claim.clone(), Claim::is_held) => held?,
+            () = say_who_leads(claim.clone()) => {}
             () = shutdown.cancelled() => return Ok(()),
         }
         tracing::info!("leading");
@@ -204,6 +205,18 @@ impl Hub {
 async fn wait_for(mut claim: watch::Receiver<Claim>, is: impl Fn(&Claim) -> bool) -> Result<(), Failure> {
     claim.wait_for(|claim| is(claim)).await.map(drop).context("the election ended")?;
     Ok(())
+}
+
+/// Logs who leads while this process does not, whenever that is another one. Never comes.
+async fn say_who_leads(mut claim: watch::Receiver<Claim>) {
+    loop {
+        if let Claim::Waiting { holder: Some(leader) } = &*claim.borrow_and_update() {
+            tracing::info!(lease = LEASE, leader, "standing by: another process leads");
+        }
+        if claim.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
 }
 
 /// The elector's channel closes when the Lease is handed back.

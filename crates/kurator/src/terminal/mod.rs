@@ -4,7 +4,7 @@
 pub(crate) mod rows;
 pub(crate) mod style;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use style::{INDENT, Style};
 
@@ -25,6 +25,8 @@ pub(crate) struct Terminal {
     colour: bool,
     /// Lines at the end that are drawn anew.
     drawn: usize,
+    /// Why something could not be written first, such as a full disk.
+    lost: Option<String>,
 }
 
 impl Terminal {
@@ -35,7 +37,7 @@ impl Terminal {
             Stream::Err => std::io::stderr().is_terminal(),
         };
         let is_live = is_terminal && set("TERM").is_none_or(|term| term != "dumb");
-        Self { stream, is_live, colour: is_live && set("NO_COLOR").is_none(), drawn: 0 }
+        Self { stream, is_live, colour: is_live && set("NO_COLOR").is_none(), drawn: 0, lost: None }
     }
 
     /// Whether lines can be drawn again.
@@ -72,15 +74,30 @@ impl Terminal {
         self.put(&text);
     }
 
-    fn put(&self, text: &str) {
-        // A reader that has gone away has seen enough.
-        let _gone = match self.stream {
+    fn put(&mut self, text: &str) {
+        let put = match self.stream {
             Stream::Out => {
                 let mut out = std::io::stdout().lock();
                 out.write_all(text.as_bytes()).and_then(|()| out.flush())
             }
             Stream::Err => std::io::stderr().lock().write_all(text.as_bytes()),
         };
+        // A reader that has gone away has seen enough.
+        if let Some(error) = put.err().filter(|error| error.kind() != ErrorKind::BrokenPipe) {
+            self.lost.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    /// Whether all of it could be written.
+    ///
+    /// # Errors
+    /// Why something could not.
+    pub(crate) fn written(&self) -> anyhow::Result<()> {
+        match (&self.lost, self.stream) {
+            (None, _) => Ok(()),
+            (Some(why), Stream::Out) => anyhow::bail!("cannot write to stdout: {why}"),
+            (Some(why), Stream::Err) => anyhow::bail!("cannot write to stderr: {why}"),
+        }
     }
 }
 

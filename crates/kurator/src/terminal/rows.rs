@@ -34,8 +34,13 @@ fn row(style: Style, row: &Row, widest: usize) -> String {
         text.push_str(bar);
         text.push(' ');
     }
-    text.push_str(&facts.join("  "));
-    let line = style.cut(&text);
+    let begin = text;
+    let with = |facts: &[String]| format!("{begin}{}", facts.join("  "));
+    // A fact that does not fit is left out; half of one would be read as another.
+    while facts.len() > 1 && with(&facts).chars().count() > style.width {
+        facts.pop();
+    }
+    let line = style.cut(&with(&facts));
     match bar {
         // Of the same length with the colour as without it.
         Some(bar) => line.replacen(&bar, &style.paint(CYAN, &bar), 1),

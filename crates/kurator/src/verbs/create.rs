@@ -5,8 +5,6 @@ mod migrate;
 mod named;
 mod restore;
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand, ValueEnum};
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, PostParams};
@@ -61,7 +59,7 @@ pub(crate) struct CreateFlags {
     wait: bool,
 
     /// Longest time to wait, such as `30m`; it goes on without you
-    #[arg(long, value_name = "DURATION", requires = "wait")]
+    #[arg(long, value_name = "DURATION", value_parser = words::duration, allow_hyphen_values = true, requires = "wait")]
     timeout: Option<GoDuration>,
 
     /// Only show what would be created: `client` asks nobody, `server` lets the hub check it
@@ -157,8 +155,7 @@ async fn create<K: Runs>(asked: Asked<K>, before: HubFlags) -> Result<(), Failur
     if !flags.wait {
         return Ok(());
     }
-    let timeout = flags.timeout.map(Duration::from);
-    wait::<K>(&hub, &name, created.meta().uid.as_deref(), timeout).await
+    wait::<K>(&hub, &name, created.meta().uid.as_deref(), flags.timeout).await
 }
 
 /// What is printed of an object that was created.

@@ -1,5 +1,6 @@
 //! `kurator describe`: one object in full, for people.
 
+mod asked;
 mod sections;
 
 use std::fmt::Write as _;
@@ -23,8 +24,10 @@ use super::run::Run;
 use super::what::{Word, WordParser};
 use super::words;
 use crate::failure::Failure;
-use sections::{about_members, about_run, runs};
+use sections::{about_good_runs, about_members, about_run, runs};
 
+/// Characters before a value, at the least.
+const WIDTH: usize = 14;
 /// Events that are shown, the last ones.
 const EVENTS: usize = 10;
 
@@ -128,7 +131,7 @@ fn text(
             let ago = |at: Option<Timestamp>| {
                 at.map(|at| format!("{at} ({} ago)", age(at, now))).unwrap_or_default()
             };
-            facts.push(("Fleet", backup.spec.destination.fleet.clone()));
+            facts.extend(asked::of_backup(&backup.spec));
             if let Some(schedule) = backup.spec.schedule() {
                 facts.push(("Schedule", schedule.to_owned()));
                 facts.push(("Last success", ago(status.last_success)));
@@ -136,32 +139,46 @@ fn text(
                 facts.push(("Runs", runs(&status.backup_details)));
             }
             about_run(&Run::from(&backup), &mut facts, &mut sections);
+            about_good_runs(&status.backup_details, now, &mut sections);
         }
         Kind::Restores => {
             let restore: Restore = typed(object)?;
-            facts.push(("Backup", restore.spec.backup_name.clone()));
+            facts.extend(asked::of_restore(&restore.spec));
             about_run(&Run::from(&restore), &mut facts, &mut sections);
         }
         Kind::Migrates => {
             let migrate: Migrate = typed(object)?;
-            facts.push(("Fleet", migrate.spec.source_cluster.fleet.clone()));
+            facts.extend(asked::of_migrate(&migrate.spec));
             about_run(&Run::from(&migrate), &mut facts, &mut sections);
         }
         Kind::Fleets => {
             let fleet: Fleet = typed(object)?;
             let phase = fleet.status.as_ref().and_then(|status| status.phase);
             facts.push(("Phase", phase.map(|phase| format!("{phase:?}")).unwrap_or_default()));
+            let plugin = fleet.spec.plugin.as_ref().and_then(|plugin| plugin.backup.as_ref());
+            facts.extend(plugin.map(asked::of_plugin).unwrap_or_default());
             about_members(&fleet, &mut sections);
         }
         Kind::Clusters => {
-            let server = object.data.pointer("/status/apiServer").and_then(|server| server.as_str());
-            facts.push(("Server", server.unwrap_or_default().to_owned()));
+            let text =
+                |pointer| object.data.pointer(pointer).and_then(|text| text.as_str()).unwrap_or_default();
+            facts.push(("Server", text("/status/apiEndpoint").to_owned()));
+            facts.push(("Kubernetes", text("/status/apiServer").to_owned()));
+            facts.push((
+                "Kubeconfig",
+                match text("/spec/kubeconfig/name") {
+                    "" => String::new(),
+                    secret => format!("Secret `{secret}`"),
+                },
+            ));
         }
     }
     let mut text = String::new();
-    for (name, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
+    facts.retain(|(_, value)| !value.is_empty());
+    let width = facts.iter().map(|(name, _)| name.len() + 2).max().unwrap_or_default().max(WIDTH);
+    for (name, value) in facts {
         // Writing to a String cannot fail.
-        let _always = writeln!(text, "{:<14}{value}", format!("{name}:"));
+        let _always = writeln!(text, "{:<width$}{value}", format!("{name}:"));
     }
     text += &sections;
     let said = sections::about_conditions(&conditions, now, &mut text);
@@ -206,6 +223,7 @@ Namespace:    default
 Kind:         Backup
 Age:          60s
 Fleet:        quickstart
+On deletion:  what is stored stays (Retain)
 Phase:        PartiallyFailed
 Clusters:     1/2
 Started:      2026-01-01T00:00:01Z
@@ -259,18 +277,68 @@ Warning   PartiallyFailed   56s   1/2 clusters completed
     }
 
     #[test]
+    fn a_schedule_is_told_with_the_run_of_each_cluster_that_can_be_restored() {
+        let good = json!({"backupNameInCluster": "a-nightly-2", "completionTimestamp": "2026-01-01T00:00:30Z",
+            "expiration": "2026-01-08T00:00:30Z"});
+        let told = told(
+            Kind::Backups,
+            json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+                "spec": {"destination": {"fleet": "f"}, "schedule": "0 0 * * *"},
+                "status": {"backupDetails": [{"clusterName": "a", "backupNameInCluster": "a-nightly-3",
+                    "schedule": {"runs": 3, "lastSuccess": good}}]}}),
+        );
+        let expected = "\
+CLUSTER   LAST GOOD RUN   ENDED   EXPIRES
+a         a-nightly-2     30s     2026-01-08T00:00:30Z
+";
+        assert!(told.contains(expected), "{told}");
+    }
+
+    #[test]
+    fn what_many_clusters_say_alike_is_told_whole_once() {
+        let why = "the API server refuses the kubeconfig; write a valid one into its Secret";
+        let row = |name: &str| json!({"clusterName": name, "phase": "Pending", "reason": "Unauthorized", "message": why});
+        let told = told(
+            Kind::Backups,
+            json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+                "spec": {"destination": {"fleet": "f"}}, "status": {"backupDetails": [row("a"), row("b"), row("c")]}}),
+        );
+        assert_eq!(told.matches(why).count(), 1, "{told}");
+        assert_eq!(told.matches("the API server refuses the kubeconfig; â€¦").count(), 2, "{told}");
+    }
+
+    #[test]
+    fn a_cluster_is_told_with_its_version_and_where_its_kubeconfig_lies() {
+        let cluster = json!({"apiVersion": "cluster.kurator.dev/v1alpha1", "kind": "AttachedCluster",
+            "metadata": {"name": "a"}, "spec": {"kubeconfig": {"name": "a", "key": "value"}},
+            "status": {"apiServer": "v1.34.1"}});
+        let told = told(Kind::Clusters, cluster);
+        assert!(told.contains("Kubernetes:   v1.34.1\nKubeconfig:   Secret `a`\n"), "{told}");
+        let cluster = json!({"apiVersion": "cluster.kurator.dev/v1alpha1", "kind": "Cluster", "metadata": {"name": "a"},
+            "status": {"apiEndpoint": "https://a:6443"}});
+        assert!(self::told(Kind::Clusters, cluster).contains("Server:       https://a:6443\n"));
+    }
+
+    #[test]
     fn a_migration_tells_where_from_and_where_to() {
         let row = |name: &str| json!({"clusterName": name, "phase": "Completed"});
         let told = told(
             Kind::Migrates,
             json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Migrate", "metadata": {"name": "m"},
-                "spec": {"sourceCluster": {"fleet": "f"}, "targetCluster": {"fleet": "f"}},
+                "spec": {"sourceCluster": {"fleet": "f"}, "targetCluster": {"fleet": "f"},
+                    "policy": {"namespaceMapping": {"shop": "till"}, "ttl": "24h", "deletionPolicy": "Delete"}},
                 "status": {"sourceClusterStatus": row("a"), "targetClusterStatus": [row("b")]}}),
         );
         let expected = "\
 PART   CLUSTER   PHASE       OBJECTS   NAME IN CLUSTER   REASON   MESSAGE
 from   a         Completed   -         -                 -        -
 to     b         Completed   -         -                 -        -
+";
+        assert!(told.contains(expected), "{told}");
+        let expected = "\
+Mapping:      shop to till
+Kept for:     24h
+On deletion:  what is stored is deleted too (Delete)
 ";
         assert!(told.contains(expected), "{told}");
     }
@@ -298,10 +366,20 @@ Stalled       True     Failed   60s     no cluster succeeded; a: there is no suâ
     }
 
     #[test]
-    fn a_fleet_is_told_with_its_phase() {
+    fn a_fleet_is_told_with_its_phase_and_its_store() {
         let fleet = json!({"apiVersion": "fleet.kurator.dev/v1alpha1", "kind": "Fleet", "metadata": {"name": "f"},
-            "spec": {"clusters": []}, "status": {"phase": "Running"}});
-        assert!(told(Kind::Fleets, fleet).contains("Phase:        Running\n"));
+            "spec": {"clusters": [], "plugin": {"backup": {"engine": "Builtin", "storage": {"secretName": "s",
+                "location": {"bucket": "velero", "prefix": "eu", "provider": "aws", "endpoint": "http://s3:9000"}}}}},
+            "status": {"phase": "Running"}});
+        let expected = "\
+Phase:        Running
+Engine:       Builtin
+Bucket:       velero/eu
+Endpoint:     http://s3:9000
+Credential:   Secret `s`
+";
+        let told = told(Kind::Fleets, fleet);
+        assert!(told.ends_with(expected), "{told}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use kurator_member::gate::WriteGate;
 use super::kinds::Kind;
 use super::{near, words};
 use crate::failure::Failure;
-use crate::kubeconfig;
+use crate::{kubeconfig, quickstart};
 
 /// Which hub, and which namespace of it; as kubectl's flags of these names, before the verb or behind it.
 #[derive(Default, clap::Args)]
@@ -41,6 +41,8 @@ pub(crate) struct Hub {
     server: String,
     /// Where its kubeconfig comes from, for people.
     kubeconfig: String,
+    /// The files that it was read from, as far as they are named.
+    files: Vec<PathBuf>,
 }
 
 impl HubFlags {
@@ -67,11 +69,10 @@ impl HubFlags {
         let config = kubeconfig::config("hub", self.kubeconfig.as_deref(), self.context.as_deref()).await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string();
-        let kubeconfig = self.kubeconfig.clone().map(|file| file.display().to_string());
-        let kubeconfig =
-            kubeconfig.or_else(|| std::env::var("KUBECONFIG").ok().filter(|files| !files.is_empty()));
-        let kubeconfig = kubeconfig.unwrap_or_else(|| "~/.kube/config".to_owned());
-        Ok(Hub { client: hub_client(config, &WriteGate::open())?, namespace, server, kubeconfig })
+        let files = self.kubeconfig.clone().map_or_else(kubeconfig::of_environment, |file| vec![file]);
+        let shown: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+        let kubeconfig = if shown.is_empty() { "~/.kube/config".to_owned() } else { shown.join(":") };
+        Ok(Hub { client: hub_client(config, &WriteGate::open())?, namespace, server, kubeconfig, files })
     }
 
     /// The namespace as given, for what is never sent to a hub.
@@ -84,19 +85,25 @@ impl Hub {
     /// A hub of this process.
     pub(crate) fn new(client: Client, namespace: &str, server: &str) -> Self {
         let kubeconfig = "the kubeconfig".to_owned();
-        Self { client, namespace: namespace.to_owned(), server: server.to_owned(), kubeconfig }
+        let (namespace, server) = (namespace.to_owned(), server.to_owned());
+        Self { client, namespace, server, kubeconfig, files: Vec::new() }
     }
 
     /// What a person is told of a request that failed; `what` was asked about, such as ``backup `docs` ``.
     pub(crate) fn failure(&self, what: &str, error: kube::Error) -> Failure {
         let kube::Error::Api(status) = &error else {
-            let hint = self.place().silence(&error);
+            let hint = self.ended().unwrap_or_else(|| self.place().silence(&error));
             let told = anyhow::Error::new(error).context(format!("cannot reach the hub at {}", self.server));
             return Failure::with_hint(told, hint);
         };
         let (told, hint) = self.place().refusal(what, status);
         let told = anyhow!(told);
         if hint.is_empty() { told.into() } else { Failure::with_hint(told, hint) }
+    }
+
+    /// What to do if it was a quickstart that is known to have ended.
+    pub(crate) fn ended(&self) -> Option<String> {
+        self.files.iter().any(|file| quickstart::has_ended(file)).then(|| self.place().begin_another())
     }
 
     /// Where it is.
@@ -166,12 +173,15 @@ impl Place<'_> {
             is_here && server.path().starts_with("/clusters/")
         };
         if is_turned_away(error) && self.server.parse().is_ok_and(|server| is_embedded(&server)) {
-            let kubeconfig = self.kubeconfig;
-            return format!(
-                "the quickstart that {kubeconfig} belongs to has ended; `kurator quickstart` begins another"
-            );
+            return self.begin_another();
         }
         "try `kubectl get --raw /version` with the same kubeconfig".to_owned()
+    }
+
+    /// What to do about a quickstart that has ended.
+    fn begin_another(&self) -> String {
+        let kubeconfig = self.kubeconfig;
+        format!("the quickstart that {kubeconfig} belongs to has ended; `kurator quickstart` begins another")
     }
 
     /// What the hub refused, and what to do about it.

@@ -9,23 +9,49 @@ use kurator_member::causes::chain;
 use tokio::sync::watch;
 
 use super::hub::Hub;
+use crate::failure::Failure;
 
 /// Why the hub does not answer, as long as it does not.
-pub(crate) struct Outage(watch::Receiver<Option<String>>);
+pub(crate) struct Outage {
+    /// Sent with every request that is not answered, and with the first one that is again.
+    seen: watch::Receiver<Option<String>>,
+    told: Option<String>,
+}
 
 impl Outage {
     /// What people are told when it begins and when it is over; waits until there is something. Never comes when nobody
     /// asks the hub any more.
-    pub(crate) async fn news(&mut self, hub: &Hub) -> String {
-        if self.0.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-        match self.0.borrow_and_update().as_deref() {
-            Some(why) => {
-                format!("the hub at {} does not answer, it is asked again and again: {why}", hub.server())
+    ///
+    /// # Errors
+    /// The hub was a quickstart, which has ended: it is asked in vain.
+    pub(crate) async fn news(&mut self, hub: &Hub) -> Result<String, Failure> {
+        loop {
+            if self.seen.changed().await.is_err() {
+                return std::future::pending().await;
             }
-            None => "the hub answers again".to_owned(),
+            let why = self.seen.borrow_and_update().clone();
+            if let Some(why) = &why
+                && let Some(hint) = hub.ended()
+            {
+                let told = anyhow::anyhow!("the hub at {} does not answer: {why}", hub.server());
+                return Err(Failure::with_hint(told, hint));
+            }
+            if why == self.told {
+                continue;
+            }
+            self.told.clone_from(&why);
+            return Ok(match why {
+                Some(why) => {
+                    format!("the hub at {} does not answer, it is asked again and again: {why}", hub.server())
+                }
+                None => "the hub answers again".to_owned(),
+            });
         }
+    }
+
+    /// Why the hub does not answer now, if it does not.
+    pub(crate) fn why(&self) -> Option<String> {
+        self.seen.borrow().clone()
     }
 }
 
@@ -40,16 +66,14 @@ pub(crate) fn observed(client: &Client) -> (Client, Outage) {
             let answer = client.send(request).await;
             let why = silence(&answer);
             said.send_if_modified(|said| {
-                let is_news = *said != why;
-                if is_news {
-                    *said = why;
-                }
+                let is_news = why.is_some() || said.is_some();
+                *said = why;
                 is_news
             });
             answer
         }
     });
-    (Client::new(service, namespace), Outage(outage))
+    (Client::new(service, namespace), Outage { seen: outage, told: None })
 }
 
 /// Why this is no answer of a hub that is well.
@@ -95,29 +119,31 @@ mod tests {
         let (client, mut outage, hub) =
             hub(&[Ok(200), Err("refused"), Err("refused"), Ok(503), Ok(404), Ok(200)]);
         ask(&client, 3).await;
-        let said = outage.news(&hub).await;
+        let told =
+            async |outage: &mut Outage| outage.news(&hub).await.map_err(|failure| failure.text()).unwrap();
+        let said = told(&mut outage).await;
         assert!(
             said.starts_with("the hub at https://hub/ does not answer") && said.ends_with("refused"),
             "{said}"
         );
         ask(&client, 1).await;
-        assert!(outage.news(&hub).await.ends_with("503 Service Unavailable"));
+        assert!(told(&mut outage).await.ends_with("503 Service Unavailable"));
         ask(&client, 2).await;
-        assert_eq!(outage.news(&hub).await, "the hub answers again");
-        assert!(!outage.0.has_changed().unwrap());
+        assert_eq!(told(&mut outage).await, "the hub answers again");
+        assert!(!outage.seen.has_changed().unwrap());
     }
 
     #[tokio::test]
     async fn a_refusal_is_an_answer() {
         let (client, outage, _) = hub(&[Ok(401), Ok(403), Ok(410), Ok(429)]);
         ask(&client, 4).await;
-        assert!(!outage.0.has_changed().unwrap());
+        assert!(!outage.seen.has_changed().unwrap());
     }
 
     #[tokio::test]
     async fn an_error_of_the_server_is_told_by_its_code() {
-        let (client, mut outage, hub) = hub(&[Ok(503)]);
+        let (client, outage, _) = hub(&[Ok(503)]);
         ask(&client, 1).await;
-        assert!(outage.news(&hub).await.ends_with(": 503 Service Unavailable"));
+        assert_eq!(outage.why().as_deref(), Some("503 Service Unavailable"));
     }
 }

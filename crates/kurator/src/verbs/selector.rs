@@ -17,6 +17,7 @@ pub(crate) fn parse(text: &str) -> Result<LabelSelector, String> {
         let term = term.trim();
         add(&mut selector, term).map_err(|why| match terms.as_slice() {
             [_] => why,
+            _ if term.is_empty() => format!("term {}: {why}", before + 1),
             _ => format!("term {}, `{term}`: {why}", before + 1),
         })?;
     }
@@ -32,6 +33,20 @@ pub(crate) fn checked(text: &str) -> Result<String, String> {
         parse(text)?;
     }
     Ok(text.to_owned())
+}
+
+/// A selector as it could have been typed.
+pub(crate) fn written(selector: &LabelSelector) -> String {
+    let labels = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let demands = selector.match_expressions.iter().flatten().map(|demand| {
+        let (key, values) = (&demand.key, demand.values.clone().unwrap_or_default().join(","));
+        match demand.operator.as_str() {
+            "Exists" => key.clone(),
+            "DoesNotExist" => format!("!{key}"),
+            operator => format!("{key} {} ({values})", operator.to_lowercase()),
+        }
+    });
+    labels.chain(demands).collect::<Vec<_>>().join(",")
 }
 
 fn add(selector: &mut LabelSelector, term: &str) -> Result<(), String> {
@@ -117,10 +132,17 @@ mod tests {
     }
 
     #[test]
+    fn a_selector_is_written_as_it_is_read() {
+        let text = "a=b,c in (d,e),f notin (g),h,!i";
+        assert_eq!(written(&parse(text).unwrap()), text);
+    }
+
+    #[test]
     fn what_is_no_selector_is_told_with_its_place() {
         let refused = [
             ("", "it is empty; write KEY=VALUE, KEY!=VALUE, "),
-            ("a=b,", "term 2, ``: it is empty; write KEY=VALUE, "),
+            ("a=b,", "term 2: it is empty; write KEY=VALUE, "),
+            ("a=b,=c", "term 2, `=c`: a key is missing; use up to 63 letters"),
             ("a=b,a=c", "term 2, `a=c`: `a` is named twice"),
             ("a=b c", "`b c` is no value of a label"),
             ("a,b c!=d,e", "term 2, `b c!=d`: `b c` is no key of a label"),

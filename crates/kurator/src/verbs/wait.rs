@@ -2,19 +2,18 @@
 
 mod telling;
 
-use std::time::Duration;
-
 use futures::StreamExt as _;
 use kube::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watch_object};
 use kurator_api::backup::Backup;
+use kurator_api::duration::GoDuration;
 use kurator_api::migrate::Migrate;
 use kurator_api::restore::Restore;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::hub::{Hub, is_refused};
-use super::outage::observed;
+use super::outage::{Outage, observed};
 use super::run::{Ending, Run};
 use crate::failure::Failure;
 use crate::process::INTERRUPTED;
@@ -66,36 +65,48 @@ pub(crate) async fn wait<K: Runs>(
     hub: &Hub,
     name: &str,
     uid: Option<&str>,
-    timeout: Option<Duration>,
+    timeout: Option<GoDuration>,
 ) -> Result<(), Failure> {
     let what = format!("{} `{name}`", K::NOUN);
     let hint = format!("`kurator describe {} {name} --namespace {}` says more", K::NOUN, hub.namespace);
+    let failure = |why, code| Failure::with_hint(anyhow::Error::msg(why), hint.clone()).and_exit_code(code);
     // From the first thing that is told on.
     let mut interrupts = signal(SignalKind::interrupt())?;
+    let (client, mut outage) = observed(&hub.client);
+    let run = Api::<K>::namespaced(client, &hub.namespace);
     let (why, code) = tokio::select! {
-        ended = follow::<K>(hub, name, uid) => match ended? {
+        ended = follow(hub, run, name, uid, &mut outage) => match ended? {
             Ok(()) => return Ok(()),
-            Err((why, code)) => (format!("{what} {why}"), code),
+            Err((why, code)) => return Err(failure(format!("{what} {why}"), code)),
         },
-        after = late(timeout) => (format!("{what} has not ended after {after:?}; it goes on"), LATE),
-        _ = interrupts.recv() => (format!("nobody waits for {what} any more; it goes on"), INTERRUPTED),
+        after = late(timeout) => (format!("{what} has not ended after {after}"), LATE),
+        _ = interrupts.recv() => (format!("nobody waits for {what} any more"), INTERRUPTED),
     };
-    Err(Failure::with_hint(anyhow::Error::msg(why), hint).and_exit_code(code))
+    // Of what cannot be seen nobody knows whether it goes on.
+    let becomes = match outage.why() {
+        Some(silence) => format!("the hub at {} does not answer: {silence}", hub.server()),
+        None => "it goes on".to_owned(),
+    };
+    Err(failure(format!("{why}; {becomes}"), code))
 }
 
 /// How a run ended: well, or otherwise, with the exit code for that.
 type Ended = Result<(), (String, u8)>;
 
-async fn follow<K: Runs>(hub: &Hub, name: &str, uid: Option<&str>) -> Result<Ended, Failure> {
-    let (client, mut outage) = observed(&hub.client);
-    let mut all_seen =
-        watch_object(Api::<K>::namespaced(client, &hub.namespace), name).default_backoff().boxed();
+async fn follow<K: Runs>(
+    hub: &Hub,
+    runs: Api<K>,
+    name: &str,
+    uid: Option<&str>,
+    outage: &mut Outage,
+) -> Result<Ended, Failure> {
+    let mut all_seen = watch_object(runs, name).default_backoff().boxed();
     let mut telling = Telling::new();
     loop {
         let seen = tokio::select! {
             seen = all_seen.next() => seen,
             news = outage.news(hub) => {
-                telling.say(&news);
+                telling.say(&news?);
                 continue;
             }
         };
@@ -134,14 +145,18 @@ fn ended(run: &Run) -> Option<Ended> {
             let code = if ending == Ending::PartiallyFailed { PARTIAL } else { FAILED };
             Some(Err((format!("ended {}: {}", run.phase, run.message()), code)))
         }
-        None => run.is_stalled().then(|| Err((format!("does not go on: {}", run.message()), FAILED))),
+        None => {
+            let stalled = run.is_stalled().then(|| run.message().to_owned());
+            let why = stalled.or_else(|| run.held_up())?;
+            Some(Err((format!("does not go on: {why}"), FAILED)))
+        }
     }
 }
 
 /// Comes after this time; never if there is none.
-async fn late(timeout: Option<Duration>) -> Duration {
+async fn late(timeout: Option<GoDuration>) -> GoDuration {
     let Some(timeout) = timeout else { return std::future::pending().await };
-    tokio::time::sleep(timeout).await;
+    tokio::time::sleep(timeout.into()).await;
     timeout
 }
 

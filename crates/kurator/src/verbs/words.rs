@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kurator_api::cluster::{ClusterKind, ClusterReference};
-use kurator_api::duration::GoDuration;
+use kurator_api::duration::{DurationError, GoDuration};
 use kurator_api::names::{MAX_SUBDOMAIN, is_dns_label, is_dns_subdomain};
 use kurator_api::selector::{key_problem, value_problem};
 use kurator_member::clock::{Clock as _, SystemClock};
@@ -65,6 +65,10 @@ pub(crate) fn element(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("one of them is empty; write a name between two commas, or leave the flag out".to_owned());
     }
+    if text.contains(char::is_whitespace) {
+        return Err("no name has a blank in it; write several names with commas between them, and no blanks"
+            .to_owned());
+    }
     Ok(text.to_owned())
 }
 
@@ -85,11 +89,22 @@ pub(crate) fn ordered_resources(text: &str) -> Result<BTreeMap<String, String>, 
 }
 
 /// A duration as Go writes it, such as `72h`.
-pub(crate) fn duration(text: &str) -> Result<String, String> {
-    match text.parse::<GoDuration>() {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(error.to_string()),
+pub(crate) fn duration(text: &str) -> Result<GoDuration, String> {
+    if text.starts_with("--") {
+        return Err(
+            "a flag stands where the duration should be; write one such as `72h` before it".to_owned()
+        );
     }
+    text.parse().map_err(|error: DurationError| error.to_string())
+}
+
+/// How long something is kept.
+pub(crate) fn ttl(text: &str) -> Result<String, String> {
+    if duration(text)?.is_zero() {
+        return Err("nothing is kept for no time, and to Velero it means 30 days; write those as `720h`, or leave the flag \
+                    out".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A cron expression that some Velero follows.
@@ -155,6 +170,22 @@ mod tests {
         assert_eq!(schedule("0 2 * * *").as_deref(), Ok("0 2 * * *"));
         for refused in ["nope", "", "0 0 30 2 *"] {
             assert!(schedule(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_kept_for_some_time() {
+        assert_eq!(ttl("72h").as_deref(), Ok("72h"));
+        assert!(ttl("0s").unwrap_err().contains("to Velero it means 30 days; write those as `720h`"));
+        assert!(ttl("-1h").unwrap_err().starts_with("`-1h` is not a duration: it is negative"));
+        assert!(ttl("--wait").unwrap_err().starts_with("a flag stands where the duration should be"));
+    }
+
+    #[test]
+    fn a_name_of_a_list_has_no_blanks() {
+        assert_eq!(element("deployments.apps").as_deref(), Ok("deployments.apps"));
+        for text in ["a b", " a", "a\t"] {
+            assert!(element(text).unwrap_err().starts_with("no name has a blank in it"), "{text:?}");
         }
     }
 

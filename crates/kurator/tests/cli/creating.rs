@@ -160,7 +160,7 @@ fn whoever_asks_the_builtin_engine_to_delete_is_warned() -> Outcome {
     hub.create::<Fleet>(json!({"metadata": {"name": "f"}, "spec": {"clusters": [], "plugin": plugin}}))?;
     let said = hub.said("backup create b --fleet f --ttl 1h --deletion-policy delete")?;
     assert!(
-        said.err.contains("warning: --ttl is without effect: fleet `f` has engine Builtin"),
+        said.err.contains("warning: --ttl frees no room: what has expired is not restored any more, but stays; fleet `f` has"),
         "{}",
         said.err
     );

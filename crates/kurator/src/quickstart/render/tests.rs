@@ -129,8 +129,8 @@ fn a_narrow_terminal_gets_whole_words_and_no_line_that_breaks_but_commands() {
     <36>metadata:<0>
     <36>  name: specific-ns<0>
   applied backup/specific-ns
-  kurator-member1  Completed  7/7 objec…
-  kurator-member2  InProgress  3/7 obje…
+  kurator-member1  Completed
+  kurator-member2  InProgress
   edge             Pending
   2/2 clusters completed
   <32>done<0> <2>in 1.2 s<0>

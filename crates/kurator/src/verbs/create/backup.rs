@@ -31,8 +31,9 @@ pub(crate) struct BackupFlags {
     #[arg(long, value_name = "CRON", value_parser = words::schedule, help_heading = "How")]
     schedule: Option<String>,
 
-    /// How long what is stored is kept, such as `72h`; 30 days if it is left out
-    #[arg(long, value_name = "DURATION", value_parser = words::duration, help_heading = "How")]
+    /// How long what is stored is kept, such as `72h`; 30 days if it is left out. After that engine Builtin does not restore
+    /// it any more, but deletes nothing yet
+    #[arg(long, value_name = "DURATION", value_parser = words::ttl, allow_hyphen_values = true, help_heading = "How")]
     ttl: Option<String>,
 
     /// Objects that are stored in this order, such as `pods=ns/a,ns/b;persistentvolumes=v`
@@ -61,6 +62,7 @@ impl BackupFlags {
         let named = Named {
             clusters: self.clusters.names("--clusters"),
             retention: Retention::of(self.ttl.as_deref(), deletion_policy),
+            schedule: self.schedule.clone(),
             ..Named::of_fleet(&self.fleet)
         };
         let policy = BackupPolicy {

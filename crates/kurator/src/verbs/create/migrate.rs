@@ -39,8 +39,9 @@ pub(crate) struct MigrateFlags {
     #[arg(long, help_heading = "How")]
     allow_partially_failed: bool,
 
-    /// How long the backup of the source is kept, such as `72h`; 30 days if it is left out
-    #[arg(long, value_name = "DURATION", value_parser = words::duration, help_heading = "How")]
+    /// How long the backup of the source is kept, such as `72h`; 30 days if it is left out. After that engine
+    /// Builtin does not restore it any more, but deletes nothing yet
+    #[arg(long, value_name = "DURATION", value_parser = words::ttl, allow_hyphen_values = true, help_heading = "How")]
     ttl: Option<String>,
 
     /// What happens to the backup of the source when the Migrate is deleted

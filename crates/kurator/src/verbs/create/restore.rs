@@ -63,6 +63,7 @@ impl RestoreFlags {
             fleet: self.fleet.clone(),
             clusters: self.clusters.names("--clusters"),
             retention: Vec::new(),
+            schedule: None,
         };
         let policy = RestorePolicy {
             resource_filter: self.filter.of_restore()?,

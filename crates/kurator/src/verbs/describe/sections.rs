@@ -31,10 +31,13 @@ pub(super) fn about_run(run: &Run, facts: &mut Vec<(&'static str, String)>, sect
     let took = run.started.zip(run.completed).map(|(from, to)| format!("{to} (after {})", age(from, to)));
     facts.push(("Completed", took.unwrap_or_default()));
     let has_parts = run.rows.iter().any(|row| row.part.is_some());
+    let mut said = BTreeSet::new();
     let rows = run.rows.iter().map(|row| {
+        let message = once(&row.message, &said);
+        said.insert(row.message.clone());
         let part = row.part.map(|part| part.as_str().to_owned()).unwrap_or_default();
         let objects = row.objects.map(|(done, all)| format!("{done}/{all}")).unwrap_or_default();
-        let cells = [&row.cluster, &row.phase, &objects, &row.name_in_cluster, &row.reason, &row.message];
+        let cells = [&row.cluster, &row.phase, &objects, &row.name_in_cluster, &row.reason, &message];
         has_parts.then_some(part).into_iter().chain(cells.map(String::clone)).collect()
     });
     let header = ["CLUSTER", "PHASE", "OBJECTS", "NAME IN CLUSTER", "REASON", "MESSAGE"];
@@ -44,6 +47,17 @@ pub(super) fn about_run(run: &Run, facts: &mut Vec<(&'static str, String)>, sect
     let stored = run.rows.iter().filter(has_stored);
     let stored = stored.map(|row| vec![row.cluster.clone(), row.stored.clone()]);
     section(sections, ["CLUSTER", "STORED IN"], stored.collect());
+}
+
+/// A table of the runs of a schedule that a Restore takes.
+pub(super) fn about_good_runs(rows: &[BackupDetails], now: Timestamp, sections: &mut String) {
+    let rows = rows.iter().filter_map(|row| {
+        let good = row.schedule.as_ref()?.last_success.as_ref()?;
+        let ended = good.completion_timestamp.map(|at| age(at, now)).unwrap_or_default();
+        let expires = good.expiration.map(|at| at.to_string()).unwrap_or_default();
+        Some(vec![row.cluster_name.clone(), good.backup_name_in_cluster.clone(), ended, expires])
+    });
+    section(sections, ["CLUSTER", "LAST GOOD RUN", "ENDED", "EXPIRES"], rows.collect());
 }
 
 /// How many runs of a schedule the members still have.
@@ -59,6 +73,7 @@ pub(super) fn runs(rows: &[BackupDetails]) -> String {
 
 /// A table of a Fleet's clusters.
 pub(super) fn about_members(fleet: &Fleet, sections: &mut String) {
+    let mut said = BTreeSet::new();
     let rows = fleet.status.iter().flat_map(|status| &status.clusters).map(|row| {
         let backup = row.backup.clone().unwrap_or_default();
         // A member that is connected is as ready as its backups are.
@@ -67,10 +82,12 @@ pub(super) fn about_members(fleet: &Fleet, sections: &mut String) {
             None => (row.ready, &row.reason, &row.message),
         };
         let (reason, message) = (reason.clone().unwrap_or_default(), message.clone().unwrap_or_default());
+        let shown = once(&message, &said);
+        said.insert(message);
         let ready = if is_ready { "True" } else { "False" }.to_owned();
         let engine = backup.engine.map(|engine| format!("{engine:?}")).unwrap_or_default();
         let place = [backup.bucket, backup.prefix].into_iter().flatten().collect::<Vec<_>>().join("/");
-        vec![row.name.clone(), ready, engine, place, backup.phase.unwrap_or_default(), reason, message]
+        vec![row.name.clone(), ready, engine, place, backup.phase.unwrap_or_default(), reason, shown]
     });
     let header = ["CLUSTER", "READY", "ENGINE", "STORES IN", "STORE", "REASON", "MESSAGE"];
     section(sections, header, rows.collect());

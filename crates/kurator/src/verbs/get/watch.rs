@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{DynamicObject, TypeMeta};
 use kube::runtime::WatchStreamExt as _;
@@ -51,7 +52,7 @@ pub(super) async fn watch(hub: &Hub, flags: &GetFlags) -> Result<(), Failure> {
         let seen = tokio::select! {
             seen = all.next() => seen,
             news = outage.news(hub) => {
-                note(&news);
+                note(&news?);
                 continue;
             }
         };
@@ -79,7 +80,7 @@ struct Lines<'a> {
     columns: BTreeMap<Kind, Growing>,
     /// Kinds that have had their heading.
     headed: BTreeSet<Kind>,
-    /// Version of each object that was printed last, by uid.
+    /// What of each object was printed last, by uid.
     printed: HashMap<String, String>,
 }
 
@@ -98,8 +99,8 @@ impl<'a> Lines<'a> {
     }
 
     fn of(&mut self, kind: Kind, object: DynamicObject) -> anyhow::Result<String> {
-        if let (Some(uid), Some(version)) = (object.uid(), object.resource_version())
-            && self.printed.insert(uid, version.clone()).is_some_and(|printed| printed == version)
+        if let (Some(uid), Some(state)) = (object.uid(), self.state(kind, &object))
+            && self.printed.insert(uid, state.clone()).is_some_and(|printed| printed == state)
         {
             return Ok(String::new());
         }
@@ -119,6 +120,17 @@ impl<'a> Lines<'a> {
             String::new()
         };
         Ok(header + &columns.line(&line))
+    }
+
+    /// What has to change before an object is printed again: of a table what stands in its line, but for the ages.
+    fn state(&self, kind: Kind, object: &DynamicObject) -> Option<String> {
+        let cells = match self.flags.output {
+            Output::Name | Output::Json | Output::Yaml => return object.resource_version(),
+            Output::Table | Output::Wide => kind.cells(object, Timestamp::UNIX_EPOCH),
+        };
+        let Ok((cells, message)) = cells else { return object.resource_version() };
+        let message = (self.flags.output == Output::Wide).then_some(message);
+        Some(cells.into_iter().chain(message).collect::<Vec<_>>().join("\n"))
     }
 
     /// A line that says by itself what it is about, as other kinds may come between it and its heading.
@@ -172,6 +184,24 @@ backup/b             f       Pending   -          -          -              -
         assert_eq!(watched(Output::Table), expected);
         let names = "backup.backup.kurator.dev/a-long-name\nrestore.backup.kurator.dev/r\nbackup.backup.kurator.dev/b\n";
         assert_eq!(watched(Output::Name), names);
+    }
+
+    #[test]
+    fn a_change_that_no_line_shows_is_no_line() {
+        let mut flags = GetFlags::default();
+        flags.asked = vec![(Kind::Backups, vec![])];
+        let mut lines = Lines::new(&flags, &[]);
+        let mut seen = object("Backup", "b", "1");
+        assert!(
+            lines
+                .of(Kind::Backups, seen.clone())
+                .unwrap()
+                .ends_with("b      f       Pending   -          -          -              -\n")
+        );
+        seen.metadata.resource_version = Some("2".to_owned());
+        assert_eq!(lines.of(Kind::Backups, seen.clone()).unwrap(), "");
+        seen.data["status"] = json!({"phase": "InProgress"});
+        assert!(lines.of(Kind::Backups, seen).unwrap().contains("InProgress"));
     }
 
     #[test]

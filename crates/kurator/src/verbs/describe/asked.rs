@@ -1,0 +1,136 @@
+//! What was asked for, fact by fact; what was left open is left out.
+
+use std::collections::BTreeMap;
+
+use kurator_api::backup::{BackupSpec, DeletionPolicy, ResourceFilter};
+use kurator_api::fleet::BackupPlugin;
+use kurator_api::migrate::MigrateSpec;
+use kurator_api::restore::RestoreSpec;
+
+use super::super::selector::written;
+
+/// Names and values; an empty value is not shown.
+pub(super) type Facts = Vec<(&'static str, String)>;
+
+pub(super) fn of_backup(spec: &BackupSpec) -> Facts {
+    let policy = spec.policy.clone().unwrap_or_default();
+    let mut facts = vec![("Fleet", spec.destination.fleet.clone())];
+    facts.extend(policy.resource_filter.as_ref().map(filter).unwrap_or_default());
+    facts.push(("Kept for", policy.ttl.unwrap_or_default()));
+    facts.push(("On deletion", on_deletion(spec.deletion_policy)));
+    facts
+}
+
+pub(super) fn of_restore(spec: &RestoreSpec) -> Facts {
+    let policy = spec.policy.clone().unwrap_or_default();
+    let fleet = spec.destination.as_ref().map(|destination| destination.fleet.clone());
+    let mut facts = vec![
+        ("Backup", spec.backup_name.clone()),
+        ("Run", spec.named_in_cluster().unwrap_or_default().to_owned()),
+        ("Fleet", fleet.unwrap_or_default()),
+    ];
+    facts.extend(policy.resource_filter.as_ref().map(filter).unwrap_or_default());
+    facts.push(("Mapping", mapping(&policy.namespace_mapping)));
+    facts
+}
+
+pub(super) fn of_migrate(spec: &MigrateSpec) -> Facts {
+    let policy = spec.policy.clone().unwrap_or_default();
+    let mut facts = vec![("Fleet", spec.source_cluster.fleet.clone())];
+    facts.extend(policy.resource_filter.as_ref().map(filter).unwrap_or_default());
+    facts.push(("Mapping", mapping(&policy.namespace_mapping)));
+    facts.push(("Kept for", policy.ttl.unwrap_or_default()));
+    facts.push(("On deletion", on_deletion(policy.deletion_policy)));
+    facts
+}
+
+pub(super) fn of_plugin(plugin: &BackupPlugin) -> Facts {
+    let storage = &plugin.storage;
+    let location = &storage.location;
+    let place = [Some(location.bucket.as_str()), location.prefix.as_deref()];
+    vec![
+        ("Engine", plugin.engine.map(|engine| engine.as_str().to_owned()).unwrap_or_default()),
+        ("Bucket", place.into_iter().flatten().collect::<Vec<_>>().join("/")),
+        ("Endpoint", location.endpoint.clone()),
+        ("Region", location.region.clone().unwrap_or_default()),
+        ("Credential", format!("Secret `{}`", storage.secret_name)),
+    ]
+}
+
+fn on_deletion(policy: Option<DeletionPolicy>) -> String {
+    match policy.unwrap_or_default() {
+        DeletionPolicy::Retain => "what is stored stays (Retain)",
+        DeletionPolicy::Delete => "what is stored is deleted too (Delete)",
+    }
+    .to_owned()
+}
+
+fn mapping(mapping: &BTreeMap<String, String>) -> String {
+    mapping.iter().map(|(from, to)| format!("{from} to {to}")).collect::<Vec<_>>().join(", ")
+}
+
+fn filter(filter: &ResourceFilter) -> Facts {
+    let ResourceFilter {
+        included_namespaces,
+        excluded_namespaces,
+        included_resources,
+        excluded_resources,
+        include_cluster_resources,
+        included_cluster_scoped_resources,
+        excluded_cluster_scoped_resources,
+        included_namespace_scoped_resources,
+        excluded_namespace_scoped_resources,
+        label_selector,
+        or_label_selectors,
+    } = filter;
+    let outside = include_cluster_resources.map(|is_in| if is_in { "all" } else { "none" }.to_owned());
+    let of_scope = chosen(included_cluster_scoped_resources, excluded_cluster_scoped_resources);
+    let any: Vec<_> = or_label_selectors.iter().map(written).collect();
+    vec![
+        ("Namespaces", chosen(included_namespaces, excluded_namespaces)),
+        ("Resources", chosen(included_resources, excluded_resources)),
+        ("In namespaces", chosen(included_namespace_scoped_resources, excluded_namespace_scoped_resources)),
+        ("Outside of them", outside.unwrap_or(of_scope)),
+        ("Labels", label_selector.as_ref().map(written).unwrap_or_else(|| any.join(" or "))),
+    ]
+}
+
+/// What two lists choose, in words.
+fn chosen(included: &[String], excluded: &[String]) -> String {
+    let (included, excluded) = (included.join(", "), excluded.join(", "));
+    match (included.as_str(), excluded.as_str()) {
+        (_, "") => included,
+        ("", _) => format!("all but {excluded}"),
+        _ => format!("{included}, but not {excluded}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn facts(of: fn(&ResourceFilter) -> Facts, value: Value) -> Vec<String> {
+        let shown = of(&serde_json::from_value(value).unwrap());
+        let shown = shown.into_iter().filter(|(_, value)| !value.is_empty());
+        shown.map(|(name, value)| format!("{name}: {value}")).collect()
+    }
+
+    #[test]
+    fn a_filter_is_told_by_what_it_chooses() {
+        let old = json!({"includedNamespaces": ["shop", "till"], "excludedResources": ["secrets"],
+            "includeClusterResources": false, "labelSelector": {"matchLabels": {"app": "shop"}}});
+        let expected = [
+            "Namespaces: shop, till",
+            "Resources: all but secrets",
+            "Outside of them: none",
+            "Labels: app=shop",
+        ];
+        assert_eq!(facts(filter, old), expected);
+        let new = json!({"includedNamespaceScopedResources": ["*"], "excludedNamespaceScopedResources": ["pods"],
+            "includedClusterScopedResources": ["nodes"],
+            "orLabelSelectors": [{"matchLabels": {"a": "b"}}, {"matchLabels": {"c": "d"}}]});
+        let expected = ["In namespaces: *, but not pods", "Outside of them: nodes", "Labels: a=b or c=d"];
+        assert_eq!(facts(filter, new), expected);
+    }
+}
