@@ -42,6 +42,16 @@ pub(crate) fn reason(problems: &[DestinationError]) -> Reason {
     if problems.iter().all(outside) { Reason::ClusterNotInFleet } else { Reason::InvalidSpec }
 }
 
+/// What is said where this Fleet is being deleted: what has not begun in its clusters does not begin there any more.
+pub(crate) fn leaving(fleet: &Fleet) -> Option<String> {
+    fleet.metadata.deletion_timestamp.as_ref()?;
+    let name = fleet.metadata.name.as_deref().unwrap_or_default();
+    Some(format!(
+        "fleet `{name}` is being deleted, and nothing begins in its clusters any more; create it again when it is gone, \
+         or delete this object"
+    ))
+}
+
 /// The clusters that a Fleet lists, in its order, without repetitions and without references that name none.
 pub(crate) fn clusters_of(fleet: &Fleet) -> Vec<ClusterKey> {
     let namespace = fleet.metadata.namespace.as_deref().unwrap_or_default();

@@ -6,7 +6,6 @@ use kube::ResourceExt;
 use kurator_api::backup::{Backup, StoredAt};
 use kurator_api::cluster::ClusterKey;
 use kurator_api::fleet::Fleet;
-use kurator_api::reason::Reason;
 use kurator_api::velero;
 
 use super::validate::ValidBackup;
@@ -32,10 +31,7 @@ fn one<'a>(ctx: &Ctx, valid: &'a ValidBackup, cluster: &'a ClusterKey) -> Seen<'
         cluster,
         |member, name| member.backups().get(name),
         |member| {
-            if valid.fleet_leaves {
-                let message = format!("fleet `{}` is being deleted", valid.run.owner.fleet);
-                return Err(NotYet::Wait(Reason::FleetNotFound, message));
-            }
+            NotYet::while_leaving(valid.leaving.as_ref())?;
             Ok(location::usable(&ctx.hub, member, valid.plugin_of.as_deref(), location::Use::Backup)?)
         },
     )

@@ -21,8 +21,8 @@ pub(super) struct ValidBackup {
     pub(super) run: Started<velero::BackupStatus>,
     /// UID of the Fleet if its backup plugin decides on the storage location.
     pub(super) plugin_of: Option<String>,
-    /// The Fleet is being deleted: what has not started there does not start any more.
-    pub(super) fleet_leaves: bool,
+    /// What is said where the Fleet is being deleted.
+    pub(super) leaving: Option<String>,
     /// What every member's Velero Backup asks for; the storage location is filled in per member.
     pub(super) template: velero::BackupSpec,
 }
@@ -34,24 +34,24 @@ pub(super) fn validate(
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
 ) -> Result<ValidBackup, Unfit> {
     let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
+    let leaving = fleet.and_then(destination::leaving);
     let owner = owner(backup, hub);
     let run = match Started::begun(&owner, &backup.said()) {
         Some(begun) => begun,
         None => {
-            let staying = fleet.filter(|fleet| !is_leaving(fleet));
-            Started::first(owner, first_look(backup, staying, labels)?)
+            let clusters = first_look(backup, fleet, labels)?;
+            if let Some(why) = &leaving {
+                return Err(Unfit::waiting(Reason::FleetNotFound, why));
+            }
+            Started::first(owner, clusters)
         }
     };
     Ok(ValidBackup {
         run,
-        fleet_leaves: fleet.is_some_and(is_leaving),
+        leaving,
         plugin_of: fleet.and_then(plugin_of),
         template: template::spec(backup.spec.policy.as_ref()),
     })
-}
-
-fn is_leaving(fleet: &Fleet) -> bool {
-    fleet.metadata.deletion_timestamp.is_some()
 }
 
 /// UID of the Fleet if its backup plugin decides on the storage location.
@@ -190,7 +190,7 @@ mod tests {
         )
         .unwrap();
         let valid = validate(&backup, Some(&leaving), "hub", |_| BTreeMap::new());
-        assert!(valid.is_ok_and(|valid| valid.fleet_leaves));
+        assert!(valid.is_ok_and(|valid| valid.leaving.is_some()));
     }
 
     #[test]

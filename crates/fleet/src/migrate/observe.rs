@@ -67,7 +67,10 @@ pub(super) fn source<'a>(ctx: &Ctx, valid: &'a ValidMigrate) -> Seen<'a, velero:
         &valid.source,
         &valid.source_cluster,
         |member, name| member.backups().get(name),
-        |member| Ok(location::usable(&ctx.hub, member, valid.plugin_of.as_deref(), location::Use::Backup)?),
+        |member| {
+            NotYet::while_leaving(valid.source_leaving.as_ref())?;
+            Ok(location::usable(&ctx.hub, member, valid.plugin_of.as_deref(), location::Use::Backup)?)
+        },
     )
 }
 
@@ -139,6 +142,9 @@ impl Road<'_> {
         prepared: &mut Vec<(ClusterKey, Prepared)>,
     ) -> Precondition<String> {
         let recorded = self.valid.targets.recorded.get(cluster);
+        if !recorded.is_some_and(Row::started) {
+            NotYet::while_leaving(self.valid.targets_leaving.as_ref())?;
+        }
         if let Some(same) = self.same_cluster(cluster) {
             return Err(same);
         }

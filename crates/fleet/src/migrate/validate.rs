@@ -30,6 +30,9 @@ pub(super) struct ValidMigrate {
     pub(super) targets: Started<velero::RestoreStatus>,
     /// Whether the clusters are written down.
     pub(super) begun: bool,
+    /// What is said where the Fleet of the source is being deleted, and where that of the targets is.
+    pub(super) source_leaving: Option<String>,
+    pub(super) targets_leaving: Option<String>,
     /// UID of the source's Fleet if its backup plugin decides on the storage location.
     pub(super) plugin_of: Option<String>,
     /// What the source's Velero Backup asks for; the storage location is filled in.
@@ -85,11 +88,19 @@ pub(super) fn validate(
     let (source_owner, target_owner) = (source_owner(migrate, hub), target_owner(migrate, hub));
     let Begun { source, targets, at } = begun(migrate, &source_owner.namespace);
     let has_begun = at.is_some() || source.is_some() || !targets.is_empty();
+    let [source_leaving, targets_leaving] =
+        [fleets.source, fleets.target].map(|fleet| fleet.and_then(destination::leaving));
     let (source_cluster, target_clusters) = match &source {
         Some(row) if !targets.is_empty() => {
             (row.cluster.clone(), targets.iter().map(|row| row.cluster.clone()).collect())
         }
-        _ => first_look(migrate, fleets, labels)?,
+        _ => {
+            let clusters = first_look(migrate, fleets, labels)?;
+            if let Some(why) = source_leaving.as_ref().or(targets_leaving.as_ref()) {
+                return Err(Unfit::waiting(Reason::FleetNotFound, why));
+            }
+            clusters
+        }
     };
     let policy = migrate.spec.policy.as_ref();
     let has_plugin = |f: &&Fleet| f.spec.plugin.as_ref().is_some_and(|plugin| plugin.backup.is_some());
@@ -108,6 +119,8 @@ pub(super) fn validate(
             at,
         },
         begun: has_begun,
+        source_leaving,
+        targets_leaving,
         plugin_of: fleets.source.filter(has_plugin).and_then(|fleet| fleet.metadata.uid.clone()),
         backup: template::backup(policy),
         restore: template::restore(policy),

@@ -161,6 +161,13 @@ pub(crate) enum NotYet {
     Never(Reason, String),
 }
 
+impl NotYet {
+    /// Nothing begins in the clusters of a Fleet that is being deleted, of which this is said then.
+    pub(crate) fn while_leaving(said: Option<&String>) -> Result<(), Self> {
+        said.map_or(Ok(()), |why| Err(Self::Wait(Reason::FleetNotFound, why.clone())))
+    }
+}
+
 impl From<(Reason, String)> for NotYet {
     fn from((reason, message): (Reason, String)) -> Self {
         Self::Wait(reason, message)
@@ -329,6 +336,7 @@ fn not_there_yet<S, N>(row: Row<S>, name: String, write: Write, precondition: Pr
         Write::Failed { failure, retry_at } if retry_at > Instant::now() => {
             let (reason, message) = match failure {
                 Failure::Forbidden(why) => (Reason::Forbidden, why),
+                Failure::NoPlace(why) => (Reason::VeleroMissing, why),
                 Failure::Refused(why) | Failure::Transient(why) => (Reason::Waiting, why),
             };
             Step { look_again: Some(retry_at), ..said(row.because(reason, message)) }

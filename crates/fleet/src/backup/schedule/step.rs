@@ -282,6 +282,7 @@ fn pending(write: &Write, doing: &str) -> Option<Pending> {
         Write::Failed { failure, retry_at } => {
             let (reason, message) = match failure {
                 Failure::Forbidden(why) => (Reason::Forbidden, why.clone()),
+                Failure::NoPlace(why) => (Reason::VeleroMissing, why.clone()),
                 Failure::Refused(why) => (Reason::MemberRefused, why.clone()),
                 Failure::Transient(why) => (Reason::Waiting, why.clone()),
             };

@@ -122,6 +122,27 @@ fn a_missing_fleet_of_either_side_is_waited_for_by_name() {
 }
 
 #[test]
+fn a_fleet_that_is_being_deleted_starts_nothing_new_on_either_side() {
+    let leaving = |name, clusters: &[&str]| {
+        let mut fleet = fleet(name, clusters);
+        fleet.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-01T00:00:00Z")).unwrap();
+        fleet
+    };
+    let spec = json!({"sourceCluster": one("f", "a"), "targetCluster": one("g", "z")});
+    for fleets in [[leaving("f", &["a"]), fleet("g", &["z"])], [fleet("f", &["a"]), leaving("g", &["z"])]] {
+        let (standing, reason, message) = refused(spec.clone(), &fleets);
+        assert_eq!((standing, reason), (Standing::Underway, Reason::FleetNotFound));
+        assert!(message.contains("is being deleted, and nothing begins in its clusters"), "{message}");
+    }
+    let row = |name: &str| json!({"clusterKind": "AttachedCluster", "clusterName": name});
+    let begun = json!({"spec": spec, "status": {
+        "sourceClusterStatus": row("a"), "targetClusterStatus": [row("z")],
+    }});
+    let valid = look_at(begun, &[fleet("f", &["a"]), leaving("g", &["z"])]).unwrap();
+    assert!(valid.source_leaving.is_none() && valid.targets_leaving.is_some());
+}
+
+#[test]
 fn all_that_is_wrong_is_said_at_once() {
     let spec = json!({
         "sourceCluster": one("f", "x"), "targetCluster": {"fleet": ""},
