@@ -51,7 +51,7 @@ reasons! {
     CredentialSecretMissing: "The object store's credential Secret does not exist.",
     CredentialKeyMissing: "The credential Secret lacks a key that is needed.",
     CredentialInvalid: "The credential has a value that cannot be used, such as one with a line break.",
-    VeleroMissing: "What Velero has in the member cannot be known, because Velero is not installed or its objects cannot be read; the message says which.",
+    VeleroMissing: "A type of velero.io or namespace `velero` is missing in the member, or its objects may not be read; the message says which, and what helps.",
     VeleroSilent: "Velero's objects can be created in the member but no server acts on them.",
     ServedByAnother: "Another server, such as Velero, executes the velero.io objects of the member, so the built-in engine leaves them alone.",
     LocationUnavailable: "Velero in the member cannot use the storage location.",

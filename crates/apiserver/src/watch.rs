@@ -2,7 +2,7 @@
 //!
 //! A watch is a cursor into the log of events, not a queue: it costs nothing while nothing happens, and nothing is
 //! kept for a client that does not read. What is there at the start is read in pieces too, as it was then. One that
-//! falls behind the log gets `410 Expired` and its end.
+//! falls behind the log gets `410 Expired` and its end. One whose type goes ends after the last of its objects.
 
 use std::{sync::Arc, time::Duration};
 
@@ -220,15 +220,19 @@ impl Watcher {
                     break;
                 }
             }
-            Ok((cursor, cursor < state.store.revision(), seen))
+            let more = cursor < state.store.revision();
+            let is_served = state.types.by_id(&self.call.resource.id).is_some();
+            Ok((cursor, more, is_served, seen))
         });
-        let (cursor, more, events) = match taken {
+        let (cursor, more, is_served, events) = match taken {
             Ok(taken) => taken,
             Err(gone) => return self.cut(gone),
         };
         self.cursor = cursor;
         if more {
             self.changes.mark_changed();
+        } else if !is_served {
+            self.stage = Stage::Over;
         }
         events.iter().filter_map(|event| self.told(event)).flatten().collect()
     }

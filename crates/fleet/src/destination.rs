@@ -10,6 +10,8 @@ use kurator_api::cluster::{ClusterKey, ClusterReference};
 use kurator_api::fleet::Fleet;
 use kurator_api::reason::Reason;
 
+use crate::hub::Guarded;
+
 /// Why a destination can't be meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DestinationError {
@@ -40,6 +42,28 @@ pub(crate) enum DestinationError {
 pub(crate) fn reason(problems: &[DestinationError]) -> Reason {
     let outside = |problem: &DestinationError| matches!(problem, DestinationError::NotInFleet { .. });
     if problems.iter().all(outside) { Reason::ClusterNotInFleet } else { Reason::InvalidSpec }
+}
+
+/// What has begun is bound to its Fleet; why nothing more of it begins in the Fleet's clusters, if so.
+pub(crate) fn over(named: &str, fleet: Option<&Guarded<Fleet>>) -> Option<(Reason, String)> {
+    match fleet.map(|fleet| &fleet.0) {
+        None => {
+            let what_to_do = "create it again, or delete this object";
+            Some((Reason::FleetNotFound, format!("there is no Fleet `{named}` any more; {what_to_do}")))
+        }
+        Some(Ok(fleet)) => leaving(fleet).map(|why| (Reason::FleetNotFound, why)),
+        Some(Err(_)) => Some((Reason::Waiting, format!("Fleet `{named}` cannot be read until it is mended"))),
+    }
+}
+
+/// What is said while this Fleet is being deleted: nothing begins in its clusters any more.
+pub(crate) fn leaving(fleet: &Fleet) -> Option<String> {
+    fleet.metadata.deletion_timestamp.as_ref()?;
+    let name = fleet.metadata.name.as_deref().unwrap_or_default();
+    let what_to_do = "create it again when it is gone, or delete this object";
+    Some(format!(
+        "Fleet `{name}` is being deleted, and nothing begins in its clusters any more; {what_to_do}"
+    ))
 }
 
 /// The clusters that a Fleet lists, in its order, without repetitions and without references that name none.

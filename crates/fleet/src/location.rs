@@ -37,7 +37,8 @@ pub(crate) fn usable(hub: &Hub, member: &Member, plugin_of: Option<&str>, purpos
             choose(&all.iter().map(AsRef::as_ref).collect::<Vec<_>>(), wanted.as_ref(), purpose)
         }
     };
-    usable.map_err(|why| match plugin_of.filter(|_| why.0 == Reason::LocationPending) {
+    let is_the_fleets = |reason| matches!(reason, Reason::LocationPending | Reason::VeleroMissing);
+    usable.map_err(|why| match plugin_of.filter(|_| is_the_fleets(why.0)) {
         Some(fleet) => said_by_fleet(hub, member.id(), fleet).unwrap_or(why),
         None => why,
     })

@@ -12,7 +12,7 @@ use kurator_api::fleet::Fleet;
 use kurator_api::migrate::Migrate;
 use kurator_api::names;
 use kurator_api::reason::Reason;
-use kurator_api::restore::Restore;
+use kurator_api::restore::{Restore, RestoreDetails};
 
 use crate::hub::{Guarded, Hub, in_namespace};
 use crate::text;
@@ -26,6 +26,8 @@ struct Part<'a> {
     name: &'a str,
     phase: Option<RowPhase>,
     reason: Option<&'a str>,
+    /// Something was made in the cluster, or it has answered and may yet show what was.
+    made: bool,
     /// When the data that was stored goes by itself; `None` if none was stored.
     stored_until: Option<Timestamp>,
 }
@@ -55,23 +57,32 @@ trait Takes: Resource<DynamicType = ()> {
     fn conditions(&self) -> Option<&[Condition]>;
 }
 
-macro_rules! part {
-    ($row:expr) => {
-        Part {
-            kind: $row.cluster_kind,
-            name: &$row.cluster_name,
-            phase: $row.phase,
-            reason: $row.reason.as_deref(),
-            stored_until: None,
-        }
-    };
+fn part_of_restore(row: &RestoreDetails) -> Part<'_> {
+    Part {
+        kind: row.cluster_kind,
+        name: &row.cluster_name,
+        phase: row.phase,
+        reason: row.reason.as_deref(),
+        made: [&row.cluster_uid, &row.restore_name_in_cluster, &row.source_location]
+            .into_iter()
+            .any(Option::is_some),
+        stored_until: None,
+    }
 }
 
 fn part_of_backup(row: &BackupDetails) -> Part<'_> {
     let stored = row.backup_name_in_cluster.is_some() && row.phase != Some(RowPhase::FailedValidation);
     let status = row.backup_status_in_cluster.as_ref().filter(|_| stored);
     let stored_until = status.map(|status| status.expiration.unwrap_or(Timestamp::MAX));
-    Part { stored_until, ..part!(row) }
+    let scheduled = row.schedule.as_ref().is_some_and(|schedule| schedule.schedule_name_in_cluster.is_some());
+    Part {
+        kind: row.cluster_kind,
+        name: &row.cluster_name,
+        phase: row.phase,
+        reason: row.reason.as_deref(),
+        made: scheduled || row.cluster_uid.is_some() || row.backup_name_in_cluster.is_some(),
+        stored_until,
+    }
 }
 
 impl Takes for Backup {
@@ -94,7 +105,7 @@ impl Takes for Restore {
     const DELETION_NEEDS_STORE: bool = false;
 
     fn parts(&self) -> Vec<Part<'_>> {
-        self.status.iter().flat_map(|status| &status.restore_details).map(|row| part!(row)).collect()
+        self.status.iter().flat_map(|status| &status.restore_details).map(part_of_restore).collect()
     }
 
     fn deletes_data(&self) -> Option<&'static str> {
@@ -112,7 +123,7 @@ impl Takes for Migrate {
     fn parts(&self) -> Vec<Part<'_>> {
         let source = self.status.iter().flat_map(|status| &status.source_cluster_status);
         let targets = self.status.iter().flat_map(|status| &status.target_cluster_status);
-        source.map(part_of_backup).chain(targets.map(|row| part!(row))).collect()
+        source.map(part_of_backup).chain(targets.map(part_of_restore)).collect()
     }
 
     fn deletes_data(&self) -> Option<&'static str> {
@@ -281,7 +292,10 @@ fn has_plugin(fleet: &Fleet, key: &ClusterKey) -> Option<Need> {
 
 fn leaves<T: Takes>(object: &T, key: &ClusterKey) -> Option<Need> {
     let all_go = is_leaving(object);
-    let goes = |part: &Part<'_>| all_go || part.reason == Some(Reason::MemberCleanupPending.as_str());
+    let goes = |part: &Part<'_>| {
+        let is_to_go = all_go || part.reason == Some(Reason::MemberCleanupPending.as_str());
+        is_to_go && (part.made || part.is_running())
+    };
     let concerned = object.parts().iter().any(|part| goes(part) && part.key(&key.namespace) == *key);
     let who = || format!("{} `{}`", T::kind(&()), object.name_any());
     concerned.then(|| Need {
@@ -407,7 +421,9 @@ mod tests {
             "type": "Ready", "status": "False", "reason": reason, "message": "m1: mend it",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         });
-        json!({"conditions": [condition], "backupDetails": [row("m1", "Completed", "Completed")]})
+        let mut row = row("m1", "Completed", "Completed");
+        row["backupNameInCluster"] = json!("x");
+        json!({"conditions": [condition], "backupDetails": [row]})
     }
 
     #[test]
@@ -445,6 +461,28 @@ mod tests {
             "m1: needed by Backup `runs` too; Backup `x` is being deleted: DeletionRefused: m1: mend it";
         assert_eq!(told(&all), [expected]);
         assert!(all.0.keys().all(|key| all.of(key).unwrap().needs_help));
+    }
+
+    #[test]
+    fn a_cluster_that_never_answered_waits_for_nothing_that_is_to_go() {
+        let key =
+            ClusterKey { namespace: "default".into(), kind: ClusterKind::AttachedCluster, name: "m1".into() };
+        let holds = |reason: &str, metadata: &serde_json::Value, made: &str| {
+            let mut row = row("m1", "Pending", reason);
+            if !made.is_empty() {
+                row[made] = json!("x");
+            }
+            let status = json!({"backupDetails": [row]});
+            let object = json!({"metadata": metadata, "spec": spec(), "status": status});
+            leaves(&serde_json::from_value::<Backup>(object).unwrap(), &key).is_some()
+        };
+        let stays = json!({"name": "x"});
+        for (reason, metadata) in [("Unreachable", &leaving()), ("MemberCleanupPending", &stays)] {
+            assert!(!holds(reason, metadata, ""), "{reason}");
+            assert!(holds(reason, metadata, "backupNameInCluster"), "{reason}");
+            assert!(holds(reason, metadata, "clusterUid"), "{reason}");
+        }
+        assert!(holds("InProgress", &leaving(), ""), "it is being created");
     }
 
     #[test]

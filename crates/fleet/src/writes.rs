@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::api::PostParams;
+use kube::core::Status;
+use kube::core::response::StatusDetails;
 use kurator_api::cluster::ClusterKey;
+use kurator_api::reason::Reason;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -68,6 +71,9 @@ pub(crate) enum Failure {
     /// Not allowed with this credential: the server's words.
     #[error("{0}")]
     Forbidden(String),
+    /// The namespace or the type that it belongs to is not there, or is being deleted: which.
+    #[error("{0}")]
+    NoPlace(String),
     /// Worth another try: what happened.
     #[error("{0}")]
     Transient(String),
@@ -76,12 +82,27 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether somebody must help before another try is any better.
     pub(crate) fn is_final(&self) -> bool {
-        !matches!(self, Self::Transient(_))
+        !matches!(self, Self::NoPlace(_) | Self::Transient(_))
+    }
+
+    /// What a row says for it.
+    pub(crate) const fn reason(&self) -> Reason {
+        match self {
+            Self::Refused(_) => Reason::MemberRefused,
+            Self::Forbidden(_) => Reason::Forbidden,
+            Self::NoPlace(_) => Reason::VeleroMissing,
+            Self::Transient(_) => Reason::Waiting,
+        }
     }
 }
 
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
+        if let kube::Error::Api(status) = &error
+            && let Some(why) = no_place(status)
+        {
+            return Self::NoPlace(why);
+        }
         match error {
             kube::Error::Api(status) if status.is_forbidden() || status.code == 401 => {
                 Self::Forbidden(status.message)
@@ -92,6 +113,27 @@ impl From<kube::Error> for Failure {
             kube::Error::Api(status) => Self::Transient(status.message),
             other => Self::Transient(kurator_member::causes::chain(&other)),
         }
+    }
+}
+
+/// Why there is no place for an object, if a server refuses it for that.
+fn no_place(status: &Status) -> Option<String> {
+    let details = status.details.as_ref();
+    let ends =
+        |details: &StatusDetails| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating");
+    match (status.code, details) {
+        (403, Some(details)) if ends(details) => {
+            Some(format!("its namespace is being deleted: {}", status.message))
+        }
+        (404, Some(details)) if details.kind == "namespaces" => {
+            Some(format!("the cluster has no namespace `{}`", details.name))
+        }
+        // What the server does not serve it answers in plain words.
+        (404, None) => Some("the cluster does not serve its type".to_owned()),
+        (405, _) if status.message.contains("is terminating") => {
+            Some("its type is being deleted in the cluster".to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -313,6 +355,7 @@ pub(crate) fn conflict_delay(attempts: u32) -> Duration {
 mod tests {
     use super::*;
     use kurator_api::cluster::ClusterKind;
+    use serde_json::json;
 
     #[test]
     fn after_a_conflict_comes_a_look_soon_and_after_several_ever_later() {
@@ -336,6 +379,44 @@ mod tests {
         let (done, ended) = tokio::sync::oneshot::channel::<()>();
         writes.start(key(), async { result }, move || drop(done));
         let _closed = ended.await;
+    }
+
+    fn refused(status: serde_json::Value) -> Failure {
+        Failure::from(kube::Error::Api(Box::new(serde_json::from_value(status).unwrap())))
+    }
+
+    #[test]
+    fn a_refusal_for_want_of_a_namespace_or_type_is_told_as_such_and_is_not_final() {
+        for (code, message, details, expected) in [
+            (
+                404,
+                "namespaces \"velero\" not found",
+                json!({"kind": "namespaces", "name": "velero"}),
+                "the cluster has no namespace `velero`",
+            ),
+            (404, "404 page not found", json!(null), "the cluster does not serve its type"),
+            (
+                403,
+                "it is being terminated",
+                json!({"causes": [{"reason": "NamespaceTerminating", "message": "", "field": ""}]}),
+                "its namespace is being deleted: it is being terminated",
+            ),
+            (
+                405,
+                "create not allowed while custom resource definition is terminating",
+                json!({"kind": "backups"}),
+                "its type is being deleted in the cluster",
+            ),
+        ] {
+            let failure = refused(json!({"code": code, "message": message, "details": details}));
+            assert_eq!(failure, Failure::NoPlace(expected.to_owned()));
+            assert!(!failure.is_final());
+        }
+        let gone = json!({"code": 404, "message": "backups \"b\" not found", "details": {"kind": "backups", "name": "b"}});
+        assert!(matches!(refused(gone), Failure::Transient(_)));
+        let forbidden =
+            json!({"code": 403, "message": "no", "reason": "Forbidden", "details": {"kind": "backups"}});
+        assert!(matches!(refused(forbidden), Failure::Forbidden(_)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,6 +26,15 @@ pub struct Cache<K>(RwLock<Inner<K>>);
 
 type Objects<K> = BTreeMap<String, Arc<K>>;
 
+/// Why a server that has answered does not tell of the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has no such type.
+    NoSuchType,
+    /// These credentials may not see them.
+    Forbidden,
+}
+
 #[derive(Debug)]
 struct Inner<K> {
     /// Whose feed may write.
@@ -33,7 +42,7 @@ struct Inner<K> {
     /// `Some` while nothing is known.
     unknown: Option<(Timestamp, String)>,
     /// The server has said that it won't tell, since it was last asked anew.
-    refused: bool,
+    refused: Option<Refusal>,
     /// What is known, or was known last: then only to tell what changed meanwhile.
     objects: Objects<K>,
     /// A list that is not complete yet.
@@ -45,7 +54,7 @@ impl<K: Resource> Cache<K> {
         Self(RwLock::new(Inner {
             epoch: 0,
             unknown: Some((since, why.to_owned())),
-            refused: false,
+            refused: None,
             objects: BTreeMap::new(),
             listing: BTreeMap::new(),
         }))
@@ -63,10 +72,11 @@ impl<K: Resource> Cache<K> {
         }
     }
 
-    /// Whether nothing is known because the server does not serve these objects or may not show them: it has answered.
-    pub fn is_refused(&self) -> bool {
+    /// That nothing is known because the server has answered so, and the sentence on that.
+    pub fn refusal(&self) -> Option<(Refusal, String)> {
         let inner = self.read();
-        inner.unknown.is_some() && inner.refused
+        let (_, why) = inner.unknown.as_ref()?;
+        Some((inner.refused?, why.clone()))
     }
 
     /// All objects in the order of their names; `Present` (perhaps empty) or `Unknown`, never `Absent`.
@@ -89,7 +99,7 @@ impl<K: Resource> Cache<K> {
     pub(crate) fn forget(&self, now: Timestamp, why: &str) -> bool {
         let mut inner = self.write();
         inner.epoch += 1;
-        inner.refused = false;
+        inner.refused = None;
         inner.forget(now, why)
     }
 
@@ -194,7 +204,7 @@ impl<K: Resource> Feed<K> {
     }
 
     /// The watch broke, or was `refused`: nothing is known until the next complete list. `true` if a reader can tell.
-    pub(crate) fn broken(&self, now: Timestamp, why: &str, refused: bool) -> bool {
+    pub(crate) fn broken(&self, now: Timestamp, why: &str, refused: Option<Refusal>) -> bool {
         let mut inner = self.cache.write();
         if inner.epoch != self.epoch {
             return false;

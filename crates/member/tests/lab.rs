@@ -173,7 +173,9 @@ fn a_velero_that_is_installed_late_is_seen_when_it_is_there() -> Outcome {
         let watched = Watched::new(lab.hub()).await?;
         until("the reason why nothing is known", BOUND, async || {
             match watched.member.backups().get("late") {
-                Knowledge::Unknown { why, .. } if why.contains("is Velero installed?") => Ok(Some(())),
+                Knowledge::Unknown { why, .. } if why.contains("has no type `backups.velero.io`") => {
+                    Ok(Some(()))
+                }
                 other => Err(format!("{other:?}")),
             }
         })

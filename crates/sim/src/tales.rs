@@ -21,19 +21,31 @@ pub(crate) enum Tale {
     Schedule,
     /// The keys of the store are changed.
     Keys,
+    /// Somebody takes a type of velero.io from a member, and its namespace.
+    Loss,
     /// None of this.
     Nothing,
 }
 
+/// Types that the hub works with in a member.
+const NEEDED: [&str; 6] = [
+    "backups",
+    "restores",
+    "backupstoragelocations",
+    "schedules",
+    "deletebackuprequests",
+    "serverstatusrequests",
+];
 /// How often it is looked for what the clock brings.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 impl Story {
     pub(crate) fn tale(&self) -> Tale {
-        match self.world.chance.below(4, "tale") {
+        match self.world.chance.below(5, "tale") {
             0 => Tale::Deletion,
             1 => Tale::Schedule,
             2 => Tale::Keys,
+            3 => Tale::Loss,
             _ => Tale::Nothing,
         }
     }
@@ -44,6 +56,7 @@ impl Story {
             Tale::Deletion => self.delete_with_data().await,
             Tale::Schedule => self.run_by_the_clock().await,
             Tale::Keys => self.change_keys().await,
+            Tale::Loss => self.lose_what_backups_need().await,
             Tale::Nothing => Ok(()),
         }
     }
@@ -74,6 +87,33 @@ impl Story {
         let backup = manifests::backup("backup2");
         self.hub.create(backup.clone()).await?;
         self.ended(&backup).await.map(drop)
+    }
+
+    /// It is made again, what comes after it is done, and what was done before is not done again.
+    async fn lose_what_backups_need(&self) -> Result<(), Broken> {
+        let user = &self.members[0];
+        let number =
+            usize::try_from(self.world.chance.below(NEEDED.len() as u64, "type")).unwrap_or_default();
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{}.velero.io", NEEDED[number])},
+        });
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "velero"}});
+        for (name, lost) in [("backup2", definition), ("backup3", namespace)] {
+            user.delete(&lost).await?;
+            let backup = manifests::backup(name);
+            self.hub.create(backup.clone()).await?;
+            self.ended(&backup).await?;
+            user.until(&lost, CALM, |found| found.is_some()).await?;
+            self.is_stored(user, MEMBERS[0]).await?;
+        }
+        let like =
+            json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"namespace": "velero"}});
+        let left: Vec<_> = user.all(&like).await?.iter().map(|backup| backup.name_any()).collect();
+        if left.len() != 1 || !left[0].contains("backup3") {
+            return Err(Broken(format!("after the loss of all of them the member has the Backups {left:?}")));
+        }
+        Ok(())
     }
 
     /// Every member has a complete backup of a schedule in time.

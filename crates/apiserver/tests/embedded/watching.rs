@@ -4,13 +4,15 @@ use std::pin::pin;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, PostParams, WatchParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams, WatchParams},
     core::WatchEvent,
     runtime::watcher,
 };
 use kurator_testkit::conformance::Outcome;
+use serde_json::json;
 
 use crate::{client, config_map, server};
 
@@ -64,6 +66,33 @@ async fn a_watch_that_falls_behind_is_told_so_and_cut() -> Outcome {
     let event = watch.try_next().await?;
     let Some(WatchEvent::Error(status)) = event else { return Err(format!("told of {event:?}").into()) };
     assert_eq!((status.code, &*status.reason), (410, "Expired"));
+    assert!(watch.try_next().await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_its_type_after_it_has_told_of_the_end_of_each_object() -> Outcome {
+    let client = client(&server());
+    let definition = serde_json::from_value(json!({
+        "metadata": {"name": "teas.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"kind": "Tea", "plural": "teas"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+            }}}],
+        },
+    }))?;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    definitions.create(&PostParams::default(), &definition).await?;
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Tea"));
+    let teas = Api::<DynamicObject>::namespaced_with(client, "default", &kind);
+    teas.create(&PostParams::default(), &DynamicObject::new("green", &kind)).await?;
+    let start = teas.list(&ListParams::default()).await?.metadata.resource_version.ok_or("no version")?;
+    let mut watch = pin!(teas.watch(&WatchParams::default(), &start).await?);
+    definitions.delete("teas.example.com", &Default::default()).await?;
+    let event = watch.try_next().await?;
+    let Some(WatchEvent::Deleted(gone)) = event else { return Err(format!("told of {event:?}").into()) };
+    assert_eq!(gone.name_any(), "green");
     assert!(watch.try_next().await?.is_none());
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::ctx::Ctx;
 use crate::fleet::places;
 use crate::hub::{Guarded, find};
 use crate::location;
-use crate::run::child::{Seen, observe};
+use crate::run::child::{NotYet, Seen, observe};
 use crate::run::rows::Rows;
 
 pub(super) fn fleet(ctx: &Ctx, backup: &Backup) -> Option<Arc<Guarded<Fleet>>> {
@@ -31,9 +31,7 @@ fn one<'a>(ctx: &Ctx, valid: &'a ValidBackup, cluster: &'a ClusterKey) -> Seen<'
         cluster,
         |member, name| member.backups().get(name),
         |member| {
-            if let Some(why) = valid.over.clone() {
-                return Err(why.into());
-            }
+            NotYet::once_over(valid.over.as_ref())?;
             Ok(location::usable(&ctx.hub, member, valid.plugin_of.as_deref(), location::Use::Backup)?)
         },
     )

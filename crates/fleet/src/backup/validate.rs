@@ -33,14 +33,17 @@ pub(super) fn validate(
     hub: &str,
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
 ) -> Result<ValidBackup, Unfit> {
-    let over = over(&backup.spec.destination.fleet, fleet);
+    let over = destination::over(&backup.spec.destination.fleet, fleet);
     let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
     let owner = owner(backup, hub);
     let run = match Started::begun(&owner, &backup.said()) {
         Some(begun) => begun,
         None => {
-            let staying = fleet.filter(|fleet| !is_leaving(fleet));
-            Started::first(owner, first_look(backup, staying, labels)?)
+            let clusters = first_look(backup, fleet, labels)?;
+            if let Some(why) = fleet.and_then(destination::leaving) {
+                return Err(Unfit::waiting(Reason::FleetNotFound, why));
+            }
+            Started::first(owner, clusters)
         }
     };
     Ok(ValidBackup {
@@ -49,27 +52,6 @@ pub(super) fn validate(
         plugin_of: fleet.and_then(plugin_of),
         template: template::spec(backup.spec.policy.as_ref()),
     })
-}
-
-/// Why nothing that has not started starts in the clusters of the Fleet `named`, if so: a Backup that has begun is bound
-/// to it.
-fn over(named: &str, fleet: Option<&Guarded<Fleet>>) -> Option<(Reason, String)> {
-    match fleet.map(|fleet| &fleet.0) {
-        None => {
-            let what_to_do = "create it again, or delete this object";
-            Some((Reason::FleetNotFound, format!("there is no Fleet `{named}` any more; {what_to_do}")))
-        }
-        Some(Ok(fleet)) if is_leaving(fleet) => {
-            let what_to_do = "create it again when it is gone, or delete this object";
-            Some((Reason::FleetNotFound, format!("Fleet `{named}` is being deleted; {what_to_do}")))
-        }
-        Some(Ok(_)) => None,
-        Some(Err(_)) => Some((Reason::Waiting, format!("Fleet `{named}` cannot be read until it is mended"))),
-    }
-}
-
-fn is_leaving(fleet: &Fleet) -> bool {
-    fleet.metadata.deletion_timestamp.is_some()
 }
 
 /// UID of the Fleet if its backup plugin decides on the storage location.

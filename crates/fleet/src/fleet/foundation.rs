@@ -22,7 +22,7 @@ const PASSING: [&str; 2] = ["serverstatusrequests", "downloadrequests"];
 /// What Kubernetes itself keeps in every namespace, by kind and name.
 const KUBERNETES_OWN: [(&str, &str); 2] = [("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")];
 
-/// Makes what is absent of it, and waits until the types are served.
+/// Makes what is absent of it, and waits until the types are served. What is being deleted can be made when it is gone.
 pub(super) async fn lay(client: Client) -> Result<(), Failure> {
     let namespace = Namespace {
         metadata: ObjectMeta {
@@ -35,16 +35,39 @@ pub(super) async fn lay(client: Client) -> Result<(), Failure> {
         ..Namespace::default()
     };
     let namespaces = Api::<Namespace>::all(client.clone());
-    if namespaces.get_opt(names::VELERO_NAMESPACE).await?.is_none() {
-        writes::create(&namespaces, &namespace).await?;
+    match namespaces.get_opt(names::VELERO_NAMESPACE).await? {
+        None => writes::create(&namespaces, &namespace).await?,
+        Some(found) if found.metadata.deletion_timestamp.is_some() => {
+            return Err(Failure::NoPlace(format!(
+                "namespace `{0}` is being deleted; it is made again when it is gone, and the conditions of `kubectl get \
+                 namespace {0} -o yaml` say what that waits for",
+                names::VELERO_NAMESPACE
+            )));
+        }
+        Some(_) => {}
     }
     let definitions = Api::<CustomResourceDefinition>::all(client);
     let mut made = Vec::new();
     for wanted in velero::crds() {
         let name = wanted.name_any();
-        if definitions.get_opt(&name).await?.is_none() {
-            writes::create(&definitions, &wanted).await?;
-            made.push(name);
+        match definitions.get_opt(&name).await? {
+            None => {
+                writes::create(&definitions, &wanted).await?;
+                made.push(name);
+            }
+            Some(found) if found.metadata.deletion_timestamp.is_some() => {
+                return Err(Failure::NoPlace(format!(
+                    "type `{name}` is being deleted; it is made again when it is gone, which waits for its objects: \
+                     `kubectl get {name} --all-namespaces` shows them"
+                )));
+            }
+            Some(found) if !serves(&found, &velero::Backup::version(&())) => {
+                return Err(Failure::NoPlace(format!(
+                    "type `{name}` is there without version {}; remove it, or install the types of a Velero that has it",
+                    velero::Backup::version(&())
+                )));
+            }
+            Some(_) => {}
         }
     }
     for name in made {
@@ -58,6 +81,10 @@ pub(super) async fn lay(client: Client) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn serves(definition: &CustomResourceDefinition, version: &str) -> bool {
+    definition.spec.versions.iter().any(|known| known.served && known.name == version)
 }
 
 /// Takes away what [`lay`] made, if nobody has anything in it, and the engine's Lease.
@@ -142,4 +169,84 @@ async fn is_empty(client: &Client, namespace: &str) -> Result<bool, Failure> {
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::answering;
+
+    /// A type that is there as it is to be, but for what `change` makes of it.
+    fn definition(name: &str, change: impl Fn(&mut Value)) -> Value {
+        let found = velero::crds().into_iter().find(|crd| crd.name_any() == name).unwrap_or_default();
+        let mut found = serde_json::to_value(found).unwrap();
+        found["metadata"]["uid"] = json!("u");
+        found["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]});
+        change(&mut found);
+        found
+    }
+
+    /// What came of it in a cluster in which `change` was done to these objects, and the paths that were written to.
+    async fn laid(
+        change: impl Fn(&str, &mut Value) + Send + Sync + 'static,
+    ) -> (Result<(), Failure>, Vec<String>) {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writes = Arc::clone(&written);
+        let client = answering(move |method, path| {
+            if method != "GET" {
+                writes.lock().unwrap().push(format!("{method} {path}"));
+            }
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let mut found = match name {
+                "velero" => json!({"metadata": {"name": name}}),
+                _ => definition(name, |_| {}),
+            };
+            change(name, &mut found);
+            if found.is_null() { (404, json!("NotFound")) } else { (200, found) }
+        });
+        let laid = lay(client).await;
+        (laid, std::mem::take(&mut written.lock().unwrap()))
+    }
+
+    const GOING: &str = "2026-11-01T00:00:00Z";
+
+    #[tokio::test]
+    async fn where_everything_is_there_nothing_is_written() {
+        assert_eq!(laid(|_, _| {}).await, (Ok(()), Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn what_is_being_deleted_is_named_and_not_made_before_it_is_gone() {
+        for (going, words) in [
+            ("velero", "namespace `velero` is being deleted"),
+            ("backups.velero.io", "type `backups.velero.io` is being deleted"),
+        ] {
+            let (laid, written) = laid(move |name, found| {
+                if name == going {
+                    found["metadata"]["deletionTimestamp"] = json!(GOING);
+                }
+            })
+            .await;
+            let Err(Failure::NoPlace(why)) = laid else { panic!("{laid:?}") };
+            assert!(why.starts_with(words), "{why}");
+            assert!(written.is_empty(), "{written:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_type_without_the_version_that_is_spoken_stays_and_is_named() {
+        let (laid, written) = laid(|name, found| {
+            if name == "restores.velero.io" {
+                found["spec"]["versions"][0]["served"] = json!(false);
+            }
+        })
+        .await;
+        let Err(Failure::NoPlace(why)) = laid else { panic!("{laid:?}") };
+        assert!(why.starts_with("type `restores.velero.io` is there without version v1"), "{why}");
+        assert!(written.is_empty(), "{written:?}");
+    }
 }

@@ -7,6 +7,7 @@ mod apply;
 mod claim;
 mod foundation;
 pub(crate) mod heir;
+mod lack;
 mod layout;
 mod observe;
 pub(crate) mod places;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::claim::rival;
 use super::heir::Heir;
+use super::lack::Lack;
 use super::layout::{self, RootFinding};
 use super::probe::Probe;
 use super::server;
@@ -141,6 +142,8 @@ pub(super) struct SeenAlive {
     pub(super) uid: String,
     /// Until then the first lists may be under way.
     pub(super) settled: Option<Instant>,
+    /// What it has answered that it does not have, or not show.
+    pub(super) lack: Option<Lack>,
     /// All storage locations and Secrets of ours, or why they can't be known.
     pub(super) velero: Result<SeenVelero, String>,
     pub(super) owner: Probe<layout::Owner>,
@@ -257,7 +260,8 @@ fn contact(
     };
     SeenContact::Alive(Box::new(SeenAlive {
         // Where the types are not served there is no list to wait for.
-        settled: settled.filter(|_| !member.locations().is_refused()),
+        settled: settled.filter(|_| member.locations().refusal().is_none()),
+        lack: Lack::of(&member),
         velero: velero(&member),
         owner,
         secret_write: write(super::apply::SECRET),

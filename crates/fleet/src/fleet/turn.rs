@@ -13,6 +13,7 @@ use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation};
 use tokio::time::Instant;
 
+use super::lack::Lack;
 use super::layout::{self, Owner, RootFinding};
 use super::observe::{SeenAlive, SeenContact, SeenMember, SeenVelero};
 use super::plan::Action;
@@ -133,16 +134,19 @@ impl Turn<'_> {
             Goal::Off => return Ok(()),
         };
         self.change_engine(plugin.engine, status)?;
+        if let Some(lack) = &alive.lack {
+            return Err(match plugin.engine {
+                Engine::Velero => without_velero(lack),
+                Engine::Builtin => self.make_types(status, alive, lack),
+            });
+        }
         let velero = match (&alive.velero, alive.settled) {
             (Ok(velero), _) => velero,
-            (Err(why), _) if plugin.engine == Engine::Builtin => {
-                self.attempt(&alive.foundation, Action::LayFoundation)?;
-                return still(status, &format!("the types of velero.io are being made: {why}"));
-            }
             (Err(_), Some(until)) => {
                 self.at(until);
-                return still(status, "what is in the member is being listed");
+                return still(status, BEING_LISTED);
             }
+            (Err(_), None) if plugin.engine == Engine::Builtin => return still(status, BEING_LISTED),
             (Err(why), None) => return Err((Reason::VeleroMissing, why.clone())),
         };
         let Some(layout) = layout::choose(plugin, self.root, Some(status), key) else {
@@ -179,6 +183,9 @@ impl Turn<'_> {
                         Reason::Waiting,
                         format!("the place of storage location `{name}` is being recorded"),
                     ));
+                }
+                if !velero.locations.iter().any(|found| found.metadata.name.as_ref() == Some(&name)) {
+                    self.make_namespace(status, alive)?;
                 }
                 self.write(plugin, key, alive, velero, Wanted { name, prefix: &prefix, mode })?
             }
@@ -241,11 +248,12 @@ impl Turn<'_> {
             Write::InFlight => Ok(()),
             Write::Failed { failure, retry_at } if *retry_at > Instant::now() => {
                 self.at(*retry_at);
-                let reason = match failure {
-                    Failure::Forbidden(_) => Reason::Forbidden,
-                    Failure::Refused(_) | Failure::Transient(_) => Reason::MemberRefused,
+                let by_velero = matches!(self.goal, Goal::Serve(plugin) if plugin.engine == Engine::Velero);
+                let remedy = match failure {
+                    Failure::NoPlace(_) if by_velero => "; install Velero again",
+                    _ => "",
                 };
-                Err((reason, failure.to_string()))
+                Err((failure.reason(), format!("{failure}{remedy}")))
             }
             // Believed for a while. What somebody else changes back at once is written at this pace and no faster.
             Write::Done { until } => {
@@ -292,6 +300,19 @@ fn note_phase<'a>(
     found
 }
 
+/// Velero's types are nobody's to make but its own.
+fn without_velero(lack: &Lack) -> (Reason, String) {
+    let message = match lack.hidden.first() {
+        Some(why) if lack.types.is_empty() => why.clone(),
+        _ if lack.is_all() => {
+            format!("{}; install Velero, or let the hub do its work with `engine: Builtin`", lack.told())
+        }
+        _ => format!("{}; install it again, as `velero install --crds-only` does", lack.told()),
+    };
+    (Reason::VeleroMissing, message)
+}
+
+const BEING_LISTED: &str = "what is in the member is being listed";
 const BEING_ASKED: &str = "Velero is being asked whether it runs";
 
 /// Nothing new is known: what was good stays good, as after a restart of the hub.

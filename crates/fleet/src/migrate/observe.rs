@@ -35,12 +35,8 @@ pub(super) struct NamedFleets {
 
 impl NamedFleets {
     pub(super) fn named(&self) -> Fleets<'_> {
-        Fleets { source: read(self.source.as_ref()), target: read(self.target.as_ref()) }
+        Fleets { source: self.source.as_deref(), target: self.target.as_deref() }
     }
-}
-
-fn read(fleet: Option<&Arc<Guarded<Fleet>>>) -> Option<&Fleet> {
-    fleet.and_then(|fleet| fleet.0.as_ref().ok())
 }
 
 pub(super) fn fleets(ctx: &Ctx, migrate: &Migrate) -> NamedFleets {
@@ -55,7 +51,7 @@ pub(super) fn fleets(ctx: &Ctx, migrate: &Migrate) -> NamedFleets {
 
 /// The store that the source's backups go to.
 pub(super) async fn store(ctx: &Ctx, fleets: &NamedFleets) -> Result<Result<Store, NoStore>, Error> {
-    match fleets.named().source {
+    match fleets.source.as_ref().and_then(|fleet| fleet.0.as_ref().ok()) {
         Some(fleet) => store::of(ctx, fleet).await,
         None => Ok(Err(format!("there is no fleet `{}` that can be read", fleets.name_of_source))),
     }
@@ -67,7 +63,10 @@ pub(super) fn source<'a>(ctx: &Ctx, valid: &'a ValidMigrate) -> Seen<'a, velero:
         &valid.source,
         &valid.source_cluster,
         |member, name| member.backups().get(name),
-        |member| Ok(location::usable(&ctx.hub, member, valid.plugin_of.as_deref(), location::Use::Backup)?),
+        |member| {
+            NotYet::once_over(valid.source_over.as_ref())?;
+            Ok(location::usable(&ctx.hub, member, valid.plugin_of.as_deref(), location::Use::Backup)?)
+        },
     )
 }
 
@@ -139,6 +138,9 @@ impl Road<'_> {
         prepared: &mut Vec<(ClusterKey, Prepared)>,
     ) -> Precondition<String> {
         let recorded = self.valid.targets.recorded.get(cluster);
+        if !recorded.is_some_and(Row::started) {
+            NotYet::once_over(self.valid.targets_over.as_ref())?;
+        }
         if let Some(same) = self.same_cluster(cluster) {
             return Err(same);
         }

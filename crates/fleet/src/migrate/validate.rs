@@ -15,6 +15,7 @@ use kurator_api::velero;
 
 use super::template;
 use crate::destination;
+use crate::hub::Guarded;
 use crate::run::rows::{Details, Row};
 use crate::run::{Owner, Started, Unfit};
 
@@ -30,6 +31,10 @@ pub(super) struct ValidMigrate {
     pub(super) targets: Started<velero::RestoreStatus>,
     /// Whether the clusters are written down.
     pub(super) begun: bool,
+    /// Why nothing more begins in the clusters of the source's Fleet, if so.
+    pub(super) source_over: Option<(Reason, String)>,
+    /// The same of the targets' Fleet.
+    pub(super) targets_over: Option<(Reason, String)>,
     /// UID of the source's Fleet if its backup plugin decides on the storage location.
     pub(super) plugin_of: Option<String>,
     /// What the source's Velero Backup asks for; the storage location is filled in.
@@ -40,10 +45,10 @@ pub(super) struct ValidMigrate {
     pub(super) allow_partially_failed: bool,
 }
 
-/// The Fleets that a Migrate names, as far as they are there and can be read.
+/// The Fleets that a Migrate names, as far as they are there.
 pub(super) struct Fleets<'a> {
-    pub(super) source: Option<&'a Fleet>,
-    pub(super) target: Option<&'a Fleet>,
+    pub(super) source: Option<&'a Guarded<Fleet>>,
+    pub(super) target: Option<&'a Guarded<Fleet>>,
 }
 
 /// What the status has of a Migrate that has begun.
@@ -85,11 +90,18 @@ pub(super) fn validate(
     let (source_owner, target_owner) = (source_owner(migrate, hub), target_owner(migrate, hub));
     let Begun { source, targets, at } = begun(migrate, &source_owner.namespace);
     let has_begun = at.is_some() || source.is_some() || !targets.is_empty();
+    let read = [fleets.source, fleets.target].map(|fleet| fleet.and_then(|fleet| fleet.0.as_ref().ok()));
     let (source_cluster, target_clusters) = match &source {
         Some(row) if !targets.is_empty() => {
             (row.cluster.clone(), targets.iter().map(|row| row.cluster.clone()).collect())
         }
-        _ => first_look(migrate, fleets, labels)?,
+        _ => {
+            let clusters = first_look(migrate, read, labels)?;
+            if let Some(why) = read.into_iter().flatten().find_map(destination::leaving) {
+                return Err(Unfit::waiting(Reason::FleetNotFound, why));
+            }
+            clusters
+        }
     };
     let policy = migrate.spec.policy.as_ref();
     let has_plugin = |f: &&Fleet| f.spec.plugin.as_ref().is_some_and(|plugin| plugin.backup.is_some());
@@ -108,7 +120,9 @@ pub(super) fn validate(
             at,
         },
         begun: has_begun,
-        plugin_of: fleets.source.filter(has_plugin).and_then(|fleet| fleet.metadata.uid.clone()),
+        source_over: destination::over(&migrate.spec.source_cluster.fleet, fleets.source),
+        targets_over: destination::over(&migrate.spec.target_cluster.fleet, fleets.target),
+        plugin_of: read[0].filter(has_plugin).and_then(|fleet| fleet.metadata.uid.clone()),
         backup: template::backup(policy),
         restore: template::restore(policy),
         allow_partially_failed: policy.and_then(|policy| policy.allow_partially_failed) == Some(true),
@@ -118,7 +132,7 @@ pub(super) fn validate(
 /// Everything that is checked once, before the Migrate starts: the source and the targets.
 fn first_look(
     migrate: &Migrate,
-    fleets: &Fleets<'_>,
+    [source_fleet, target_fleet]: [Option<&Fleet>; 2],
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
 ) -> Result<(ClusterKey, Vec<ClusterKey>), Unfit> {
     let spec = &migrate.spec;
@@ -142,8 +156,8 @@ fn first_look(
             }
         }
     };
-    let sources = resolve(fleets.source, &spec.source_cluster, SOURCE);
-    let targets = resolve(fleets.target, &spec.target_cluster, TARGET);
+    let sources = resolve(source_fleet, &spec.source_cluster, SOURCE);
+    let targets = resolve(target_fleet, &spec.target_cluster, TARGET);
     if let Some(sources) = sources.as_ref().filter(|sources| sources.len() != 1) {
         problems.push(not_one(sources.len(), &spec.source_cluster.fleet));
         reason = Reason::InvalidSpec;

@@ -304,7 +304,7 @@ impl Step {
             Write::InFlight => Ok(()),
             Write::Failed { failure, retry_at } if *retry_at > Instant::now() => {
                 self.at(*retry_at);
-                Err(NotYet::Wait(Reason::MemberRefused, failure.to_string()))
+                Err(NotYet::Wait(failure.reason(), failure.to_string()))
             }
             Write::Done { until } => {
                 self.at(*until);

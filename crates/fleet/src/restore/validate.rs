@@ -26,6 +26,8 @@ pub(super) struct ValidRestore {
     pub(super) run: Started<velero::RestoreStatus>,
     /// What every member's Velero Restore asks for; the source is filled in per member.
     pub(super) template: velero::RestoreSpec,
+    /// Why nothing more begins in the Fleet's clusters, if so.
+    pub(super) over: Option<(Reason, String)>,
     /// The Backup, while it exists.
     pub(super) source: Option<Backup>,
     /// Name of the Velero Backup that the spec asks for instead of what the Backup made.
@@ -70,6 +72,9 @@ pub(super) fn validate(
 ) -> Result<ValidRestore, Unfit> {
     let source = source.and_then(|backup| backup.0.as_ref().ok());
     let owner = owner(restore, source, hub);
+    let over = Some(&owner.fleet).filter(|named| !named.is_empty());
+    let over = over.and_then(|named| destination::over(named, fleet));
+    let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
     let namespace = owner.namespace.clone();
     let begun = Started::begun(&owner, &restore.said());
     let template = match template::spec(restore.spec.policy.as_ref()) {
@@ -81,8 +86,11 @@ pub(super) fn validate(
     let run = match begun {
         Some(begun) => begun,
         None => {
-            let fleet = fleet.and_then(|fleet| fleet.0.as_ref().ok());
-            Started::first(owner, first_look(restore, source, fleet, labels, now)?)
+            let clusters = first_look(restore, source, fleet, labels, now)?;
+            if let Some(why) = fleet.and_then(destination::leaving) {
+                return Err(Unfit::waiting(Reason::FleetNotFound, why));
+            }
+            Started::first(owner, clusters)
         }
     };
     let rows = source.and_then(|backup| backup.status.as_ref()).map(|status| status.backup_details.clone());
@@ -90,7 +98,7 @@ pub(super) fn validate(
         rows.unwrap_or_default().into_iter().map(|row| (row.cluster(&namespace), row)).collect();
     let scheduled = source.is_some_and(schedule::concerns);
     let named = restore.spec.named_in_cluster().map(str::to_owned);
-    Ok(ValidRestore { run, template, source: source.cloned(), named, scheduled, source_rows })
+    Ok(ValidRestore { run, template, over, source: source.cloned(), named, scheduled, source_rows })
 }
 
 pub(super) fn owner(restore: &Restore, source: Option<&Backup>, hub: &str) -> Owner {

@@ -161,6 +161,13 @@ pub(crate) enum NotYet {
     Never(Reason, String),
 }
 
+impl NotYet {
+    /// Nothing begins any more for what this says of its Fleet.
+    pub(crate) fn once_over(over: Option<&(Reason, String)>) -> Result<(), Self> {
+        over.map_or(Ok(()), |over| Err(over.clone().into()))
+    }
+}
+
 impl From<(Reason, String)> for NotYet {
     fn from((reason, message): (Reason, String)) -> Self {
         Self::Wait(reason, message)
@@ -329,6 +336,7 @@ fn not_there_yet<S, N>(row: Row<S>, name: String, write: Write, precondition: Pr
         Write::Failed { failure, retry_at } if retry_at > Instant::now() => {
             let (reason, message) = match failure {
                 Failure::Forbidden(why) => (Reason::Forbidden, why),
+                Failure::NoPlace(why) => (Reason::VeleroMissing, why),
                 Failure::Refused(why) | Failure::Transient(why) => (Reason::Waiting, why),
             };
             Step { look_again: Some(retry_at), ..said(row.because(reason, message)) }

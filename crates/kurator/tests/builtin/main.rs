@@ -1,5 +1,6 @@
 //! Fleets whose members the hub itself serves: nothing runs in them, and nothing was installed.
 
+mod lost;
 mod places;
 
 use std::path::Path;
@@ -34,7 +35,7 @@ struct Stage {
 
 impl Stage {
     fn set() -> anyhow::Result<Self> {
-        let lab = Lab::shared(LabSpec { members: 2, velero: false, s3: true })?;
+        let lab = Lab::shared(LabSpec { members: 3, velero: false, s3: true })?;
         let serving = Serving::start(lab, Path::new(env!("CARGO_BIN_EXE_kurator")), [] as [&str; 0])?;
         lab.run(ready(&serving))?;
         Ok(Self { lab, serving })

@@ -85,7 +85,7 @@ fn a_delete_while_nobody_watched_is_told_by_the_next_list() {
     let cache = cache();
     let feed = cache.feed();
     list(&feed, &[("a", 1), ("b", 1), ("c", 1)]);
-    assert!(feed.broken(at(5), "410", false));
+    assert!(feed.broken(at(5), "410", None));
     assert_eq!(cache.get("a"), Knowledge::Unknown { since: at(5), why: "410".to_owned() });
 
     // `a` is as it was, `b` changed, `c` is gone, `d` is new.
@@ -113,19 +113,21 @@ fn a_list_that_starts_by_itself_takes_knowledge_away_meanwhile() {
     assert_eq!(list(&feed, &[("a", 1)]), ["b"]);
 }
 
+const NO_SUCH_TYPE: Option<Refusal> = Some(Refusal::NoSuchType);
+
 #[test]
 fn a_refusal_is_told_apart_from_a_list_that_is_still_to_come() {
     let cache = cache();
-    assert!(!cache.is_refused());
+    assert_eq!(cache.refusal(), None);
     let feed = cache.feed();
-    assert!(feed.broken(at(1), "404", true));
-    assert!(!feed.broken(at(2), "404", true));
-    assert!(cache.is_refused());
+    assert!(feed.broken(at(1), "404", NO_SUCH_TYPE));
+    assert!(!feed.broken(at(2), "404", NO_SUCH_TYPE));
+    assert_eq!(cache.refusal(), Some((Refusal::NoSuchType, "404".to_owned())));
     list(&feed, &[("a", 1)]);
-    assert!(!cache.is_refused());
-    feed.broken(at(3), "404", true);
+    assert_eq!(cache.refusal(), None);
+    feed.broken(at(3), "404", NO_SUCH_TYPE);
     cache.forget(at(4), "unreachable");
-    assert!(!cache.is_refused());
+    assert_eq!(cache.refusal(), None);
 }
 
 #[test]
@@ -135,7 +137,7 @@ fn an_event_in_hand_when_knowledge_is_taken_away_restores_nothing() {
     old.apply(Event::Init, at(1));
     assert!(cache.forget(at(2), "unreachable"));
     assert_eq!(old.apply(Event::InitDone, at(3)), Effect::None);
-    assert!(!old.broken(at(3), "broken", false));
+    assert!(!old.broken(at(3), "broken", None));
     assert_eq!(cache.get("a"), Knowledge::Unknown { since: at(0), why: "unreachable".to_owned() });
 
     let new = cache.feed();

@@ -33,7 +33,7 @@ use tracing::{Instrument as _, Span};
 pub use self::liveness::{Liveness, Trouble};
 use self::watching::Watch;
 use crate::{
-    cache::Cache,
+    cache::{Cache, Refusal},
     clock::{Clock, SystemClock},
 };
 
@@ -93,6 +93,20 @@ impl Kind {
             Self::Schedules => "velero.io/v1 schedules",
             Self::DeleteRequests => "velero.io/v1 deletebackuprequests",
             Self::StatusRequests => "velero.io/v1 serverstatusrequests",
+            Self::Secrets => "secrets",
+        }
+    }
+
+    /// Name of the type, as its definition has it.
+    #[must_use]
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Self::Backups => "backups.velero.io",
+            Self::Restores => "restores.velero.io",
+            Self::Locations => "backupstoragelocations.velero.io",
+            Self::Schedules => "schedules.velero.io",
+            Self::DeleteRequests => "deletebackuprequests.velero.io",
+            Self::StatusRequests => "serverstatusrequests.velero.io",
             Self::Secrets => "secrets",
         }
     }
@@ -251,6 +265,23 @@ impl Member {
     #[must_use]
     pub fn secrets(&self) -> &Cache<PartialObjectMeta<Secret>> {
         &self.shared.caches.secrets
+    }
+
+    /// The kinds of which the server has answered that it won't tell, with the reason and a sentence on it.
+    #[must_use]
+    pub fn refused(&self) -> Vec<(Kind, Refusal, String)> {
+        let Caches { backups, restores, locations, schedules, delete_requests, status_requests, secrets } =
+            &self.shared.caches;
+        let all = [
+            (Kind::Backups, backups.refusal()),
+            (Kind::Restores, restores.refusal()),
+            (Kind::Locations, locations.refusal()),
+            (Kind::Schedules, schedules.refusal()),
+            (Kind::DeleteRequests, delete_requests.refusal()),
+            (Kind::StatusRequests, status_requests.refusal()),
+            (Kind::Secrets, secrets.refusal()),
+        ];
+        all.into_iter().filter_map(|(kind, refused)| refused.map(|(why, said)| (kind, why, said))).collect()
     }
 
     /// Begins broken watches again without the pause that is left, as after their types were made.

@@ -127,7 +127,7 @@ async fn without_velero_a_member_is_alive_and_starts_by_itself_when_velero_comes
     let cluster = Cluster::new();
     cluster.serve_velero(false);
     let watched = watch(&cluster);
-    watched.until("explained", |_| watched.why_backups().contains("is Velero installed?")).await;
+    watched.until("explained", |_| watched.why_backups().contains("has no type `backups.velero.io`")).await;
     assert!(watched.member.liveness().is_alive());
     // The pauses have grown to their longest.
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -144,7 +144,7 @@ async fn watches_that_are_told_begin_again_without_a_pause() {
     let cluster = Cluster::new();
     cluster.serve_velero(false);
     let watched = watch(&cluster);
-    watched.until("explained", |_| watched.why_backups().contains("is Velero installed?")).await;
+    watched.until("explained", |_| watched.why_backups().contains("has no type `backups.velero.io`")).await;
     // The pauses have grown to their longest.
     tokio::time::advance(Duration::from_secs(60)).await;
 

@@ -9,7 +9,7 @@ use std::{fmt::Debug, io, sync::Arc, time::Duration};
 use kube::{
     Api, Resource, ResourceExt as _,
     api::{ListParams, WatchEvent, WatchParams},
-    core::Request,
+    core::{Request, Status},
     runtime::watcher::{Error, Event},
 };
 use serde::de::DeserializeOwned;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     Change, Kind, Shared, lines,
     liveness::Backoff,
-    why::{casts_doubt, explain_watch, is_refusal},
+    why::{casts_doubt, explain_watch, refusal},
 };
 use crate::cache::{Cache, Effect, Feed};
 
@@ -29,6 +29,8 @@ const PAGE: u32 = 500;
 const LONGEST: u32 = 600;
 /// How much later than that the end may come.
 const GRACE: Duration = Duration::from_secs(5);
+/// How a server answers where it serves no such type, whatever form it was asked for.
+const NO_SUCH_TYPE: &[u8] = b"404 page not found";
 /// Least time between the beginnings of two watches where the server ends them.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
@@ -63,9 +65,9 @@ where
             };
             let Some(error) = broken else { continue };
 
-            let why = explain_watch(self.kind.what(), &shared.namespace, &error);
+            let why = explain_watch(self.kind, &shared.namespace, &error);
             tracing::debug!(%why, error = &error as &dyn std::error::Error, "watch broke");
-            if feed.broken(shared.clock.now(), &why, is_refusal(&error)) {
+            if feed.broken(shared.clock.now(), &why, refusal(&error)) {
                 shared.tell(Change::Resynced(self.kind));
             }
             if casts_doubt(&error) {
@@ -176,6 +178,10 @@ where
 
 fn event<K: DeserializeOwned>(line: &[u8]) -> Result<WatchEvent<K>, Error> {
     serde_json::from_slice(line).map_err(|error| {
+        if line == NO_SUCH_TYPE {
+            let gone = Status { code: 404, ..Status::default() };
+            return Error::WatchError(Box::new(gone));
+        }
         // What is on the way to a server says in its own form that it is not there.
         match serde_json::from_slice(line) {
             Ok(status) => Error::WatchError(status),

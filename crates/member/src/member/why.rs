@@ -9,7 +9,8 @@ use http::StatusCode;
 use kube::{core::Status, runtime::watcher};
 use kurator_api::condition::shorten;
 
-use super::liveness::Trouble;
+use super::{Kind, liveness::Trouble};
+use crate::cache::Refusal;
 
 /// Longest sentence that goes into a status, in bytes.
 const SENTENCE: usize = 400;
@@ -69,8 +70,9 @@ pub(super) fn explain_status(status: &Status) -> String {
 
 pub(super) const CREDENTIALS_REFUSED: &str = "credentials refused (401)";
 
-/// Why a watch of `what` (such as "velero.io/v1 backups") is broken.
-pub(super) fn explain_watch(what: &str, namespace: &str, error: &watcher::Error) -> String {
+/// Why a watch of this kind is broken.
+pub(super) fn explain_watch(kind: Kind, namespace: &str, error: &watcher::Error) -> String {
+    let what = kind.what();
     let Some(status) = status_of(error) else {
         return match error {
             watcher::Error::InitialListFailed(source)
@@ -84,7 +86,10 @@ pub(super) fn explain_watch(what: &str, namespace: &str, error: &watcher::Error)
         };
     };
     match StatusCode::from_u16(status.code) {
-        Ok(StatusCode::NOT_FOUND) => format!("{what} are not served by this cluster: is Velero installed?"),
+        Ok(StatusCode::NOT_FOUND) => format!(
+            "the cluster has no type `{}`; with `engine: Builtin` the hub makes it, else Velero's installation does",
+            kind.type_name()
+        ),
         Ok(StatusCode::FORBIDDEN) => format!(
             "{what} in namespace `{namespace}` may not be watched with these credentials (403); grant get, list and watch"
         ),
@@ -93,10 +98,14 @@ pub(super) fn explain_watch(what: &str, namespace: &str, error: &watcher::Error)
     }
 }
 
-/// Whether the server does not serve what is watched, or refuses it to these credentials: it has answered, and will
+/// That the server does not serve what is watched, or refuses it to these credentials: it has answered, and will
 /// not say otherwise by itself.
-pub(super) fn is_refusal(error: &watcher::Error) -> bool {
-    status_of(error).is_some_and(|status| matches!(status.code, 403 | 404))
+pub(super) fn refusal(error: &watcher::Error) -> Option<Refusal> {
+    match status_of(error)?.code {
+        403 => Some(Refusal::Forbidden),
+        404 => Some(Refusal::NoSuchType),
+        _ => None,
+    }
 }
 
 /// Whether a broken watch says something about the member as a whole: no answer, or no valid credentials. A

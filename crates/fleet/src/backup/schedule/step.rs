@@ -19,7 +19,7 @@ use super::validate::Wanted;
 use crate::run::Owner;
 use crate::run::child::{Contact, Place, leaving, namesake, taken};
 use crate::text;
-use crate::writes::{Failure, Write};
+use crate::writes::Write;
 
 /// Velero looks once a minute whether a run is due; a due time further back than this is a run that did not come.
 pub(super) const OVERDUE: SignedDuration = SignedDuration::from_secs(120);
@@ -282,11 +282,7 @@ fn pending(write: &Write, doing: &str) -> Option<Pending> {
         }
         Write::Failed { retry_at, .. } if *retry_at <= Instant::now() => None,
         Write::Failed { failure, retry_at } => {
-            let (reason, message) = match failure {
-                Failure::Forbidden(why) => (Reason::Forbidden, why.clone()),
-                Failure::Refused(why) => (Reason::MemberRefused, why.clone()),
-                Failure::Transient(why) => (Reason::Waiting, why.clone()),
-            };
+            let (reason, message) = (failure.reason(), failure.to_string());
             Some(Pending { reason, message, look_again: Some(*retry_at) })
         }
     }

@@ -8,13 +8,17 @@ use kurator_api::fleet::{Engine, MemberBackupStatus};
 use kurator_api::reason::Reason;
 use tokio::time::Instant;
 
+use super::super::lack::Lack;
 use super::super::observe::{SeenAlive, SeenVelero};
 use super::super::plan::Action;
 use super::super::validate::ValidPlugin;
 use super::{Turn, still};
 use crate::location::is_owned_by;
 use crate::served::Standing;
+use crate::writes::Write;
 
+/// How it begins what is said of a member in which the namespace or types can't be made.
+const CANNOT_MAKE: &str = "the hub can't make what the built-in engine works on: ";
 /// Pause before the next look where only this process has to do something.
 const SOON: Duration = Duration::from_millis(50);
 
@@ -36,6 +40,58 @@ impl Turn<'_> {
         status.server_version = None;
         self.at(Instant::now() + SOON);
         Err((Reason::Waiting, format!("the engine is being changed to {engine:?}")))
+    }
+
+    /// Has the types made that the member lacks; what is said until they are there.
+    pub(super) fn make_types(
+        &mut self,
+        status: &MemberBackupStatus,
+        alive: &SeenAlive,
+        lack: &Lack,
+    ) -> (Reason, String) {
+        if let Some(why) = lack.hidden.first().filter(|_| lack.types.is_empty()) {
+            return (Reason::VeleroMissing, why.clone());
+        }
+        match self.lay(status, alive) {
+            Ok(()) => (Reason::VeleroMissing, format!("{}; the hub makes what is missing", lack.told())),
+            Err((reason, why)) => (reason, why),
+        }
+    }
+
+    /// A location that is not there may have gone with its namespace, so that is looked for before it is written.
+    pub(super) fn make_namespace(
+        &mut self,
+        status: &MemberBackupStatus,
+        alive: &SeenAlive,
+    ) -> Result<(), (Reason, String)> {
+        self.lay(status, alive)?;
+        match alive.foundation {
+            Write::Done { .. } => Ok(()),
+            Write::None | Write::InFlight | Write::Failed { .. } => Err((
+                Reason::Waiting,
+                "namespace `velero` is being looked for, and made if it is gone".to_owned(),
+            )),
+        }
+    }
+
+    /// Makes what the engine works on where it is absent. That another attempt is made is no news: until its end it is
+    /// said why the last one failed.
+    fn lay(&mut self, status: &MemberBackupStatus, alive: &SeenAlive) -> Result<(), (Reason, String)> {
+        self.attempt(&alive.foundation, Action::LayFoundation).map_err(|(reason, why)| {
+            let grant = match reason {
+                Reason::Forbidden => "; grant its user what `kurator rbac member-builtin` prints",
+                _ => "",
+            };
+            (reason, format!("{CANNOT_MAKE}{why}{grant}"))
+        })?;
+        let failed = |message: &&String| message.starts_with(CANNOT_MAKE);
+        match (&alive.foundation, status.message.as_ref().filter(failed)) {
+            (Write::None | Write::InFlight | Write::Failed { .. }, Some(message)) => {
+                let reason = Reason::ALL.iter().find(|one| Some(one.as_str()) == status.reason.as_deref());
+                Err((reason.copied().unwrap_or(Reason::VeleroMissing), message.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the hub serves the member; its namespace is made on the way.

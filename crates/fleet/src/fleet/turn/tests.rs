@@ -17,6 +17,7 @@ use kurator_store::Location;
 use serde_json::json;
 
 use super::super::heir::Heir;
+use super::super::lack::Lack;
 use super::super::observe::{Seen, SeenSecret};
 use super::super::plan::{Plan, plan};
 use super::super::render;
@@ -109,6 +110,7 @@ fn alive(velero: Result<SeenVelero, String>) -> SeenAlive {
     SeenAlive {
         uid: "cluster-uid".into(),
         settled: None,
+        lack: None,
         velero,
         owner: Probe::Known(Owner::Ours),
         secret_write: Write::None,
@@ -301,6 +303,44 @@ fn k27_an_unavailable_location_is_not_ready_and_says_why() {
     broken.status = Some(unavailable());
     let plan = one(alive(Ok(SeenVelero { locations: vec![Arc::new(broken)], ..all_written() })));
     assert_eq!(backup_reason(&plan), "LocationUnavailable");
+}
+
+#[test]
+fn what_velero_lacks_is_named_with_who_makes_it_and_nothing_is_written() {
+    let hidden = "restores may not be watched";
+    for (types, hidden, expected) in [
+        (
+            vec!["backups.velero.io"; 6],
+            vec![],
+            "the cluster has no velero.io types; install Velero, or let the hub do its work with `engine: Builtin`",
+        ),
+        (
+            vec!["backups.velero.io"],
+            vec![hidden.to_owned()],
+            "the cluster has no type `backups.velero.io`; install it again, as `velero install --crds-only` does",
+        ),
+        (vec![], vec![hidden.to_owned()], hidden),
+    ] {
+        let good = one(alive(Ok(all_written()))).rows.remove(0);
+        let lack = Some(Lack { types, hidden });
+        let contact = SeenContact::Alive(Box::new(SeenAlive { lack, ..alive(Ok(all_written())) }));
+        let plan = decide(serving(), vec![SeenMember { recorded: Some(good), ..member("m1", contact) }]);
+        let backup = plan.rows[0].backup.as_ref().unwrap();
+        assert_eq!((backup.ready, backup.reason.as_deref()), (false, Some("VeleroMissing")));
+        assert_eq!(backup.message.as_deref(), Some(expected));
+        assert!(written(&plan).is_empty());
+    }
+}
+
+#[test]
+fn a_namespace_that_velero_has_lost_is_named_with_the_remedy() {
+    let failure = Failure::NoPlace("the cluster has no namespace `velero`".into());
+    let secret_write = Write::Failed { failure, retry_at: Instant::now() + Duration::from_secs(1) };
+    let plan = one(SeenAlive { secret_write, ..alive(Ok(nothing_written())) });
+    let backup = plan.rows[0].backup.as_ref().unwrap();
+    assert_eq!(backup.reason.as_deref(), Some("VeleroMissing"));
+    let expected = "the cluster has no namespace `velero`; install Velero again";
+    assert_eq!(backup.message.as_deref(), Some(expected));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::standing::Standing;
+use kube::core::DeserializeGuard;
 use serde_json::{Value, json};
 
 fn fleet(name: &str, clusters: &[&str]) -> Fleet {
@@ -22,11 +23,13 @@ fn look(spec: Value, fleets: &[Fleet]) -> Result<ValidMigrate, (Standing, Reason
 fn look_at(mut whole: Value, fleets: &[Fleet]) -> Result<ValidMigrate, (Standing, Reason, String)> {
     whole["metadata"] = json!({"name": "m", "namespace": "default", "uid": "u"});
     let migrate: Migrate = serde_json::from_value(whole).unwrap();
-    let named = |name: &str| fleets.iter().find(|fleet| fleet.metadata.name.as_deref() == Some(name));
-    let fleets = Fleets {
-        source: named(&migrate.spec.source_cluster.fleet),
-        target: named(&migrate.spec.target_cluster.fleet),
+    let named = |name: &str| {
+        let found = fleets.iter().find(|fleet| fleet.metadata.name.as_deref() == Some(name));
+        found.map(|fleet| DeserializeGuard(Ok(fleet.clone())))
     };
+    let (source, target) =
+        (named(&migrate.spec.source_cluster.fleet), named(&migrate.spec.target_cluster.fleet));
+    let fleets = Fleets { source: source.as_ref(), target: target.as_ref() };
     validate(&migrate, &fleets, "hub", |_| BTreeMap::new())
         .map_err(|Unfit(verdict)| (verdict.standing, verdict.reason, verdict.message))
 }
@@ -119,6 +122,27 @@ fn a_missing_fleet_of_either_side_is_waited_for_by_name() {
         missing(&[fleet("f", &["a"])]),
         "spec.targetCluster.fleet: there is no Fleet `g` in this namespace; create it or name another"
     );
+}
+
+#[test]
+fn a_fleet_that_is_being_deleted_starts_nothing_new_on_either_side() {
+    let leaving = |name, clusters: &[&str]| {
+        let mut fleet = fleet(name, clusters);
+        fleet.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-01T00:00:00Z")).unwrap();
+        fleet
+    };
+    let spec = json!({"sourceCluster": one("f", "a"), "targetCluster": one("g", "z")});
+    for fleets in [[leaving("f", &["a"]), fleet("g", &["z"])], [fleet("f", &["a"]), leaving("g", &["z"])]] {
+        let (standing, reason, message) = refused(spec.clone(), &fleets);
+        assert_eq!((standing, reason), (Standing::Underway, Reason::FleetNotFound));
+        assert!(message.contains("is being deleted, and nothing begins in its clusters"), "{message}");
+    }
+    let row = |name: &str| json!({"clusterKind": "AttachedCluster", "clusterName": name});
+    let begun = json!({"spec": spec, "status": {
+        "sourceClusterStatus": row("a"), "targetClusterStatus": [row("z")],
+    }});
+    let valid = look_at(begun, &[fleet("f", &["a"]), leaving("g", &["z"])]).unwrap();
+    assert!(valid.source_over.is_none() && valid.targets_over.is_some());
 }
 
 #[test]

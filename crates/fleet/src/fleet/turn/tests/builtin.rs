@@ -16,7 +16,17 @@ fn look(
     velero: Result<SeenVelero, String>,
     engine: Option<Standing>,
 ) -> Plan {
-    let contact = SeenContact::Alive(Box::new(SeenAlive { engine, ..alive(velero) }));
+    look_after(Write::None, recorded, velero, engine)
+}
+
+/// Likewise, where this became of the last attempt to make the namespace and the types.
+fn look_after(
+    foundation: Write,
+    recorded: Option<&FleetClusterStatus>,
+    velero: Result<SeenVelero, String>,
+    engine: Option<Standing>,
+) -> Plan {
+    let contact = SeenContact::Alive(Box::new(SeenAlive { engine, foundation, ..alive(velero) }));
     decide(by_hub(), vec![SeenMember { recorded: recorded.cloned(), ..member("m1", contact) }])
 }
 
@@ -34,11 +44,105 @@ fn keyless() -> SeenVelero {
     SeenVelero { locations: vec![location], ..nothing_written() }
 }
 
+/// What the namespace and the types were found to be there or made a moment ago for.
+fn laid() -> Write {
+    Write::Done { until: Instant::now() + Duration::from_secs(1) }
+}
+
+fn failed(failure: Failure) -> Write {
+    Write::Failed { failure, retry_at: Instant::now() + Duration::from_secs(1) }
+}
+
+/// The next look at a member that was ready and has lost these types.
+fn without(types: &[&'static str], recorded: &FleetClusterStatus, foundation: Write) -> Plan {
+    let lack = Some(Lack { types: types.to_vec(), hidden: Vec::new() });
+    let alive = SeenAlive { engine: serves(), lack, foundation, ..alive(Ok(keyless())) };
+    let contact = SeenContact::Alive(Box::new(alive));
+    decide(by_hub(), vec![SeenMember { recorded: Some(recorded.clone()), ..member("m1", contact) }])
+}
+
+/// What the row says of the plugin: whether it is ready, the reason, and the sentence.
+fn told(plan: &Plan) -> (bool, String, String) {
+    let backup = plan.rows[0].backup.clone().unwrap();
+    (backup.ready, backup.reason.unwrap_or_default(), backup.message.unwrap_or_default())
+}
+
 #[test]
 fn a_bare_member_gets_the_types_and_is_served() {
-    let plan = look(None, Err("the server has no velero.io/v1 backups".into()), None);
+    let types = vec!["backups.velero.io"; 6];
+    let lack = Some(Lack { types, hidden: Vec::new() });
+    let contact = SeenContact::Alive(Box::new(SeenAlive { lack, ..alive(Err("nothing is known".into())) }));
+    let plan = decide(by_hub(), vec![member("m1", contact)]);
     assert_eq!(written(&plan), ["m1 lay foundation"]);
     assert_eq!(plan.served, [key("m1")]);
+    assert_eq!(told(&plan).2, "the cluster has no velero.io types; the hub makes what is missing");
+}
+
+#[test]
+fn a_member_that_has_lost_a_type_is_not_ready_and_gets_it_again() {
+    let good = look(Some(&recorded()), Ok(keyless()), serves()).rows.remove(0);
+    for types in [["backups.velero.io"].as_slice(), &["restores.velero.io", "schedules.velero.io"]] {
+        let plan = without(types, &good, Write::None);
+        assert_eq!(written(&plan), ["m1 lay foundation"]);
+        assert_eq!(plan.served, [key("m1")]);
+        let (ready, reason, message) = told(&plan);
+        assert_eq!((ready, reason.as_str()), (false, "VeleroMissing"));
+        assert!(types.iter().all(|name| message.contains(&format!("`{name}`"))), "{message}");
+    }
+}
+
+#[test]
+fn why_a_type_cannot_be_made_is_said_until_an_attempt_has_ended_otherwise() {
+    let good = look(Some(&recorded()), Ok(keyless()), serves()).rows.remove(0);
+    let lost = |recorded: &_, foundation| without(&["backups.velero.io"], recorded, foundation);
+    let mut refused = lost(&good, failed(Failure::Forbidden("you may not".into())));
+    let said = told(&refused);
+    assert_eq!(
+        said,
+        (
+            false,
+            "Forbidden".to_owned(),
+            "the hub can't make what the built-in engine works on: you may not; grant its user what `kurator rbac \
+             member-builtin` prints"
+                .to_owned()
+        )
+    );
+    let refused = refused.rows.remove(0);
+    assert_eq!(told(&lost(&refused, Write::InFlight)), said);
+    let again = lost(&refused, Write::None);
+    assert_eq!((told(&again), written(&again)), (said, vec!["m1 lay foundation".to_owned()]));
+    let made = told(&lost(&refused, laid()));
+    assert_eq!(made.2, "the cluster has no type `backups.velero.io`; the hub makes what is missing");
+}
+
+#[test]
+fn a_type_that_may_not_be_seen_is_not_made() {
+    let hidden = vec!["restores may not be watched".to_owned()];
+    let alive = SeenAlive {
+        lack: Some(Lack { types: Vec::new(), hidden }),
+        engine: serves(),
+        ..alive(Ok(keyless()))
+    };
+    let plan = decide(by_hub(), vec![member("m1", SeenContact::Alive(Box::new(alive)))]);
+    assert!(written(&plan).is_empty());
+    assert_eq!(told(&plan), (false, "VeleroMissing".to_owned(), "restores may not be watched".to_owned()));
+}
+
+#[test]
+fn before_a_location_that_is_gone_is_written_its_namespace_is_made() {
+    let good = look(Some(&recorded()), Ok(keyless()), serves()).rows.remove(0);
+    let gone = |foundation| {
+        let alive = SeenAlive { engine: serves(), foundation, ..alive(Ok(nothing_written())) };
+        let contact = SeenContact::Alive(Box::new(alive));
+        decide(by_hub(), vec![SeenMember { recorded: Some(good.clone()), ..member("m1", contact) }])
+    };
+    let plan = gone(Write::None);
+    assert_eq!((written(&plan), told(&plan).0), (vec!["m1 lay foundation".to_owned()], false));
+    let plan = gone(failed(Failure::NoPlace("namespace `velero` is being deleted".into())));
+    let (ready, reason, message) = told(&plan);
+    assert_eq!((written(&plan), ready, reason.as_str()), (Vec::new(), false, "VeleroMissing"));
+    assert!(message.contains("namespace `velero` is being deleted"), "{message}");
+    assert_eq!(written(&gone(laid())), ["m1 location default ReadWrite"]);
 }
 
 #[test]
@@ -80,7 +184,7 @@ fn the_place_is_in_the_status_before_a_location_says_so_and_no_credential_is_wri
     assert!(written(&first).is_empty());
     let backup = first.rows[0].backup.as_ref().unwrap();
     assert_eq!((backup.location.as_deref(), backup.prefix.as_deref()), (Some("default"), Some(PREFIX)));
-    let second = look(first.rows.first(), Ok(nothing_written()), serves());
+    let second = look_after(laid(), first.rows.first(), Ok(nothing_written()), serves());
     assert_eq!(written(&second), ["m1 location default ReadWrite"]);
     let Some((_, Action::Location(location))) = second.actions.first() else { panic!("no location") };
     assert_eq!(location.spec.credential, None);
@@ -175,7 +279,8 @@ fn a_fleet_that_moves_remembers_the_former_place_and_is_ready_once_that_is_read_
     let look = |recorded: FleetClusterStatus, velero| {
         let moved =
             Plugin::On(Box::new(ValidPlugin { engine: Engine::Builtin, root: "new".into(), ..plugin() }));
-        let contact = SeenContact::Alive(Box::new(SeenAlive { engine: serves(), ..alive(Ok(velero)) }));
+        let alive = SeenAlive { engine: serves(), foundation: laid(), ..alive(Ok(velero)) };
+        let contact = SeenContact::Alive(Box::new(alive));
         decide(moved, vec![SeenMember { recorded: Some(recorded), ..member("m1", contact) }])
     };
     let mut first = look(recorded(), keyless());
