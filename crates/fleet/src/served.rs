@@ -241,8 +241,8 @@ struct Keys(HashMap<String, String>);
 
 impl Keys {
     /// Whether the Fleet had another one when it was last looked at.
-    fn is_another(&mut self, fleet: &str, key: String) -> bool {
-        let before = self.0.insert(fleet.to_owned(), key.clone());
+    fn is_another(&mut self, fleet: &str, key: &str) -> bool {
+        let before = self.0.insert(fleet.to_owned(), key.to_owned());
         before.is_some_and(|before| before != key)
     }
 }
@@ -319,7 +319,7 @@ impl Engines {
 
     /// The store of a Fleet is opened with this key now, by its hash, or can't be, and why: each location in the namespace
     /// is looked at again if that was otherwise, be it that the Secret has changed or that the Fleet names another.
-    pub(crate) fn key_is(&self, namespace: &str, fleet: &str, key: String) {
+    pub(crate) fn key_is(&self, namespace: &str, fleet: &str, key: &str) {
         let is_another = self.keys.lock().unwrap_or_else(PoisonError::into_inner).is_another(fleet, key);
         if is_another {
             self.fleet_changed(namespace, true);

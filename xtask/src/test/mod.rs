@@ -11,7 +11,7 @@ use kurator_testkit::requirements;
 use crate::cargo::cargo;
 
 /// Tests that run on any machine.
-const WITHOUT_LAB: [&str; 5] = ["cli", "embedded", "quickstart", "s3server", "seeds"];
+const WITHOUT_LAB: [&str; 6] = ["cli", "embedded", "fleet_anew", "quickstart", "s3server", "seeds"];
 
 pub(crate) fn run() -> Result<ExitCode> {
     let lab = requirements();

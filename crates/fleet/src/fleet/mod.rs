@@ -62,7 +62,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Fleet>>, ctx: Arc<Ctx>) -> Res
         }
         Plugin::Off => String::new(),
     };
-    ctx.router.engines.key_is(&fleet.namespace().unwrap_or_default(), &valid.uid, key);
+    ctx.router.engines.key_is(&fleet.namespace().unwrap_or_default(), &valid.uid, &key);
     let seen = observe::observe(&ctx, fleet, &valid);
     let plan = plan::plan(&valid, seen);
     apply::apply(&ctx, fleet, &plan);

@@ -6,12 +6,12 @@ use serde_json::json;
 #[test]
 fn a_key_is_another_one_only_if_the_fleet_had_one_before() {
     let mut keys = Keys::default();
-    assert!(!keys.is_another("f", "a".to_owned()));
-    assert!(!keys.is_another("f", "a".to_owned()));
-    assert!(!keys.is_another("g", "b".to_owned()));
-    assert!(keys.is_another("f", "b".to_owned()));
+    assert!(!keys.is_another("f", "a"));
+    assert!(!keys.is_another("f", "a"));
+    assert!(!keys.is_another("g", "b"));
+    assert!(keys.is_another("f", "b"));
     for why in ["there is no Secret `a`", "there is no Secret `b`"] {
-        assert!(keys.is_another("f", why.to_owned()), "{why}");
+        assert!(keys.is_another("f", why), "{why}");
     }
 }
 

@@ -108,7 +108,7 @@ fn standing(asked: &Asked, steps: &[(ClusterKey, Step)]) -> (Option<BackupPhase>
     let leaving = steps.iter().filter(|(_, step)| step.part == Part::Leaves && step.row.is_some());
     let pending = leaving.map(|(cluster, step)| why(cluster, step)).collect::<Vec<_>>();
     match (&asked.aim, &asked.instead) {
-        (Aim::Hold, Some(Instead { phase, verdict })) => (*phase, with_held(verdict.clone(), steps)),
+        (Aim::Hold, Some(Instead { phase, verdict })) => (*phase, with_held(verdict, steps)),
         (Aim::In(..) | Aim::Nowhere, Some(Instead { phase, verdict })) => {
             (*phase, with_pending(verdict.clone(), &pending))
         }
@@ -129,7 +129,7 @@ fn why(cluster: &ClusterKey, step: &Step) -> String {
 }
 
 /// Adds what the members do meanwhile: what cannot be followed changes nothing there.
-fn with_held(verdict: Verdict, steps: &[(ClusterKey, Step)]) -> Verdict {
+fn with_held(verdict: &Verdict, steps: &[(ClusterKey, Step)]) -> Verdict {
     let names = |part: Part| {
         let there = steps.iter().filter(|(_, step)| step.part == part);
         there.map(|(cluster, _)| cluster.name.clone()).collect::<Vec<_>>()
@@ -143,7 +143,7 @@ fn with_held(verdict: Verdict, steps: &[(ClusterKey, Step)]) -> Verdict {
         .flatten();
     let meanwhile = meanwhile.collect::<String>();
     let room = condition::MAX_MESSAGE.saturating_sub(meanwhile.len());
-    Verdict { message: condition::shorten(&verdict.message, room) + &meanwhile, ..verdict }
+    Verdict::new(verdict.standing, verdict.reason, condition::shorten(&verdict.message, room) + &meanwhile)
 }
 
 fn with_pending(verdict: Verdict, pending: &[String]) -> Verdict {

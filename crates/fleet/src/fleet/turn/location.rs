@@ -85,8 +85,10 @@ impl Turn<'_> {
         let says = |held: &SeenSecret| held.content.as_ref() == Some(&content) && self.wrote(held);
         if !held.is_some_and(says) {
             let wanted = Box::new(render::secret(self.valid, plugin, key, &secret));
+            let is_another = held.is_some_and(|held| held.content.as_ref() != Some(&content));
             let credential = Some(render::credential_in(&secret));
-            let readers = velero.locations.iter().filter(|location| location.spec.credential == credential);
+            let reads_it = |location: &&Arc<BackupStorageLocation>| location.spec.credential == credential;
+            let readers = velero.locations.iter().filter(|_| is_another).filter(reads_it);
             let locations = readers.map(|location| location.name_any()).collect();
             let replace = held.is_some();
             self.attempt(&alive.secret_write, Action::Secret { secret: wanted, replace, locations })?;
