@@ -27,7 +27,7 @@ pub(crate) async fn config(
 ) -> Result<kube::Config, Failure> {
     let files = file.map_or_else(of_environment, |file| vec![file.to_owned()]);
     read(what, file, &files, context).await.map_err(|error| {
-        let hint = hint(what, &files, &error);
+        let hint = hint(what, file.is_some(), &files, &error);
         Failure::with_hint(error, hint)
     })
 }
@@ -46,7 +46,7 @@ impl fmt::Display for NoContext {
     }
 }
 
-fn hint(what: &str, files: &[PathBuf], error: &anyhow::Error) -> String {
+fn hint(what: &str, is_named: bool, files: &[PathBuf], error: &anyhow::Error) -> String {
     if let Some(NoContext { known, .. }) = error.downcast_ref() {
         return match known.as_slice() {
             [] => "it has none at all; name another file with --kubeconfig FILE".to_owned(),
@@ -56,7 +56,12 @@ fn hint(what: &str, files: &[PathBuf], error: &anyhow::Error) -> String {
     if files.iter().any(|file| quickstart::has_ended(file)) {
         return "the quickstart that wrote it has ended; `kurator quickstart` begins another".to_owned();
     }
-    format!("name the {what} with --kubeconfig FILE, or run in a pod with a service account")
+    if is_named {
+        return "name another file with --kubeconfig FILE".to_owned();
+    }
+    format!(
+        "name the {what} with --kubeconfig FILE or in $KUBECONFIG, or run in a pod with a service account"
+    )
 }
 
 async fn read(
@@ -196,13 +201,22 @@ mod tests {
         let files = [file(folder.path(), "a", "a"), file(folder.path(), "b", "b")];
         let error = read("hub", None, &files, Some("nope")).await.unwrap_err();
         assert_eq!(format!("{error:#}"), "cannot read the kubeconfig: it has no context `nope`");
-        assert_eq!(hint("hub", &files, &error), "it has a, b");
+        assert_eq!(hint("hub", false, &files, &error), "it has a, b");
     }
 
     #[test]
     fn the_kubeconfig_of_a_quickstart_that_has_ended_is_known_by_its_place() {
-        let hint = |file: &str| hint("hub", &[PathBuf::from(file)], &anyhow::anyhow!("missing"));
+        let hint = |file: &str| hint("hub", true, &[PathBuf::from(file)], &anyhow::anyhow!("missing"));
         assert!(hint("/no/such/kurator-x1/hub").contains("has ended; `kurator quickstart` begins another"));
-        assert!(hint("/no/such/hub").starts_with("name the hub with --kubeconfig FILE"));
+        assert_eq!(hint("/no/such/hub"), "name another file with --kubeconfig FILE");
+    }
+
+    #[test]
+    fn whoever_names_no_file_is_told_where_to() {
+        let said = hint("hub", false, &[], &anyhow::anyhow!("missing"));
+        assert_eq!(
+            said,
+            "name the hub with --kubeconfig FILE or in $KUBECONFIG, or run in a pod with a service account"
+        );
     }
 }

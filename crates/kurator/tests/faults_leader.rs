@@ -51,6 +51,11 @@ async fn two(lab: &Lab) -> anyhow::Result<(Serving, Serving)> {
     ready(&leader).await?;
     let other = serve(lab)?;
     says(&other, "ok: standing by").await?;
+    until("a log that says who leads", BOUND, async || match other.log() {
+        Ok(log) if log.contains("standing by: another process leads") => Ok(Some(())),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
     Ok((leader, other))
 }
 

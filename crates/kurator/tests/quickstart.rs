@@ -50,16 +50,73 @@ fn the_walk_goes_to_its_end_without_a_home_and_leaves_nothing() -> Outcome {
 fn what_is_stored_in_a_folder_of_ones_own_stays() -> Outcome {
     let (temporary, store) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let folder = store.path().to_str().context("a path that is no text")?;
-    let output = quickstart(temporary.path(), &["--once", "--show-yaml", "--store", folder]).output()?;
+    let output = quickstart(temporary.path(), &["--once", "--store", folder]).output()?;
     let told = text(&output);
     ensure!(output.status.success(), "{told}");
-    assert!(told.contains("    kind: Migrate\n"), "{told}");
     assert!(!is_empty(&store.path().join("velero"))?);
 
     let again = quickstart(temporary.path(), &["--once", "--store", folder]).output()?;
     let told = text(&again);
     assert_eq!(again.status.code(), Some(1), "{told}");
     assert!(told.contains("holds backups of other clusters"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn all_that_is_applied_is_shown_once_but_for_what_is_secret() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let told = text(&quickstart(temporary.path(), &["--once", "--show-yaml"]).output()?);
+    for kind in ["Deployment", "Migrate", "Fleet"] {
+        assert_eq!(told.matches(&format!("    kind: {kind}\n")).count(), 1, "{kind}: {told}");
+    }
+    assert!(told.contains("password: <a password>") && !told.contains("swordfish"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn a_walk_whose_words_nobody_gets_has_failed() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let full = File::options().write(true).open("/dev/full")?;
+    let output = quickstart(temporary.path(), &["--once"]).stdout(full).stderr(Stdio::piped()).spawn()?;
+    let output = output.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert_eq!(text(&output), "error: cannot write to stdout: No space left on device (os error 28)\n");
+    assert!(is_empty(temporary.path())?);
+    Ok(())
+}
+
+#[test]
+fn where_too_few_files_may_be_open_that_is_said_with_the_way_out() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let folder = temporary.path().display();
+    let line =
+        format!("ulimit -n 40; TMPDIR={folder} exec {} quickstart --once", env!("CARGO_BIN_EXE_kurator"));
+    let output = Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output()?;
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let told = text(&output);
+    assert!(
+        told.contains(
+            "hint: this process may have 40 files open, which is few; allow 96 with `ulimit -n 96`"
+        ),
+        "{told}"
+    );
+    assert!(!told.contains("uncategorized"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn ctrl_c_before_a_step_shows_no_log() -> Outcome {
+    for more in [&["--step"][..], &["--step", "--once"]] {
+        let temporary = tempfile::tempdir()?;
+        let said = tempfile::NamedTempFile::new()?;
+        let mut command = quickstart(temporary.path(), more);
+        command.stdin(Stdio::piped()).stderr(said.reopen()?);
+        let (staying, _) = Staying::until(&mut command, "  Enter goes on")?;
+        let once = more.contains(&"--once");
+        assert_eq!(staying.end(&[Signal::INT])?.code(), Some(i32::from(once)));
+        let expected = if once { "error: the walk was cut short by a signal\n" } else { "" };
+        assert_eq!(std::fs::read_to_string(said.path())?, expected);
+    }
     Ok(())
 }
 
@@ -261,4 +318,24 @@ fn a_watch_ends_when_nobody_reads_it_any_more() -> Outcome {
     // The walk goes on, and with it what there is to tell.
     ensure!(watch.wait()?.success());
     staying.interrupt()
+}
+
+#[test]
+fn whoever_watches_is_told_that_the_quickstart_has_ended() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let (staying, _) = Staying::start(temporary.path())?;
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_kurator"))
+        .args(["get", "--watch"])
+        .env("KUBECONFIG", hub(temporary.path())?)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut first = [0];
+    watch.stdout.as_mut().context("no stdout")?.read_exact(&mut first)?;
+    staying.interrupt()?;
+    let output = watch.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let said = String::from_utf8(output.stderr)?;
+    assert!(said.contains("/hub belongs to has ended; `kurator quickstart` begins another\n"), "{said}");
+    Ok(())
 }

@@ -75,7 +75,7 @@ fn a_kubeconfig_that_is_not_there_is_named_with_a_hint() -> Outcome {
         failure(lab()?, "no-file", &["--kubeconfig", "nowhere.yaml", "--listen", "127.0.0.1:0"])?;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.starts_with("error: cannot read kubeconfig nowhere.yaml\n  caused by: "), "{said}");
-    let hint = "\n\nhint: name the hub with --kubeconfig FILE, or run in a pod with a service account\n";
+    let hint = "\n\nhint: name another file with --kubeconfig FILE\n";
     assert!(said.ends_with(hint), "{said}");
     Ok(())
 }

@@ -4,6 +4,7 @@ mod backup;
 mod migrate;
 mod named;
 mod restore;
+mod schedule;
 
 use clap::{Args, Subcommand, ValueEnum};
 use kube::ResourceExt as _;

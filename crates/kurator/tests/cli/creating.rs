@@ -5,7 +5,7 @@ use kurator_api::fleet::Fleet;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::hub::Hub;
+use crate::hub::{Hub, Said};
 
 #[test]
 fn what_cannot_be_meant_is_refused_before_the_hub_is_asked() -> Outcome {
@@ -19,6 +19,14 @@ fn what_cannot_be_meant_is_refused_before_the_hub_is_asked() -> Outcome {
         (
             "backup create b --fleet f --ttl 3d",
             "invalid value '3d' for '--ttl <DURATION>': `3d` is not a duration",
+        ),
+        (
+            "backup create b --fleet f --ttl -1h",
+            "invalid value '-1h' for '--ttl <DURATION>': `-1h` is not a duration: it is negative",
+        ),
+        (
+            "backup create b --fleet f --ttl 0s",
+            "invalid value '0s' for '--ttl <DURATION>': nothing is kept for no time, and to Velero it means 30 days",
         ),
         ("backup create B_1 --fleet f", "invalid value 'B_1' for '<NAME>': it is no name of an object; use "),
         ("backup create b --fleet=", "invalid value '' for '--fleet <NAME>': it is empty; write a name"),
@@ -72,10 +80,42 @@ fn what_cannot_be_meant_is_refused_before_the_hub_is_asked() -> Outcome {
 }
 
 #[test]
+fn a_blank_in_a_name_is_told_with_its_flag() -> Outcome {
+    let hub = Hub::start()?;
+    for flag in ["--include-resources", "--exclude-namespaces", "--status-include-resources"] {
+        let mut command = hub.kurator("migrate create m --fleet f --from a --to b --dry-run=client");
+        let said = Said::of(&command.args([flag, "pods secrets"]).output()?);
+        assert_eq!(said.code, Some(2), "{said:?}");
+        let expected = format!("error: invalid value 'pods secrets' for '{flag} <");
+        assert!(
+            said.err.starts_with(&expected) && said.err.contains("no name has a blank in it; write "),
+            "{}",
+            said.err
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_schedule_that_the_fleets_engine_does_not_follow_is_refused() -> Outcome {
+    let hub = Hub::start()?;
+    let store =
+        json!({"location": {"bucket": "b", "provider": "aws", "endpoint": "http://e"}, "secretName": "s"});
+    let plugin = json!({"backup": {"engine": "Builtin", "storage": store}});
+    hub.create::<Fleet>(json!({"metadata": {"name": "f"}, "spec": {"clusters": [], "plugin": plugin}}))?;
+    let said = Said::of(&hub.kurator("backup create b --fleet f --schedule").arg("*/60 * * * *").output()?);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let expected = "error: --schedule: fleet `f` reads it as Velero 1.18.3 and newer: `*/60` in the minute field has a step as long";
+    assert!(said.err.starts_with(expected), "{}", said.err);
+    assert_eq!(hub.said("get backups -o name")?.done()?, "");
+    Ok(())
+}
+
+#[test]
 fn a_schedule_is_not_waited_for() -> Outcome {
     let hub = Hub::start()?;
     let mut command = hub.kurator("backup create b --fleet f --wait --schedule");
-    let said = crate::hub::Said::of(&command.arg("0 2 * * *").output()?);
+    let said = Said::of(&command.arg("0 2 * * *").output()?);
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(
         said.err.starts_with("error: --wait waits for the end of a run, and a --schedule has none"),

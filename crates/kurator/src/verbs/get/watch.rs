@@ -188,8 +188,7 @@ backup/b             f       Pending   -          -          -              -
 
     #[test]
     fn a_change_that_no_line_shows_is_no_line() {
-        let mut flags = GetFlags::default();
-        flags.asked = vec![(Kind::Backups, vec![])];
+        let flags = GetFlags { asked: vec![(Kind::Backups, vec![])], ..GetFlags::default() };
         let mut lines = Lines::new(&flags, &[]);
         let mut seen = object("Backup", "b", "1");
         assert!(
