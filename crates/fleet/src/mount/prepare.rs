@@ -27,7 +27,7 @@ use crate::run::Owner;
 use crate::run::child::{NotYet, Precondition};
 use crate::run::rows::Rows;
 use crate::served::is_served;
-use crate::writes::{Write, WriteKey};
+use crate::writes::{Failure, Write, WriteKey};
 
 /// Something to write in the cluster that needs the mount.
 pub(crate) enum Action {
@@ -304,7 +304,13 @@ impl Step {
             Write::InFlight => Ok(()),
             Write::Failed { failure, retry_at } if *retry_at > Instant::now() => {
                 self.at(*retry_at);
-                Err(NotYet::Wait(Reason::MemberRefused, failure.to_string()))
+                let reason = match failure {
+                    Failure::NoPlace(_) => Reason::VeleroMissing,
+                    Failure::Refused(_) | Failure::Forbidden(_) | Failure::Transient(_) => {
+                        Reason::MemberRefused
+                    }
+                };
+                Err(NotYet::Wait(reason, failure.to_string()))
             }
             Write::Done { until } => {
                 self.at(*until);
