@@ -70,17 +70,22 @@ fn part_of_restore(row: &RestoreDetails) -> Part<'_> {
     }
 }
 
+/// Whether the cluster of this row has ever answered: in one that has not nothing of ours can be.
+pub(crate) fn has_been_there(row: &BackupDetails) -> bool {
+    let schedule = row.schedule.as_ref().and_then(|schedule| schedule.schedule_name_in_cluster.as_ref());
+    schedule.or(row.cluster_uid.as_ref()).or(row.backup_name_in_cluster.as_ref()).is_some()
+}
+
 fn part_of_backup(row: &BackupDetails) -> Part<'_> {
     let stored = row.backup_name_in_cluster.is_some() && row.phase != Some(RowPhase::FailedValidation);
     let status = row.backup_status_in_cluster.as_ref().filter(|_| stored);
     let stored_until = status.map(|status| status.expiration.unwrap_or(Timestamp::MAX));
-    let scheduled = row.schedule.as_ref().is_some_and(|schedule| schedule.schedule_name_in_cluster.is_some());
     Part {
         kind: row.cluster_kind,
         name: &row.cluster_name,
         phase: row.phase,
         reason: row.reason.as_deref(),
-        made: scheduled || row.cluster_uid.is_some() || row.backup_name_in_cluster.is_some(),
+        made: has_been_there(row),
         stored_until,
     }
 }

@@ -184,20 +184,26 @@ impl Story {
     }
 
     pub(crate) async fn ended(&self, like: &Value) -> Result<String, Broken> {
+        let began_calm = self.is_calm();
+        let (phase, status) = self.ended_somehow(like).await?;
+        if began_calm && phase != "Completed" {
+            return Err(Broken(format!("in fair weather {} is {status}", like["metadata"]["name"])));
+        }
+        Ok(phase)
+    }
+
+    /// The last phase of a run that may fail whatever the weather is, and its status.
+    pub(crate) async fn ended_somehow(&self, like: &Value) -> Result<(String, Value), Broken> {
         const ENDS: [&str; 4] = ["Completed", "PartiallyFailed", "Failed", "FailedValidation"];
         let phase =
             |object: &DynamicObject| object.data["status"]["phase"].as_str().unwrap_or_default().to_owned();
         let is = |object: Option<&DynamicObject>| {
             object.is_some_and(|object| ENDS.contains(&phase(object).as_str()))
         };
-        let began_calm = self.is_calm();
         let ended = self.hub.until(like, self.patience(), is).await?;
         let ended = ended.ok_or_else(|| Broken(format!("{like} is gone")))?;
         self.world.history.note(&format!("{} {} is {}", like["kind"], ended.name_any(), phase(&ended)));
-        if began_calm && phase(&ended) != "Completed" {
-            return Err(Broken(format!("in fair weather {} is {}", ended.name_any(), ended.data["status"])));
-        }
-        Ok(phase(&ended))
+        Ok((phase(&ended), ended.data["status"].clone()))
     }
 
     async fn backup_and_restore(&self, number: u64) -> Result<(), Broken> {

@@ -89,7 +89,8 @@ impl Story {
         self.ended(&backup).await.map(drop)
     }
 
-    /// It is made again, what comes after it is done, and what was done before is not done again.
+    /// It is made again: what runs meanwhile comes to an end, what comes after it is done, and what was done before is not
+    /// done again.
     async fn lose_what_backups_need(&self) -> Result<(), Broken> {
         let user = &self.members[0];
         let number =
@@ -99,7 +100,13 @@ impl Story {
             "metadata": {"name": format!("{}.velero.io", NEEDED[number])},
         });
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "velero"}});
-        for (name, lost) in [("backup2", definition), ("backup3", namespace)] {
+        let meanwhile = manifests::backup("backup2");
+        self.hub.create(meanwhile.clone()).await?;
+        sleep(Duration::from_millis(self.world.chance.below(500, "meanwhile"))).await;
+        user.delete(&definition).await?;
+        self.ended_somehow(&meanwhile).await?;
+        for (name, lost) in [("backup3", definition), ("backup4", namespace)] {
+            user.until(&lost, CALM, |found| found.is_some()).await?;
             user.delete(&lost).await?;
             let backup = manifests::backup(name);
             self.hub.create(backup.clone()).await?;
@@ -110,7 +117,7 @@ impl Story {
         let like =
             json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"namespace": "velero"}});
         let left: Vec<_> = user.all(&like).await?.iter().map(|backup| backup.name_any()).collect();
-        if left.len() != 1 || !left[0].contains("backup3") {
+        if left.len() != 1 || !left[0].contains("backup4") {
             return Err(Broken(format!("after the loss of all of them the member has the Backups {left:?}")));
         }
         Ok(())

@@ -66,7 +66,9 @@ pub(super) fn clusters<'a>(
             cluster,
             |member, name| member.restores().get(name),
             |member| {
-                NotYet::once_over(valid.over.as_ref())?;
+                if !valid.run.recorded.get(cluster).is_some_and(Row::started) {
+                    NotYet::once_over(valid.over.as_ref())?;
+                }
                 let run = source_run(ctx, valid, cluster, member, now)?;
                 chosen.insert(cluster.clone(), run.name.clone());
                 match ready(ctx, valid, store, cluster, member, &run, now) {

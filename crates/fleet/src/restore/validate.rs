@@ -254,3 +254,46 @@ fn rows_of<'a>(source: &'a Backup, clusters: &[ClusterKey]) -> Vec<&'a BackupDet
     let rows: HashMap<_, _> = all.iter().rev().map(|row| (row.cluster(&namespace), row)).collect();
     clusters.iter().filter_map(|cluster| rows.get(cluster).copied()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::DeserializeGuard;
+    use serde_json::{Value, json};
+
+    fn guarded<K: serde::de::DeserializeOwned>(whole: Value) -> Guarded<K> {
+        DeserializeGuard(Ok(serde_json::from_value(whole).unwrap()))
+    }
+
+    #[test]
+    fn a_fleet_that_is_being_deleted_starts_nothing_new() {
+        let look = |fleet: &Value, status: Value| {
+            let row = json!({
+                "clusterKind": "AttachedCluster", "clusterName": "a", "phase": "Completed", "backupNameInCluster": "x",
+            });
+            let source = guarded::<Backup>(json!({
+                "metadata": {"name": "b", "namespace": "default"}, "spec": {"destination": {"fleet": "f"}},
+                "status": {"phase": "Completed", "backupDetails": [row]},
+            }));
+            let fleet = guarded::<Fleet>(json!({"metadata": fleet, "spec": {}}));
+            let restore = json!({
+                "metadata": {"name": "r", "namespace": "default", "uid": "u"}, "spec": {"backupName": "b"},
+                "status": status,
+            });
+            let restore: Restore = serde_json::from_value(restore).unwrap();
+            let now = Timestamp::UNIX_EPOCH;
+            validate(&restore, Some(&source), Some(&fleet), "hub", |_| BTreeMap::new(), now)
+        };
+        let leaving =
+            json!({"name": "f", "namespace": "default", "deletionTimestamp": "2026-11-01T00:00:00Z"});
+        let Err(Unfit(verdict)) = look(&leaving, json!(null)) else { panic!("it starts") };
+        assert_eq!(verdict.reason, Reason::FleetNotFound);
+        let expected = "Fleet `f` is being deleted, and nothing begins in its clusters any more; create it again when it is \
+                        gone, or delete this object";
+        assert_eq!(verdict.message, expected);
+        let begun = json!({"restoreDetails": [{"clusterKind": "AttachedCluster", "clusterName": "a"}]});
+        assert!(look(&leaving, begun).is_ok_and(|valid| valid.over.is_some()));
+        let staying = json!({"name": "f", "namespace": "default"});
+        assert!(look(&staying, json!(null)).is_ok_and(|valid| valid.over.is_none()));
+    }
+}

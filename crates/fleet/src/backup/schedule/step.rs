@@ -19,6 +19,7 @@ use super::validate::Wanted;
 use crate::run::Owner;
 use crate::run::child::{Contact, Place, leaving, namesake, taken};
 use crate::text;
+use crate::usage;
 use crate::writes::Write;
 
 /// Velero looks once a minute whether a run is due; a due time further back than this is a run that did not come.
@@ -299,6 +300,9 @@ pub(super) fn left(seen: &Seen) -> Step {
         Contact::Lost { .. } if !seen.on_hub => {
             let had_one = row.schedule.is_some_and(|schedule| schedule.schedule_name_in_cluster.is_some());
             return Step { given_up: had_one, ..nothing_left() };
+        }
+        Contact::Lost { .. } if !usage::has_been_there(&row) && matches!(seen.writes.create, Write::None) => {
+            return nothing_left();
         }
         Contact::Lost { why, .. } => {
             return waits(row, &format!("its schedule is removed when the member is back: {why}"));

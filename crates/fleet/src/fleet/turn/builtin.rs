@@ -18,7 +18,7 @@ use crate::served::Standing;
 use crate::writes::Write;
 
 /// How it begins what is said of a member in which the namespace or types can't be made.
-const CANNOT_MAKE: &str = "the hub can't make what the built-in engine works on: ";
+const CANNOT_MAKE: &str = "the hub can't make what the built-in engine works on";
 /// Pause before the next look where only this process has to do something.
 const SOON: Duration = Duration::from_millis(50);
 
@@ -49,12 +49,15 @@ impl Turn<'_> {
         alive: &SeenAlive,
         lack: &Lack,
     ) -> (Reason, String) {
+        if let Some(Standing::Refused(why)) = &alive.engine {
+            return (Reason::ServedByAnother, why.clone());
+        }
         if let Some(why) = lack.hidden.first().filter(|_| lack.types.is_empty()) {
             return (Reason::VeleroMissing, why.clone());
         }
         match self.lay(status, alive) {
             Ok(()) => (Reason::VeleroMissing, format!("{}; the hub makes what is missing", lack.told())),
-            Err((reason, why)) => (reason, why),
+            Err(why) => why,
         }
     }
 
@@ -82,7 +85,7 @@ impl Turn<'_> {
                 Reason::Forbidden => "; grant its user what `kurator rbac member-builtin` prints",
                 _ => "",
             };
-            (reason, format!("{CANNOT_MAKE}{why}{grant}"))
+            (reason, format!("{CANNOT_MAKE}{grant}: {why}"))
         })?;
         let failed = |message: &&String| message.starts_with(CANNOT_MAKE);
         match (&alive.foundation, status.message.as_ref().filter(failed)) {
@@ -107,11 +110,11 @@ impl Turn<'_> {
             }
             Some(Standing::Refused(why)) => Err((Reason::ServedByAnother, why.clone())),
             Some(Standing::Failed(why)) => {
-                self.attempt(&alive.foundation, Action::LayFoundation)?;
+                self.lay(status, alive)?;
                 Err((Reason::Waiting, format!("the built-in engine is being started: {why}")))
             }
             Some(Standing::Starting) | None => {
-                self.attempt(&alive.foundation, Action::LayFoundation)?;
+                self.lay(status, alive)?;
                 still(status, "the built-in engine finds out whether another server is there")
             }
         }

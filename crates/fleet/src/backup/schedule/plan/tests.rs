@@ -307,6 +307,19 @@ fn a_cluster_that_left_and_can_not_be_reached_stays_with_what_is_pending() {
 }
 
 #[test]
+fn in_a_cluster_that_left_and_never_answered_nothing_is_pending() {
+    let mut row = decide(&[in_force("m3")]).rows.remove(0);
+    let rows = |row: &BackupDetails| {
+        decide(&[ended("m1", "Completed"), left(away(in_force("m3"), Some(row.clone())))]).rows.len()
+    };
+    assert_eq!(rows(&row), 2);
+    row.cluster_uid = None;
+    assert_eq!(rows(&row), 2, "its schedule has a name");
+    row.schedule = None;
+    assert_eq!(rows(&row), 1);
+}
+
+#[test]
 fn a_creation_under_way_in_a_cluster_that_left_is_waited_for() {
     let until = Instant::now() + Duration::from_secs(9);
     for write in [Write::InFlight, Write::Done { until }] {

@@ -102,8 +102,8 @@ fn why_a_type_cannot_be_made_is_said_until_an_attempt_has_ended_otherwise() {
         (
             false,
             "Forbidden".to_owned(),
-            "the hub can't make what the built-in engine works on: you may not; grant its user what `kurator rbac \
-             member-builtin` prints"
+            "the hub can't make what the built-in engine works on; grant its user what `kurator rbac member-builtin` \
+             prints: you may not"
                 .to_owned()
         )
     );
@@ -113,6 +113,16 @@ fn why_a_type_cannot_be_made_is_said_until_an_attempt_has_ended_otherwise() {
     assert_eq!((told(&again), written(&again)), (said, vec!["m1 lay foundation".to_owned()]));
     let made = told(&lost(&refused, laid()));
     assert_eq!(made.2, "the cluster has no type `backups.velero.io`; the hub makes what is missing");
+}
+
+#[test]
+fn a_type_that_is_missing_under_another_server_is_not_made() {
+    let engine = Some(Standing::Refused("another server (v1.18.3)".into()));
+    let lack = Some(Lack { types: vec!["backups.velero.io"], hidden: Vec::new() });
+    let alive = SeenAlive { lack, engine, ..alive(Ok(all_written())) };
+    let plan = decide(by_hub(), vec![member("m1", SeenContact::Alive(Box::new(alive)))]);
+    assert!(written(&plan).is_empty());
+    assert_eq!(backup_reason(&plan), "ServedByAnother");
 }
 
 #[test]
