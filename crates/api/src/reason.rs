@@ -82,7 +82,7 @@ reasons! {
     ScheduleRefused: "Velero in the member refused the schedule; the message holds its words.",
     RunFailed: "The newest run of the schedule is not complete everywhere; the rows tell where.",
     NoCompleteRun: "The schedule has no complete run in this cluster yet.",
-    BackupExpired: "The run referred to has expired, and its data with it.",
+    BackupExpired: "The run referred to has expired: it is not restored any more.",
     SourcePartiallyFailed: "The backup of the source is incomplete, and the policy does not allow to go on with it.",
     SourceUnreadable: "The target has no way to the place where the source's backup is stored.",
     VolumesWithoutData: "The engine stored the objects of volume claims without the data of their volumes; the message counts them.",

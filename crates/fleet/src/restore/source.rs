@@ -143,7 +143,8 @@ mod tests {
         let mut run = row();
         run.phase = Some(kurator_api::backup::RowPhase::Completed);
         run.backup_status_in_cluster.as_mut().unwrap().expiration = Some(now());
-        let expired = "the Backup expired at 2026-11-01T12:00:00Z, and its data with it; restore another one";
+        let expired =
+            "the Backup expired at 2026-11-01T12:00:00Z and is not restored any more; restore another one";
         let never = NotYet::Never(Reason::BackupExpired, expired.to_owned());
         assert_eq!(source_name(Some(&run), now()), Err(never));
         run.backup_status_in_cluster.as_mut().unwrap().expiration = None;

@@ -244,7 +244,7 @@ fn all_expired(rows: &[&BackupDetails], now: Timestamp) -> Option<Timestamp> {
 
 /// Goes on from the name of what has.
 pub(super) fn has_expired(at: Timestamp) -> String {
-    format!("expired at {}, and its data with it; restore another one", text::time(at))
+    format!("expired at {} and is not restored any more; restore another one", text::time(at))
 }
 
 /// The row of each of these clusters: the first, where Kurator wrote several.

@@ -82,7 +82,7 @@ fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
             let held_up =
                 rows.0.iter().find(|row| row.reason.is_some() && row.reason != Some(Reason::InProgress));
             if starting > 0 {
-                let so_far = format!("{starting}/{} clusters are starting", rows.0.len());
+                let so_far = format!("{starting}/{} clusters starting", rows.0.len());
                 return Verdict::underway(Reason::InProgress, with(so_far, held_up));
             }
             let message = with("no cluster has started".to_owned(), wait);
@@ -148,11 +148,8 @@ mod tests {
     fn the_first_word_counts_what_starts_and_names_what_does_not() {
         let starts = |name| row(name, RowPhase::Pending, Reason::InProgress, "being created in the member");
         let away = row("m3", RowPhase::Pending, Reason::Unreachable, "no answer");
-        assert_eq!(
-            said(&[starts("m1"), starts("m2")]),
-            (Reason::InProgress, "2/2 clusters are starting".into())
-        );
-        let expected = (Reason::InProgress, "1/2 clusters are starting; m3: no answer".into());
+        assert_eq!(said(&[starts("m1"), starts("m2")]), (Reason::InProgress, "2/2 clusters starting".into()));
+        let expected = (Reason::InProgress, "1/2 clusters starting; m3: no answer".into());
         assert_eq!(said(&[starts("m1"), away.clone()]), expected);
         assert_eq!(said(&[away]), (Reason::Unreachable, "no cluster has started; m3: no answer".into()));
     }

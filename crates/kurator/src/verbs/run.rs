@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_line_counts_clusters_once() {
-        for message in ["1/2 clusters completed; b: away", "2/2 clusters are starting"] {
+        for message in ["1/2 clusters completed; b: away", "2/2 clusters starting"] {
             let line = restore("InProgress", message).line();
             assert_eq!(line, format!("InProgress, 2/9 objects, {message}"));
         }

@@ -177,7 +177,7 @@ fn a_backup_that_has_expired_is_nothing_to_restore() -> Outcome {
         backups.merge_status("b", json!({"backupDetails": rows})).await?;
         restore_beside(&tenant).await?;
         let message = tenant.all::<Restore>().until_reason("r", "BackupExpired").await?;
-        let expected = "spec.backupName: Backup `b` expired at 2026-01-01T00:00:00Z, and its data with it; restore another one";
+        let expected = "spec.backupName: Backup `b` expired at 2026-01-01T00:00:00Z and is not restored any more; restore another one";
         assert_eq!(message, expected);
         tenant.all::<Restore>().until_phase("r", "FailedValidation").await?;
         Ok(())
