@@ -159,9 +159,8 @@ impl Hub {
         };
         let conditions = &found.0.as_ref().ok()?.status.as_ref()?.conditions;
         let stalled = condition::find(conditions, condition::STALLED)?;
-        let holds = stalled.status == condition::ConditionStatus::True;
-        let reason = Reason::ALL.iter().find(|reason| holds && stalled.is_because(**reason))?;
-        Some((*reason, stalled.message.clone()?))
+        let stalled = Some(stalled).filter(|stalled| stalled.status == condition::ConditionStatus::True)?;
+        Some((Reason::of(stalled.reason.as_deref()?)?, stalled.message.clone()?))
     }
 
     /// Whether the object can't go before what is in the cluster has gone, or needs not wait for that.

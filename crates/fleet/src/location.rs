@@ -56,11 +56,11 @@ fn said_in_row(fleet: &str, row: &FleetClusterStatus) -> Option<(Reason, String)
         Some(backup) => (&backup.reason, &backup.message),
         None => (&row.reason, &row.message),
     };
-    let reason = Reason::ALL.iter().find(|one| Some(one.as_str()) == reason.as_deref())?;
+    let reason = Reason::of(reason.as_deref()?)?;
     // What the Fleet itself waits for says less than that it is to write a location.
     let telling = !matches!(reason, Reason::Waiting | Reason::AsExpected | Reason::Connected);
     let message = message.as_ref().filter(|_| telling)?;
-    Some((*reason, format!("fleet `{fleet}`: {message}")))
+    Some((reason, format!("fleet `{fleet}`: {message}")))
 }
 
 /// By which Fleet, and for which cluster, a location was written.

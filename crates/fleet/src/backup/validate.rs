@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kurator_api::backup::{Backup, BackupPolicy, BackupSpec};
+use kurator_api::backup::{Backup, BackupSpec};
 use kurator_api::cluster::ClusterKey;
-use kurator_api::duration::GoDuration;
 use kurator_api::fleet::Fleet;
 use kurator_api::names::ChildKind;
 use kurator_api::reason::Reason;
@@ -14,7 +13,7 @@ use super::template;
 use crate::destination;
 use crate::hub::Guarded;
 use crate::run::kinds::Run;
-use crate::run::{Owner, Started, Unfit};
+use crate::run::{Owner, Started, Unfit, policy_problems};
 
 /// A one-time Backup whose clusters are known.
 pub(super) struct ValidBackup {
@@ -108,23 +107,13 @@ fn first_look(
 
 /// What is wrong with a spec whatever the fleet is.
 pub(super) fn spec_problems(spec: &BackupSpec) -> Vec<String> {
-    let mut problems = spec.policy.as_ref().map(policy_problems).unwrap_or_default();
+    let policy = spec.policy.as_ref();
+    let mut problems = policy_problems(
+        policy.and_then(|policy| policy.resource_filter.as_ref()),
+        policy.and_then(|policy| policy.ttl.as_deref()),
+    );
     if spec.destination.fleet.is_empty() {
         problems.push("spec.destination.fleet: is empty; name a Fleet of this namespace".to_owned());
-    }
-    problems
-}
-
-fn policy_problems(policy: &BackupPolicy) -> Vec<String> {
-    let mut problems = Vec::new();
-    if let Some(filter) = &policy.resource_filter {
-        problems
-            .extend(filter.problems().into_iter().map(|text| format!("spec.policy.resourceFilter: {text}")));
-    }
-    if let Some(ttl) = &policy.ttl
-        && let Err(error) = ttl.parse::<GoDuration>()
-    {
-        problems.push(format!("spec.policy.ttl: {error}"));
     }
     problems
 }

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kurator_api::backup::{BackupDetails, Destination};
 use kurator_api::cluster::ClusterKey;
-use kurator_api::duration::GoDuration;
 use kurator_api::fleet::Fleet;
-use kurator_api::migrate::{Migrate, MigratePolicy};
+use kurator_api::migrate::Migrate;
 use kurator_api::names::ChildKind;
 use kurator_api::reason::Reason;
 use kurator_api::restore::RestoreDetails;
@@ -17,7 +16,7 @@ use super::template;
 use crate::destination;
 use crate::hub::Guarded;
 use crate::run::rows::{Details, Row};
-use crate::run::{Owner, Started, Unfit};
+use crate::run::{Owner, Started, Unfit, policy_problems};
 
 const SOURCE: &str = "spec.sourceCluster";
 const TARGET: &str = "spec.targetCluster";
@@ -136,7 +135,11 @@ fn first_look(
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
 ) -> Result<(ClusterKey, Vec<ClusterKey>), Unfit> {
     let spec = &migrate.spec;
-    let mut problems = spec.policy.as_ref().map(policy_problems).unwrap_or_default();
+    let policy = spec.policy.as_ref();
+    let mut problems = policy_problems(
+        policy.and_then(|policy| policy.resource_filter.as_ref()),
+        policy.and_then(|policy| policy.ttl.as_deref()),
+    );
     for (at, destination) in [(SOURCE, &spec.source_cluster), (TARGET, &spec.target_cluster)] {
         if destination.fleet.is_empty() {
             problems.push(format!("{at}.fleet: is empty; name a Fleet of this namespace"));
@@ -202,20 +205,6 @@ fn no_fleet(at: &str, named: &str) -> Unfit {
     let message =
         format!("{at}.fleet: there is no Fleet `{named}` in this namespace; create it or name another");
     Unfit::waiting(Reason::FleetNotFound, message)
-}
-
-fn policy_problems(policy: &MigratePolicy) -> Vec<String> {
-    let mut problems = Vec::new();
-    if let Some(filter) = &policy.resource_filter {
-        problems
-            .extend(filter.problems().into_iter().map(|text| format!("spec.policy.resourceFilter: {text}")));
-    }
-    if let Some(ttl) = &policy.ttl
-        && let Err(error) = ttl.parse::<GoDuration>()
-    {
-        problems.push(format!("spec.policy.ttl: {error}"));
-    }
-    problems
 }
 
 #[cfg(test)]

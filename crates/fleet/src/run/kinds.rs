@@ -183,10 +183,6 @@ impl From<RestorePhase> for RunPhase {
     }
 }
 
-fn reason(text: Option<&str>) -> Option<Reason> {
-    Reason::ALL.iter().copied().find(|reason| Some(reason.as_str()) == text)
-}
-
 impl Details for BackupDetails {
     type Status = velero::BackupStatus;
 
@@ -211,7 +207,7 @@ impl Details for BackupDetails {
             phase: self.phase.unwrap_or_else(|| {
                 kurators_phase(self.backup_name_in_cluster.as_ref(), self.backup_status_in_cluster.as_ref())
             }),
-            reason: reason(self.reason.as_deref()),
+            reason: self.reason.as_deref().and_then(Reason::of),
             message: self.message.clone(),
         }
     }
@@ -268,7 +264,7 @@ impl Details for RestoreDetails {
             phase: self.phase.unwrap_or_else(|| {
                 kurators_phase(self.restore_name_in_cluster.as_ref(), self.restore_status_in_cluster.as_ref())
             }),
-            reason: reason(self.reason.as_deref()),
+            reason: self.reason.as_deref().and_then(Reason::of),
             message: self.message.clone(),
         }
     }

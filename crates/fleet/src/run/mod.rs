@@ -20,6 +20,8 @@ use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use kube::runtime::controller::Action;
 use kurator_api::cluster::ClusterKey;
+use kurator_api::duration::GoDuration;
+use kurator_api::filter::ResourceFilter;
 use kurator_api::names::{self, ChildKind};
 use kurator_api::reason::Reason;
 use tokio::time::Instant;
@@ -205,6 +207,14 @@ impl Unfit {
         let is_edited = observed.is_none() || observed != generation;
         self.is_invalid() || !is_refused || is_edited
     }
+}
+
+/// What is wrong with the fields of `spec.policy` that decide what is stored, and for how long.
+pub(crate) fn policy_problems(filter: Option<&ResourceFilter>, ttl: Option<&str>) -> Vec<String> {
+    let filter = filter.map(ResourceFilter::problems).unwrap_or_default();
+    let filter = filter.into_iter().map(|text| format!("spec.policy.resourceFilter: {text}"));
+    let ttl = ttl.and_then(|ttl| ttl.parse::<GoDuration>().err());
+    filter.chain(ttl.map(|error| format!("spec.policy.ttl: {error}"))).collect()
 }
 
 /// Waits for a change, or until the earliest of the given times.

@@ -208,7 +208,7 @@ fn in_members(wanted: &Wanted, steps: &[(ClusterKey, Step)], leftovers: bool) ->
 
 fn reason(step: &Step) -> Reason {
     let named = step.row.as_ref().and_then(|row| row.reason.as_deref());
-    Reason::ALL.iter().copied().find(|reason| Some(reason.as_str()) == named).unwrap_or(Reason::Waiting)
+    named.and_then(Reason::of).unwrap_or(Reason::Waiting)
 }
 
 #[cfg(test)]

@@ -90,8 +90,8 @@ impl Turn<'_> {
         let failed = |message: &&String| message.starts_with(CANNOT_MAKE);
         match (&alive.foundation, status.message.as_ref().filter(failed)) {
             (Write::None | Write::InFlight | Write::Failed { .. }, Some(message)) => {
-                let reason = Reason::ALL.iter().find(|one| Some(one.as_str()) == status.reason.as_deref());
-                Err((reason.copied().unwrap_or(Reason::VeleroMissing), message.clone()))
+                let reason = status.reason.as_deref().and_then(Reason::of);
+                Err((reason.unwrap_or(Reason::VeleroMissing), message.clone()))
             }
             _ => Ok(()),
         }
