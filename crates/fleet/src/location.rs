@@ -4,7 +4,7 @@ use kube::{Resource, ResourceExt};
 use kurator_api::backup::StoredAt;
 use kurator_api::cluster::ClusterKey;
 use kurator_api::duration::GoDuration;
-use kurator_api::fleet::FleetClusterStatus;
+use kurator_api::fleet::{Fleet, FleetClusterStatus};
 use kurator_api::names;
 use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation, BackupStorageLocationPhase};
@@ -17,6 +17,12 @@ use crate::text;
 
 /// Name of the location, or why there is none to use.
 pub(crate) type Usable = Result<String, (Reason, String)>;
+
+/// UID of the Fleet if its backup plugin decides on the storage location.
+pub(crate) fn plugin_of(fleet: &Fleet) -> Option<String> {
+    fleet.spec.plugin.as_ref()?.backup.as_ref()?;
+    fleet.metadata.uid.clone()
+}
 
 /// What a location is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +43,38 @@ pub(crate) fn usable(hub: &Hub, member: &Member, plugin_of: Option<&str>, purpos
             choose(&all.iter().map(AsRef::as_ref).collect::<Vec<_>>(), wanted.as_ref(), purpose)
         }
     };
-    let is_the_fleets = |reason| matches!(reason, Reason::LocationPending | Reason::VeleroMissing);
-    usable.map_err(|why| match plugin_of.filter(|_| is_the_fleets(why.0)) {
-        Some(fleet) => said_by_fleet(hub, member.id(), fleet).unwrap_or(why),
-        None => why,
-    })
+    usable.map_err(|why| told(hub, member, plugin_of, why))
+}
+
+/// Whether a Backup that the member has can be read from the location of this name. Without a plugin the hub waits for
+/// none that is not there, nor for its first check: nobody may make the one or the other.
+pub(crate) fn readable(
+    hub: &Hub,
+    member: &Member,
+    plugin_of: Option<&str>,
+    name: &str,
+) -> Result<(), (Reason, String)> {
+    let Some(location) = member.locations().get(name).present() else {
+        return plugin_of.map_or(Ok(()), |_| usable(hub, member, plugin_of, Use::Restore).map(drop));
+    };
+    match checked(&location, "Velero") {
+        Err(why) if plugin_of.is_some() || why.0 == Reason::LocationUnavailable => {
+            Err(told(hub, member, plugin_of, why))
+        }
+        Err(_) | Ok(()) => Ok(()),
+    }
+}
+
+/// Why a location can't be used: what its Fleet says, where that explains more.
+fn told(hub: &Hub, member: &Member, plugin_of: Option<&str>, why: (Reason, String)) -> (Reason, String) {
+    let said = plugin_of.and_then(|fleet| said_by_fleet(hub, member.id(), fleet));
+    let explains = |said: &(Reason, String)| match why.0 {
+        Reason::LocationPending | Reason::VeleroMissing => true,
+        // The Fleet knows what somebody has to mend.
+        Reason::LocationUnavailable => said.0.waits_for_somebody(),
+        _ => false,
+    };
+    said.filter(explains).unwrap_or(why)
 }
 
 /// Why the Fleet with this UID has no location in a cluster, in its own words.
@@ -51,7 +84,8 @@ fn said_by_fleet(hub: &Hub, cluster: &ClusterKey, uid: &str) -> Option<(Reason, 
     said_in_row(&fleet.name_any(), hub.fleet_rows.row(fleet, cluster)?)
 }
 
-fn said_in_row(fleet: &str, row: &FleetClusterStatus) -> Option<(Reason, String)> {
+/// What a Fleet says of one of its clusters, unless that is no news.
+pub(crate) fn said_in_row(fleet: &str, row: &FleetClusterStatus) -> Option<(Reason, String)> {
     let (reason, message) = match row.backup.as_ref().filter(|_| row.ready) {
         Some(backup) => (&backup.reason, &backup.message),
         None => (&row.reason, &row.message),

@@ -17,6 +17,7 @@ use kube::{Client, ResourceExt as _};
 use kurator_api::backup::{Backup, BackupPhase, RowPhase};
 use kurator_api::condition::{self, ConditionStatus};
 use kurator_api::fleet::{Fleet, FleetPhase};
+use kurator_api::restore::Restore;
 use kurator_api::velero::{BackupStorageLocation, BackupStorageLocationPhase};
 use kurator_testkit::wait::until;
 use serde_json::json;
@@ -42,6 +43,7 @@ async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
 struct Scene {
     fleets: Api<Fleet>,
     backups: Api<Backup>,
+    restores: Api<Restore>,
     /// Of the cluster that has the schedule, and into which was migrated.
     locations: Api<BackupStorageLocation>,
 }
@@ -79,6 +81,34 @@ impl Scene {
         Ok(until(what, BOUND, look).await?)
     }
 
+    /// Asks for what the quickstart has backed up, in a namespace beside it.
+    async fn restore(&self, name: &str) -> Outcome {
+        let policy = json!({"namespaceMapping": {"kurator-backup": name}});
+        let restore =
+            json!({"metadata": {"name": name}, "spec": {"backupName": "specific-ns", "policy": policy}});
+        self.restores.create(&PostParams::default(), &serde_json::from_value(restore)?).await?;
+        Ok(())
+    }
+
+    /// Waits until the field at this pointer of a Restore's status is `expected`, in which the first row is row 0.
+    async fn until_restore(&self, name: &str, pointer: &str, expected: &str) -> Outcome {
+        let look = async || match self.restores.get(name).await {
+            Ok(restore) => {
+                let status = serde_json::to_value(&restore.status).map_err(|error| error.to_string())?;
+                let is_it = status.pointer(pointer).is_some_and(|found| found == expected);
+                if is_it { Ok(Some(())) } else { Err(status.to_string()) }
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        Ok(until(&format!("Restore `{name}` to say {expected}"), BOUND, look).await?)
+    }
+
+    async fn name_secret(&self, name: &str) -> Outcome {
+        let secret = json!({"spec": {"plugin": {"backup": {"storage": {"secretName": name}}}}});
+        self.fleets.patch(FLEET, &PatchParams::default(), &Patch::Merge(&secret)).await?;
+        Ok(())
+    }
+
     /// The mount, as it was last looked at.
     async fn mount(&self) -> anyhow::Result<BackupStorageLocation> {
         let all = self.locations.list(&kube::api::ListParams::default()).await?;
@@ -110,7 +140,8 @@ async fn anew(folder: &Path) -> Outcome {
     let hub = client(&folder.join("hub")).await?;
     let scene = Scene {
         fleets: Api::namespaced(hub.clone(), "default"),
-        backups: Api::namespaced(hub, "default"),
+        backups: Api::namespaced(hub.clone(), "default"),
+        restores: Api::namespaced(hub, "default"),
         locations: Api::namespaced(client(&folder.join("kurator-member2")).await?, "velero"),
     };
     let pause = Patch::Merge(json!({"spec": {"paused": true}}));
@@ -129,6 +160,8 @@ async fn anew(folder: &Path) -> Outcome {
     let refused = json!({"status": {"phase": "Unavailable", "message": "it was not written by a Fleet"}});
     scene.locations.patch(&mount, &PatchParams::default(), &Patch::Merge(&refused)).await?;
 
+    scene.restore("early").await?;
+    scene.until_restore("early", "/phase", "Pending").await?;
     let mut seen = watch_object(scene.backups.clone(), "schedule").boxed();
     scene.make_fleet(&spec, "object-store").await?;
     let mut phases = Vec::new();
@@ -158,7 +191,24 @@ async fn anew(folder: &Path) -> Outcome {
         Err(error) => Err(error.to_string()),
     };
     until("the mount to work", BOUND, works).await?;
-    Ok(())
+    // It was asked for before the Fleet had any location.
+    scene.until_restore("early", "/phase", "Completed").await?;
+    a_restore_waits_for_the_credential_of_its_fleet(&scene).await
+}
+
+async fn a_restore_waits_for_the_credential_of_its_fleet(scene: &Scene) -> Outcome {
+    scene.name_secret("no-such-secret").await?;
+    let is_seen = async || match scene.fleets.get(FLEET).await {
+        Ok(fleet) if fleet.status.as_ref().and_then(|status| status.phase) == Some(FleetPhase::Failed) => {
+            Ok(Some(()))
+        }
+        other => Err(format!("{other:?}")),
+    };
+    until("the Fleet to miss the Secret", BOUND, is_seen).await?;
+    scene.restore("keyless").await?;
+    scene.until_restore("keyless", "/restoreDetails/0/reason", "CredentialSecretMissing").await?;
+    scene.name_secret("object-store").await?;
+    scene.until_restore("keyless", "/phase", "Completed").await
 }
 
 async fn a_backup_that_has_not_started_says_that_its_fleet_is_gone(

@@ -12,6 +12,7 @@ use kurator_api::velero;
 use super::template;
 use crate::destination;
 use crate::hub::Guarded;
+use crate::location;
 use crate::run::kinds::Run;
 use crate::run::{Owner, Started, Unfit, policy_problems};
 
@@ -48,15 +49,9 @@ pub(super) fn validate(
     Ok(ValidBackup {
         run,
         over,
-        plugin_of: fleet.and_then(plugin_of),
+        plugin_of: fleet.and_then(location::plugin_of),
         template: template::spec(backup.spec.policy.as_ref()),
     })
-}
-
-/// UID of the Fleet if its backup plugin decides on the storage location.
-pub(super) fn plugin_of(fleet: &Fleet) -> Option<String> {
-    fleet.spec.plugin.as_ref()?.backup.as_ref()?;
-    fleet.metadata.uid.clone()
 }
 
 pub(super) fn owner(backup: &Backup, hub: &str) -> Owner {

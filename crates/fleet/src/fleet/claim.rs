@@ -69,7 +69,7 @@ fn labelled<K: HubKind>(all: &[Arc<Guarded<K>>], kind: ClusterKind, fleet: &Flee
 }
 
 /// Another Fleet that has this cluster and still lists it.
-pub(super) fn rival(hub: &Hub, fleet: &Fleet, key: &ClusterKey) -> Option<String> {
+pub(crate) fn rival(hub: &Hub, fleet: &Fleet, key: &ClusterKey) -> Option<String> {
     let holder = hub.labels(key).remove(names::FLEET_NAME_LABEL)?;
     if holder == names::label_value(&fleet.name_any()) {
         return None;
@@ -79,6 +79,11 @@ pub(super) fn rival(hub: &Hub, fleet: &Fleet, key: &ClusterKey) -> Option<String
         .filter_map(|other| other.0.as_ref().ok())
         .find(|other| names::label_value(&other.name_any()) == holder && clusters_of(other).contains(key))
         .map(ResourceExt::name_any)
+}
+
+/// What is said of a cluster that this other Fleet has.
+pub(crate) fn kept_by(other: &str) -> String {
+    format!("fleet `{other}` has this cluster; take it off one of the two")
 }
 
 async fn set_label(ctx: &Ctx, key: ClusterKey, fleet: Option<&str>) -> Result<(), Error> {

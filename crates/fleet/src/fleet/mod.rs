@@ -4,7 +4,7 @@
 //! never holds up the others.
 
 mod apply;
-mod claim;
+pub(crate) mod claim;
 mod foundation;
 pub(crate) mod heir;
 mod lack;

@@ -13,6 +13,7 @@ use kurator_api::reason::Reason;
 use kurator_api::velero::{AccessMode, BackupStorageLocation};
 use tokio::time::Instant;
 
+use super::claim::kept_by;
 use super::lack::Lack;
 use super::layout::{self, Owner, RootFinding};
 use super::observe::{SeenAlive, SeenContact, SeenMember, SeenVelero};
@@ -60,8 +61,7 @@ impl Turn<'_> {
             return self.without_object(member, row);
         }
         if let Some(rival) = rival.as_ref().filter(|_| *listed) {
-            let message = format!("fleet `{rival}` has this cluster; take it off one of the two");
-            return Some(not_ready(row, Reason::ClusterInAnotherFleet, message));
+            return Some(not_ready(row, Reason::ClusterInAnotherFleet, kept_by(rival)));
         }
         if !listed && row.backup.is_none() {
             return None;

@@ -15,6 +15,7 @@ use kurator_api::velero;
 use super::template;
 use crate::destination;
 use crate::hub::Guarded;
+use crate::location;
 use crate::run::rows::{Details, Row};
 use crate::run::{Owner, Started, Unfit, policy_problems};
 
@@ -103,7 +104,6 @@ pub(super) fn validate(
         }
     };
     let policy = migrate.spec.policy.as_ref();
-    let has_plugin = |f: &&Fleet| f.spec.plugin.as_ref().is_some_and(|plugin| plugin.backup.is_some());
     Ok(ValidMigrate {
         source: Started {
             owner: source_owner,
@@ -121,7 +121,7 @@ pub(super) fn validate(
         begun: has_begun,
         source_over: destination::over(&migrate.spec.source_cluster.fleet, fleets.source),
         targets_over: destination::over(&migrate.spec.target_cluster.fleet, fleets.target),
-        plugin_of: read[0].filter(has_plugin).and_then(|fleet| fleet.metadata.uid.clone()),
+        plugin_of: read[0].and_then(location::plugin_of),
         backup: template::backup(policy),
         restore: template::restore(policy),
         allow_partially_failed: policy.and_then(|policy| policy.allow_partially_failed) == Some(true),

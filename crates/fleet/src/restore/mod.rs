@@ -74,6 +74,8 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Restore>>, ctx: Arc<Ctx>) -> R
     valid.freeze_sources(&mut plan.rows, chosen);
     mount::note_ways(&mut plan.rows, &prepared);
     mount::note_lost_volumes(&ctx, &valid.run, &mut plan.rows);
+    valid.note_incomplete(&mut plan.rows);
+    plan.retell();
     let sources = plan.rows.0.iter().filter_map(|row| Some((row.cluster.clone(), row.source.clone()?)));
     let say = |conditions: &mut Vec<_>| say_volumes(&ctx, Teller::Restore, sources, conditions);
     let delayed = report::report(&ctx, restore, &plan, say).await?;

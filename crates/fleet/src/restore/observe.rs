@@ -149,7 +149,7 @@ fn ready(
         let stored = record.and_then(|row| row.stored.as_ref());
         return match brought_by_another(member, backup, stored) {
             Some(mount) => Ready::OnTheWay(Prepared::found_in(mount)),
-            None => Ready::Said(usable(&run.name, backup, now)),
+            None => Ready::Said(here_to_read(ctx, valid, member, &run.name, backup, now)),
         };
     }
     let content = valid
@@ -159,7 +159,7 @@ fn ready(
         .and_then(|(backup, row)| copy_of(backup, &ctx.hub.uid, row, cluster));
     let Some(content) = content else {
         return Ready::Said(match here {
-            Some(backup) => usable(&run.name, &backup, now),
+            Some(backup) => here_to_read(ctx, valid, member, &run.name, &backup, now),
             None => Err(missing(ctx, valid, cluster, member, &run.name)),
         });
     };
@@ -252,6 +252,22 @@ fn fallback(
         let message = format!("storage location `{location}` names no bucket, or its fleet did not write it");
         NotYet::Wait(Reason::LocationUnavailable, message)
     })
+}
+
+/// Name of a Backup in the member that Velero restores, once its location can be read.
+fn here_to_read(
+    ctx: &Ctx,
+    valid: &ValidRestore,
+    member: &Member,
+    name: &str,
+    backup: &velero::Backup,
+    now: Timestamp,
+) -> Precondition<String> {
+    let usable = usable(name, backup, now)?;
+    if let Some(location) = &backup.spec.storage_location {
+        location::readable(&ctx.hub, member, valid.plugin_of.as_deref(), location)?;
+    }
+    Ok(usable)
 }
 
 /// Name of a Backup that Velero restores.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kurator_api::backup::{Backup, BackupDetails, RowPhase};
 use kurator_api::cluster::ClusterKey;
+use kurator_api::condition;
 use kurator_api::fleet::Fleet;
 use kurator_api::names::ChildKind;
 use kurator_api::reason::Reason;
@@ -16,6 +17,7 @@ use super::template;
 use crate::backup::schedule;
 use crate::destination;
 use crate::hub::Guarded;
+use crate::location;
 use crate::run::kinds::{Run, RunPhase};
 use crate::run::rows::{Details, Rows};
 use crate::run::{Owner, Started, Unfit};
@@ -26,6 +28,8 @@ pub(super) struct ValidRestore {
     pub(super) run: Started<velero::RestoreStatus>,
     /// What every member's Velero Restore asks for; the source is filled in per member.
     pub(super) template: velero::RestoreSpec,
+    /// UID of the Fleet if its backup plugin decides on the storage location.
+    pub(super) plugin_of: Option<String>,
     /// Why nothing more begins in the Fleet's clusters, if so.
     pub(super) over: Option<(Reason, String)>,
     /// The Backup, while it exists.
@@ -48,6 +52,23 @@ impl ValidRestore {
     ) {
         for row in rows.0.iter_mut().filter(|row| row.source.is_none()) {
             row.source = chosen.remove(&row.cluster).or_else(|| self.one_run(&row.cluster));
+        }
+    }
+
+    /// Says in every row that has just ended well that what it restored was incomplete, if so.
+    pub(super) fn note_incomplete(&self, rows: &mut Rows<velero::RestoreStatus>) {
+        let room = condition::room(rows.0.len());
+        for row in rows.0.iter_mut().filter(|row| is_restorable(row.phase)) {
+            let had_ended =
+                self.run.recorded.get(&row.cluster).is_some_and(|before| before.phase.is_terminal());
+            let source = self.source_rows.get(&row.cluster);
+            let source = source.filter(|source| source.backup_name_in_cluster == row.source);
+            let is_partial = source.is_some_and(|source| source.phase == Some(RowPhase::PartiallyFailed));
+            if is_partial && !had_ended {
+                let said = row.message.iter().map(String::as_str);
+                let said: Vec<_> = ["the backup is incomplete"].into_iter().chain(said).collect();
+                row.message = Some(condition::shorten(&said.join("; "), room));
+            }
         }
     }
 
@@ -98,7 +119,17 @@ pub(super) fn validate(
         rows.unwrap_or_default().into_iter().map(|row| (row.cluster(&namespace), row)).collect();
     let scheduled = source.is_some_and(schedule::concerns);
     let named = restore.spec.named_in_cluster().map(str::to_owned);
-    Ok(ValidRestore { run, template, over, source: source.cloned(), named, scheduled, source_rows })
+    let plugin_of = fleet.and_then(location::plugin_of);
+    Ok(ValidRestore {
+        run,
+        template,
+        plugin_of,
+        over,
+        source: source.cloned(),
+        named,
+        scheduled,
+        source_rows,
+    })
 }
 
 pub(super) fn owner(restore: &Restore, source: Option<&Backup>, hub: &str) -> Owner {
@@ -258,11 +289,47 @@ fn rows_of<'a>(source: &'a Backup, clusters: &[ClusterKey]) -> Vec<&'a BackupDet
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::rows::Row;
     use kube::core::DeserializeGuard;
     use serde_json::{Value, json};
 
     fn guarded<K: serde::de::DeserializeOwned>(whole: Value) -> Guarded<K> {
         DeserializeGuard(Ok(serde_json::from_value(whole).unwrap()))
+    }
+
+    #[test]
+    fn what_was_restored_of_an_incomplete_backup_says_so_once() {
+        let source = guarded::<Backup>(json!({
+            "metadata": {"name": "b", "namespace": "default"}, "spec": {"destination": {"fleet": "f"}},
+            "status": {"phase": "PartiallyFailed", "backupDetails": [
+                {"clusterKind": "AttachedCluster", "clusterName": "a", "phase": "PartiallyFailed", "backupNameInCluster": "x"},
+                {"clusterKind": "AttachedCluster", "clusterName": "z", "phase": "Completed", "backupNameInCluster": "y"},
+            ]},
+        }));
+        let fleet = guarded::<Fleet>(json!({"metadata": {"name": "f", "namespace": "default"}, "spec": {
+            "clusters": [{"kind": "AttachedCluster", "name": "a"}, {"kind": "AttachedCluster", "name": "z"}],
+        }}));
+        let restore = json!({
+            "metadata": {"name": "r", "namespace": "default", "uid": "u"}, "spec": {"backupName": "b"},
+        });
+        let restore: Restore = serde_json::from_value(restore).unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let mut valid =
+            validate(&restore, Some(&source), Some(&fleet), "hub", |_| BTreeMap::new(), now).ok().unwrap();
+        let rows = valid.run.clusters.iter().zip(["x", "y"]).map(|(cluster, source)| {
+            let row = Row::new(cluster.clone()).in_phase(RowPhase::Completed);
+            Row { source: Some(source.to_owned()), ..row.because(Reason::Completed, "2 warnings") }
+        });
+        let mut rows = Rows(rows.collect());
+        valid.note_incomplete(&mut rows);
+        let messages = |rows: &Rows<velero::RestoreStatus>| {
+            rows.0.iter().filter_map(|row| row.message.clone()).collect::<Vec<_>>()
+        };
+        let expected = ["the backup is incomplete; 2 warnings", "2 warnings"];
+        assert_eq!(messages(&rows), expected);
+        valid.run.recorded = rows.0.iter().map(|row| (row.cluster.clone(), row.clone())).collect();
+        valid.note_incomplete(&mut rows);
+        assert_eq!(messages(&rows), expected);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::apply::creation;
 use super::rows::Row;
+use super::word;
 use super::{Claim, Owner, Started};
 use crate::ctx::Ctx;
 use crate::members::Access;
@@ -194,6 +195,8 @@ pub(crate) struct Seen<'a, K: VeleroRun> {
     pub(crate) place: Place<K>,
     /// Our object was made by somebody else and does not say yet that it is ours.
     pub(crate) adopted: bool,
+    /// Why nobody works on our object.
+    pub(crate) silence: Option<String>,
     /// Why the good end that our object claims is not believed; or, while it claims none, why its end can't be written.
     pub(crate) unproven: Option<String>,
     pub(crate) write: Write,
@@ -243,8 +246,18 @@ pub(crate) fn observe<'a, K: VeleroRun>(
         }
         other => (other, false, None),
     };
-    let (write, precondition) = (ctx.writes.state(&key), needs(&member));
-    Seen { cluster, recorded, contact: Contact::Live { uid }, place, adopted, unproven, write, precondition }
+    let silence = match &place {
+        Place::Ours(_) if !is_over => word::silence(ctx, &run.owner, cluster),
+        _ => None,
+    };
+    let write = ctx.writes.state(&key);
+    let has_begun = recorded.as_ref().is_some_and(Row::started);
+    let precondition = match word::in_its_fleet(ctx, &run.owner, cluster) {
+        Err(why) if !has_begun => Err(why.into()),
+        Err(_) | Ok(()) => needs(&member),
+    };
+    let contact = Contact::Live { uid };
+    Seen { cluster, recorded, contact, place, adopted, silence, unproven, write, precondition }
 }
 
 impl<'a, K: VeleroRun> Seen<'a, K> {
@@ -253,8 +266,8 @@ impl<'a, K: VeleroRun> Seen<'a, K> {
         let why = "the member can't be asked";
         let place = Place::Unknown { why: why.to_owned() };
         let precondition = Err(NotYet::Wait(Reason::Unreachable, why.to_owned()));
-        let (adopted, unproven, write) = (false, None, Write::None);
-        Seen { cluster, recorded, contact, place, adopted, unproven, write, precondition }
+        let (adopted, silence, unproven, write) = (false, None, None, Write::None);
+        Seen { cluster, recorded, contact, place, adopted, silence, unproven, write, precondition }
     }
 }
 
@@ -271,7 +284,7 @@ pub(crate) struct Step<S, N> {
 }
 
 pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs> {
-    let Seen { cluster, recorded, contact, place, adopted, unproven, write, precondition } = seen;
+    let Seen { cluster, recorded, contact, place, adopted, silence, unproven, write, precondition } = seen;
     let row = recorded.unwrap_or_else(|| Row::new(cluster.clone()));
     if row.phase.is_terminal() {
         return said(row);
@@ -284,7 +297,7 @@ pub(crate) fn step<K: VeleroRun>(seen: Seen<'_, K>) -> Step<K::Status, K::Needs>
     match place {
         Place::Ours(child) => Step {
             adopt: adopted.then(|| child.name_any()),
-            ..said(proven(observed(Row { seen_in: Some(uid), ..row }, &*child), unproven))
+            ..said(proven(served(observed(Row { seen_in: Some(uid), ..row }, &*child), silence), unproven))
         },
         Place::Unknown { why } => said(row.because(Reason::VeleroMissing, why)),
         Place::Free { .. } | Place::Leaving { .. } | Place::Namesake { .. } | Place::Taken { .. }
@@ -365,6 +378,14 @@ fn observed<K: VeleroRun>(row: Row<K::Status>, child: &K) -> Row<K::Status> {
     Row { child: Some(child.name_any()), status: Some(status), without_data, ..row }
         .in_phase(phase)
         .because(reason, message.unwrap_or_default())
+}
+
+/// What nobody works on does not go on, whatever it says of itself.
+fn served<S>(row: Row<S>, silence: Option<String>) -> Row<S> {
+    match silence.filter(|_| !row.phase.is_terminal()) {
+        Some(why) => row.because(Reason::VeleroSilent, why),
+        None => row,
+    }
 }
 
 /// A good end is not told before it is proven; and one that can't be written is to be explained.

@@ -12,6 +12,7 @@ pub(crate) mod report;
 pub(crate) mod retention;
 pub(crate) mod rows;
 pub(crate) mod volumes;
+pub(crate) mod word;
 
 use std::collections::BTreeMap;
 

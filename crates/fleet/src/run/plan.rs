@@ -11,7 +11,7 @@ use super::Started;
 use super::child::{Seen, VeleroRun, step};
 use super::kinds::RunPhase;
 use super::rows::{Aggregate, Row, Rows};
-use crate::standing::Verdict;
+use crate::standing::{Standing, Verdict};
 
 /// What follows for all clusters.
 pub(crate) struct Plan<K: VeleroRun> {
@@ -69,6 +69,13 @@ pub(crate) fn plan<K: VeleroRun>(
     }
 }
 
+impl<K: VeleroRun> Plan<K> {
+    /// Says again what all comes to, after more was noted in rows.
+    pub(crate) fn retell(&mut self) {
+        self.verdict = verdict(self.rows.aggregate(), &self.rows);
+    }
+}
+
 fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
     let counts = rows.summary().status;
     let wait = rows.0.iter().find(|row| needs_help(row)).or_else(|| rows.first_wait());
@@ -85,17 +92,13 @@ fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
                 let so_far = format!("{starting}/{} clusters starting", rows.0.len());
                 return Verdict::underway(Reason::InProgress, with(so_far, held_up));
             }
-            let message = with("no cluster has started".to_owned(), wait);
-            match wait.is_some_and(needs_help) {
-                true => Verdict::stalled(reason, message),
-                false => Verdict::underway(reason, message),
-            }
+            Verdict::new(standing(rows, wait), reason, with("no cluster has started".to_owned(), wait))
         }
         Aggregate::InProgress => {
             let message = with(format!("{counts} clusters completed"), wait);
-            match wait.filter(|row| needs_help(row)).and_then(|row| row.reason) {
-                Some(reason) => Verdict::stalled(reason, message),
-                None => Verdict::underway(Reason::InProgress, message),
+            match (standing(rows, wait), wait.and_then(|row| row.reason)) {
+                (Standing::Stalled, Some(reason)) => Verdict::stalled(reason, message),
+                _ => Verdict::underway(Reason::InProgress, message),
             }
         }
         Aggregate::Completed => {
@@ -106,6 +109,17 @@ fn verdict<S: Clone>(aggregate: Aggregate, rows: &Rows<S>) -> Verdict {
             Verdict::stalled(Reason::PartiallyFailed, with(format!("{counts} clusters completed"), bad))
         }
         Aggregate::Failed => Verdict::stalled(Reason::Failed, with("no cluster succeeded".to_owned(), bad)),
+    }
+}
+
+/// Whether nothing goes on without a person: the row that is told first says so of all, or each that is open of itself.
+fn standing<S>(rows: &Rows<S>, told: Option<&Row<S>>) -> Standing {
+    let mut open = rows.0.iter().filter(|row| !row.phase.is_terminal()).peekable();
+    let all_wait =
+        open.peek().is_some() && open.all(|row| row.reason.is_some_and(Reason::waits_for_somebody));
+    match told.is_some_and(needs_help) || all_wait {
+        true => Standing::Stalled,
+        false => Standing::Underway,
     }
 }
 
@@ -164,6 +178,22 @@ mod tests {
         );
         let failed = row("m2", RowPhase::Failed, Reason::MemberRefused, "no such field");
         assert_eq!(said(&[goes, failed]), (Reason::InProgress, "0/2 clusters completed; m1: 3 of 5".into()));
+    }
+
+    #[test]
+    fn what_can_only_wait_for_a_person_everywhere_is_stalled() {
+        let (done, missing) = (
+            row("m1", RowPhase::Completed, Reason::Completed, ""),
+            row("m2", RowPhase::Pending, Reason::ClusterNotFound, "there is no AttachedCluster"),
+        );
+        let away = row("m3", RowPhase::Pending, Reason::Unreachable, "no answer");
+        let standing = |rows: &[&Row<BackupStatus>]| {
+            let rows = Rows(rows.iter().copied().cloned().collect());
+            verdict(rows.aggregate(), &rows).standing
+        };
+        assert_eq!(standing(&[&missing]), Standing::Stalled);
+        assert_eq!(standing(&[&done, &missing]), Standing::Stalled);
+        assert_eq!(standing(&[&missing, &away]), Standing::Underway, "a cluster may answer again");
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::proof::shown;
 use crate::run::Owner;
 use crate::run::child::{Contact, Place, place, place_among};
 use crate::run::rows::Details;
+use crate::run::word;
 use crate::writes::Write;
 
 /// What is known of one cluster when its row is decided.
@@ -195,10 +196,19 @@ impl Look<'_> {
             contact: Contact::Live { uid },
             stored: telling.and_then(|run| self.stored(member, run)),
             history,
-            location: location::usable(&self.ctx.hub, member, self.plugin_of, location::Use::Backup),
+            location: self.location(&nothing.cluster, member),
             place,
             asked_run,
             ..nothing
+        }
+    }
+
+    /// Where runs go to; or why there are none now.
+    fn location(&self, cluster: &ClusterKey, member: &Member) -> Usable {
+        word::in_its_fleet(self.ctx, self.owner, cluster)?;
+        match word::silence(self.ctx, self.owner, cluster) {
+            Some(why) => Err((Reason::VeleroSilent, why)),
+            None => location::usable(&self.ctx.hub, member, self.plugin_of, location::Use::Backup),
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) fn because(mut row: BackupDetails, reason: Reason, message: impl AsRe
 pub(super) fn tell(row: BackupDetails, history: &History, paused: bool) -> BackupDetails {
     let mut row = row;
     let schedule = row.schedule.get_or_insert_default();
-    schedule.last_success = history.good.as_deref().map(as_good_run);
+    schedule.last_success = history.good.as_deref().map(as_good_run).or_else(|| history.remembered.clone());
     schedule.runs = history.runs;
     schedule.failed = history.failed;
     schedule.failed_since_success = history.failed_since_success;

@@ -22,6 +22,9 @@ pub(super) struct History {
     pub(super) unproven: Option<String>,
     /// The newest complete one that has not expired.
     pub(super) good: Option<Arc<Backup>>,
+    /// Without one, the newest complete one that was told of before and has not expired, if the member does not have it any
+    /// more: what was stored does not go with the object.
+    pub(super) remembered: Option<GoodRun>,
     pub(super) runs: u32,
     /// Ended, but not complete.
     pub(super) failed: u32,
@@ -74,6 +77,7 @@ pub(super) struct Proven {
     runs: Vec<Arc<Backup>>,
     /// Why the end that the newest one claims is not believed.
     newest: Option<String>,
+    remembered: Option<GoodRun>,
 }
 
 /// The runs as they may be told, where `shown` says that of one: what the row told of a run before stands, and of what ended
@@ -85,6 +89,10 @@ pub(super) fn proven(
     shown: impl Fn(Arc<Backup>) -> (Arc<Backup>, Option<String>),
 ) -> Proven {
     let mut newest = None;
+    let remembered = row.and_then(good_run).filter(|good| {
+        let has_expired = good.expiration.is_some_and(|expiration| expiration <= now);
+        !has_expired && runs.iter().all(|run| run.name_any() != good.backup_name_in_cluster)
+    });
     runs.retain(|run| !is_leaving(run));
     runs.sort_by_cached_key(|run| (began(run), run.name_any()));
     for (newer, run) in runs.iter_mut().rev().enumerate() {
@@ -99,7 +107,7 @@ pub(super) fn proven(
             break;
         }
     }
-    Proven { runs, newest }
+    Proven { runs, newest, remembered }
 }
 
 /// Whether a row told of this end of a run: as that of the newest, or of the newest complete one.
@@ -117,7 +125,7 @@ fn was_told(row: &BackupDetails, run: &Backup) -> bool {
 
 /// What they come to.
 pub(super) fn history(proven: Proven, now: Timestamp) -> History {
-    let Proven { runs, newest: unproven } = proven;
+    let Proven { runs, newest: unproven, remembered } = proven;
     let mut history = History { newest: runs.last().cloned(), unproven, ..History::default() };
     for run in &runs {
         history.runs += 1;
@@ -135,6 +143,7 @@ pub(super) fn history(proven: Proven, now: Timestamp) -> History {
             Some(_) | None => {}
         }
     }
+    history.remembered = remembered.filter(|_| history.good.is_none());
     history
 }
 
@@ -223,6 +232,27 @@ mod tests {
         let history = history(runs, at(NOON));
         assert_eq!(names(&history), (Some("run-02".into()), Some("run-01".into())));
         assert_eq!(history.runs, 2);
+    }
+
+    #[test]
+    fn a_complete_run_that_was_told_of_is_remembered_when_the_member_has_lost_it_until_it_expires() {
+        let told = |expiration: &str| -> BackupDetails {
+            let good = json!({"backupNameInCluster": "run-01", "expiration": expiration});
+            let row = json!({
+                "clusterName": "m1", "clusterKind": "AttachedCluster", "schedule": {"lastSuccess": good},
+            });
+            serde_json::from_value(row).unwrap()
+        };
+        let remembers = |runs: &[Arc<Backup>], expiration: &str| {
+            let remembered = doubted(runs, Some(&told(expiration)), &[]).remembered;
+            remembered.map(|good| good.backup_name_in_cluster)
+        };
+        let (later, past) = ("2026-12-01T00:00:00Z", "2026-10-01T00:00:00Z");
+        assert_eq!(remembers(&[], later).as_deref(), Some("run-01"));
+        assert_eq!(remembers(&[ended(2, "Failed")], later).as_deref(), Some("run-01"));
+        assert_eq!(remembers(&[ended(2, "Completed")], later), None);
+        assert_eq!(remembers(&[ended(1, "Deleting")], later), None, "its data goes too");
+        assert_eq!(remembers(&[], past), None);
     }
 
     #[test]

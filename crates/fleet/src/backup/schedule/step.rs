@@ -117,7 +117,10 @@ pub(super) fn selected(seen: &Seen, owner: &Owner, wanted: &Wanted, now: Timesta
 fn told(row: BackupDetails, seen: &Seen, paused: bool) -> BackupDetails {
     let Some(history) = &seen.history else { return tell_again(row, paused) };
     let mut row = tell(row, history, paused);
-    row.stored = seen.stored.clone().or(row.stored.filter(|_| history.newest.is_some()));
+    row.stored = seen
+        .stored
+        .clone()
+        .or(row.stored.filter(|_| history.newest.is_some() || history.remembered.is_some()));
     row
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use kurator_api::backup::{Backup, BackupPhase};
 use kurator_api::cluster::{ClusterKey, ClusterKind};
 use kurator_api::duration::GoDuration;
@@ -14,9 +14,10 @@ use kurator_api::velero;
 use kurator_schedule::{Check, Dialect, check, pause, refusal};
 
 use super::super::template;
-use super::super::validate::{owner, plugin_of, spec_problems};
+use super::super::validate::{owner, spec_problems};
 use crate::destination;
 use crate::hub::Guarded;
+use crate::location;
 use crate::run::Owner;
 use crate::standing::Verdict;
 
@@ -109,12 +110,11 @@ fn aim(
             );
             return Err((Aim::Nowhere, Instead::pending(Reason::FleetNotFound, message)));
         }
-        Some(fleet) if fleet.meta().deletion_timestamp.is_some() => {
-            let message = format!("spec.destination.fleet: Fleet `{named}` is being deleted; name another");
-            return Err((Aim::Nowhere, Instead::pending(Reason::FleetNotFound, message)));
-        }
         Some(fleet) => match &fleet.0 {
-            Ok(fleet) => fleet,
+            Ok(fleet) => match destination::leaving(fleet) {
+                Some(why) => return Err((Aim::Nowhere, Instead::pending(Reason::FleetNotFound, why))),
+                None => fleet,
+            },
             Err(_) => {
                 let message = format!("spec.destination.fleet: Fleet `{named}` cannot be read; mend it");
                 let verdict = Verdict::underway(Reason::Waiting, message);
@@ -137,7 +137,7 @@ fn aim(
                 expression: expression.to_owned(),
                 paused: backup.spec.paused == Some(true),
                 template: template::spec(backup.spec.policy.as_ref()),
-                plugin_of: plugin_of(fleet),
+                plugin_of: location::plugin_of(fleet),
                 run_now: asked_to_run(backup),
                 remarks: remarks(expression, fleet, &clusters, now),
             };

@@ -48,6 +48,7 @@ fn decide(change: impl FnOnce(&mut Seen<'_, velero::Backup>)) -> Backups {
         contact: Contact::Live { uid: "cluster-uid".into() },
         place: Place::Free { name: "m1-backup-default-nightly".into() },
         adopted: false,
+        silence: None,
         unproven: None,
         write: Write::None,
         precondition: Ok("default".into()),
