@@ -60,10 +60,14 @@ pub(super) fn about_good_runs(rows: &[BackupDetails], now: Timestamp, sections: 
     section(sections, ["CLUSTER", "LAST GOOD RUN", "ENDED", "EXPIRES"], rows.collect());
 }
 
-/// How many runs of a schedule the members still have.
+/// How many runs of a schedule the members still have; nothing as long as no member has said so.
 pub(super) fn runs(rows: &[BackupDetails]) -> String {
+    let schedules: Vec<_> = rows.iter().filter_map(|row| row.schedule.as_ref()).collect();
+    if schedules.is_empty() {
+        return String::new();
+    }
     let (mut runs, mut failed, mut since) = (0_u64, 0_u64, 0_u64);
-    for schedule in rows.iter().filter_map(|row| row.schedule.as_ref()) {
+    for schedule in schedules {
         runs += u64::from(schedule.runs);
         failed += u64::from(schedule.failed);
         since += u64::from(schedule.failed_since_success);

@@ -86,6 +86,16 @@ fn a_schedule_is_told_with_its_runs() {
 }
 
 #[test]
+fn the_runs_of_a_schedule_are_not_counted_where_no_cluster_tells_them() {
+    let told = told(
+        Kind::Backups,
+        json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+            "spec": {"destination": {"fleet": "f"}, "schedule": "0 0 * * *"}, "status": {"phase": "Pending"}}),
+    );
+    assert!(told.contains("Schedule:     0 0 * * *\n") && !told.contains("Runs:"), "{told}");
+}
+
+#[test]
 fn a_schedule_is_told_with_the_run_of_each_cluster_that_can_be_restored() {
     let good = json!({"backupNameInCluster": "a-nightly-2", "completionTimestamp": "2026-01-01T00:00:30Z",
         "expiration": "2026-01-08T00:00:30Z"});
