@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kurator_api::backup::{BackupSpec, DeletionPolicy, ResourceFilter};
+use kurator_api::condition::{self, Condition, ConditionStatus};
 use kurator_api::fleet::BackupPlugin;
 use kurator_api::migrate::MigrateSpec;
 use kurator_api::restore::RestoreSpec;
@@ -12,12 +13,11 @@ use super::super::selector::written;
 /// Names and values; an empty value is not shown.
 pub(super) type Facts = Vec<(&'static str, String)>;
 
-pub(super) fn of_backup(spec: &BackupSpec) -> Facts {
+pub(super) fn of_backup(spec: &BackupSpec, conditions: &[Condition]) -> Facts {
     let policy = spec.policy.clone().unwrap_or_default();
     let mut facts = vec![("Fleet", spec.destination.fleet.clone())];
     facts.extend(policy.resource_filter.as_ref().map(filter).unwrap_or_default());
-    facts.push(("Kept for", policy.ttl.unwrap_or_default()));
-    facts.push(("On deletion", on_deletion(spec.deletion_policy)));
+    facts.extend(kept(policy.ttl, spec.deletion_policy, conditions));
     facts
 }
 
@@ -34,13 +34,12 @@ pub(super) fn of_restore(spec: &RestoreSpec) -> Facts {
     facts
 }
 
-pub(super) fn of_migrate(spec: &MigrateSpec) -> Facts {
+pub(super) fn of_migrate(spec: &MigrateSpec, conditions: &[Condition]) -> Facts {
     let policy = spec.policy.clone().unwrap_or_default();
     let mut facts = vec![("Fleet", spec.source_cluster.fleet.clone())];
     facts.extend(policy.resource_filter.as_ref().map(filter).unwrap_or_default());
     facts.push(("Mapping", mapping(&policy.namespace_mapping)));
-    facts.push(("Kept for", policy.ttl.unwrap_or_default()));
-    facts.push(("On deletion", on_deletion(policy.deletion_policy)));
+    facts.extend(kept(policy.ttl, policy.deletion_policy, conditions));
     facts
 }
 
@@ -57,12 +56,17 @@ pub(super) fn of_plugin(plugin: &BackupPlugin) -> Facts {
     ]
 }
 
-fn on_deletion(policy: Option<DeletionPolicy>) -> String {
-    match policy.unwrap_or_default() {
-        DeletionPolicy::Retain => "what is stored stays (Retain)",
-        DeletionPolicy::Delete => "what is stored is deleted too (Delete)",
-    }
-    .to_owned()
+/// How long what is stored stays, as far as the conditions do not deny it.
+fn kept(ttl: Option<String>, policy: Option<DeletionPolicy>, conditions: &[Condition]) -> Facts {
+    let retention = condition::find(conditions, condition::RETENTION);
+    let is_denied = retention.is_some_and(|retention| retention.status == ConditionStatus::False);
+    let but = if is_denied { ", except where the condition Retention says otherwise" } else { "" };
+    let on_deletion = match policy.unwrap_or_default() {
+        DeletionPolicy::Retain => "what is stored stays (Retain)".to_owned(),
+        DeletionPolicy::Delete => format!("what is stored is deleted too (Delete){but}"),
+    };
+    let kept_for = ttl.map(|ttl| format!("{ttl}{but}")).unwrap_or_default();
+    vec![("Kept for", kept_for), ("On deletion", on_deletion)]
 }
 
 fn mapping(mapping: &BTreeMap<String, String>) -> String {

@@ -163,6 +163,27 @@ On deletion:  what is stored is deleted too (Delete)
 }
 
 #[test]
+fn what_is_stored_is_not_said_to_go_where_the_condition_denies_it() {
+    let but = ", except where the condition Retention says otherwise";
+    for (policy, expected) in [
+        ("Retain", format!("Kept for:     720h{but}\nOn deletion:  what is stored stays (Retain)\n")),
+        (
+            "Delete",
+            format!("Kept for:     720h{but}\nOn deletion:  what is stored is deleted too (Delete){but}\n"),
+        ),
+    ] {
+        let told = told(
+            Kind::Backups,
+            json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+                "spec": {"destination": {"fleet": "f"}, "policy": {"ttl": "720h"}, "deletionPolicy": policy},
+                "status": {"conditions": [{"type": "Retention", "status": "False", "reason": "NotSupported",
+                    "message": "backups of a stay", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}),
+        );
+        assert!(told.contains(&expected), "{told}");
+    }
+}
+
+#[test]
 fn a_long_message_is_told_whole_once_and_only_where_it_explains_something() {
     let why = "no cluster succeeded; a: there is no such bucket, and nobody has made one";
     let condition = |type_: &str, status: &str| {
