@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use kurator_api::fleet::{Engine, Installer};
@@ -215,8 +215,35 @@ pub(crate) fn parse() -> Flags {
     Flags::try_parse().unwrap_or_else(|error| pointing_on(error).exit())
 }
 
-/// An error about a word that another command has, such as `kurator backup delete`, with the way there.
-fn pointing_on(mut error: clap::Error) -> clap::Error {
+/// An error about a word that is not known here, with the way to what was meant.
+fn pointing_on(error: clap::Error) -> clap::Error {
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => to_another_command(error),
+        ErrorKind::UnknownArgument => to_another_flag(error),
+        _ => error,
+    }
+}
+
+/// The way from a flag that is not known here.
+fn to_another_flag(mut error: clap::Error) -> clap::Error {
+    let mut tips = match error.remove(ContextKind::Suggested) {
+        Some(ContextValue::StyledStrs(tips)) => tips,
+        _ => Vec::new(),
+    };
+    // No value begins like a flag: no object is called so.
+    tips.retain(|tip| !tip.to_string().contains("as a value"));
+    if matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(typed)) if typed == "--labels")
+    {
+        tips.push("`kurator get KIND -l KEY=VALUE` (--selector) shows those with a label".into());
+    }
+    if !tips.is_empty() {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
+    error
+}
+
+/// The way from a word that another command has, such as `kurator backup delete`.
+fn to_another_command(mut error: clap::Error) -> clap::Error {
     let typed = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(typed)) => typed.as_str(),
         _ => return error,
@@ -291,6 +318,18 @@ mod tests {
         let said = refused("kurator restore logs x");
         assert!(said.contains("tip: the messages of `kurator describe KIND NAME`"), "{said}");
         assert!(refused("kurator backup creat x").contains("'create'"));
+    }
+
+    #[test]
+    fn a_flag_that_is_not_known_is_taken_for_no_value() {
+        let said = refused("kurator get backups --labels a=b");
+        let expected =
+            "\n\n  tip: `kurator get KIND -l KEY=VALUE` (--selector) shows those with a label\n\nUsage:";
+        assert!(said.contains(expected), "{said}");
+        let said = refused("kurator get backups --nope");
+        assert!(said.starts_with("error: unexpected argument '--nope' found\n\nUsage:"), "{said}");
+        let said = refused("kurator get backups --selectr a");
+        assert!(said.contains("'--selector'"), "{said}");
     }
 
     #[test]

@@ -70,18 +70,21 @@ async fn read(
     files: &[PathBuf],
     context: Option<&str>,
 ) -> anyhow::Result<kube::Config> {
-    let reading = || match named {
-        Some(file) => format!("cannot read kubeconfig {}", file.display()),
-        None => "cannot read the kubeconfig".to_owned(),
-    };
+    let reading = || named.map_or_else(|| "cannot read the kubeconfig".to_owned(), reading);
     let kubeconfig = match merged(files) {
         // In a pod there is none, and none is needed.
         Err(error @ (KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath))
             if named.is_none() && context.is_none() =>
         {
-            let is_missing = || format!("cannot find out where the {what} is: {error}, and this is no pod");
-            return kube::Config::incluster().map_err(|_| anyhow::anyhow!(is_missing()));
+            let is_missing = |_| {
+                anyhow::anyhow!(
+                    "cannot find out where the {what} is: {:#}, and this is no pod",
+                    unread(error)
+                )
+            };
+            return kube::Config::incluster().map_err(is_missing);
         }
+        Err(error @ KubeconfigError::ReadConfig(..)) => return Err(unread(error)),
         // The parser's own words show the text, and with it credentials.
         Err(KubeconfigError::Parse(error)) => return Err(no_kubeconfig(&error)).with_context(reading),
         kubeconfig => kubeconfig.with_context(reading)?,
@@ -124,6 +127,18 @@ fn merged(files: &[PathBuf]) -> Result<Kubeconfig, KubeconfigError> {
 
 fn is_missing(error: &KubeconfigError) -> bool {
     matches!(error, KubeconfigError::ReadConfig(error, _) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// The library quotes the file's name twice.
+fn unread(error: KubeconfigError) -> anyhow::Error {
+    match error {
+        KubeconfigError::ReadConfig(why, file) => anyhow::Error::new(why).context(reading(&file)),
+        error => error.into(),
+    }
+}
+
+fn reading(file: &Path) -> String {
+    format!("cannot read kubeconfig {}", file.display())
 }
 
 fn no_kubeconfig(error: &serde_saphyr::Error) -> anyhow::Error {
@@ -182,17 +197,17 @@ mod tests {
     async fn a_list_without_any_file_that_is_there_leads_nowhere() {
         let missing = [PathBuf::from("/no/such/file"), PathBuf::from("/nor/this")];
         let said = format!("{:#}", read("hub", None, &missing, None).await.unwrap_err());
-        assert!(
-            said.contains("cannot find out where the hub is") && said.contains("/no/such/file"),
-            "{said}"
-        );
+        let expected = "cannot find out where the hub is: cannot read kubeconfig /no/such/file: No such file or directory (os \
+                        error 2), and this is no pod";
+        assert_eq!(said, expected);
     }
 
     #[tokio::test]
     async fn a_file_that_is_named_must_be_there() {
         let missing = PathBuf::from("/no/such/file");
         let said = read("hub", Some(&missing), std::slice::from_ref(&missing), None).await.unwrap_err();
-        assert_eq!(said.to_string(), "cannot read kubeconfig /no/such/file");
+        let expected = "cannot read kubeconfig /no/such/file: No such file or directory (os error 2)";
+        assert_eq!(format!("{said:#}"), expected);
     }
 
     #[tokio::test]

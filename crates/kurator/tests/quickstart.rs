@@ -105,18 +105,31 @@ fn where_too_few_files_may_be_open_that_is_said_with_the_way_out() -> Outcome {
 }
 
 #[test]
-fn ctrl_c_before_a_step_shows_no_log() -> Outcome {
-    for more in [&["--step"][..], &["--step", "--once"]] {
+fn a_signal_before_a_step_cuts_the_walk_short_and_shows_no_log() -> Outcome {
+    let (stay, once) = (&["--step"][..], &["--step", "--once"][..]);
+    for (more, signal) in [(stay, Signal::INT), (stay, Signal::TERM), (once, Signal::INT)] {
         let temporary = tempfile::tempdir()?;
         let said = tempfile::NamedTempFile::new()?;
         let mut command = quickstart(temporary.path(), more);
         command.stdin(Stdio::piped()).stderr(said.reopen()?);
         let (staying, _) = Staying::until(&mut command, "  Enter goes on")?;
         let once = more.contains(&"--once");
-        assert_eq!(staying.end(&[Signal::INT])?.code(), Some(i32::from(once)));
-        let expected = if once { "error: the walk was cut short by a signal\n" } else { "" };
+        assert_eq!(staying.end(&[signal])?.code(), Some(i32::from(once)));
+        let error = if once { "error: " } else { "" };
+        let expected = format!("{error}the walk was cut short by a signal\n");
         assert_eq!(std::fs::read_to_string(said.path())?, expected);
     }
+    Ok(())
+}
+
+#[test]
+fn a_signal_after_the_walk_has_cut_nothing_short() -> Outcome {
+    let temporary = tempfile::tempdir()?;
+    let said = tempfile::NamedTempFile::new()?;
+    let mut command = quickstart(temporary.path(), &[]);
+    let (staying, _) = Staying::until(command.stderr(said.reopen()?), "Ctrl-C ends all of it")?;
+    staying.interrupt()?;
+    assert_eq!(std::fs::read_to_string(said.path())?, "");
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::failure::Failure;
-use crate::process;
+use crate::{process, verbs};
 use folder::Folder;
 pub(crate) use folder::has_ended;
 use screen::Screen;
@@ -101,26 +101,33 @@ async fn run(
         return cut_short(once);
     }
     screen.up(&world.facts());
+    let mut has_walked = false;
     let outcome = tokio::select! {
-        outcome = show(&world, screen, once) => outcome,
+        outcome = show(&world, screen, once, &mut has_walked) => outcome,
         died = controllers.died() => {
             // There is nothing left to end in order.
             return Err(died);
         }
-        () = shutdown.cancelled() => cut_short(once),
+        () = shutdown.cancelled() => if has_walked { Ok(()) } else { cut_short(once) },
     };
     world.end(controllers).await;
     outcome
 }
 
-/// What a signal means: the end of a stay, or of a walk that was to be whole.
+/// What a signal before the end of the walk means: a failure only if the walk is all that was asked for.
 fn cut_short(once: bool) -> Result<(), Failure> {
-    if once { Err(anyhow::anyhow!("the walk was cut short by a signal").into()) } else { Ok(()) }
+    let said = "the walk was cut short by a signal";
+    if once {
+        return Err(anyhow::anyhow!(said).into());
+    }
+    verbs::note(said);
+    Ok(())
 }
 
 /// Walks, and shows what there is then; ends only if it is to be done once.
-async fn show(world: &World, screen: &mut Screen, once: bool) -> Result<(), Failure> {
+async fn show(world: &World, screen: &mut Screen, once: bool, has_walked: &mut bool) -> Result<(), Failure> {
     story::walk(world, screen).await?;
+    *has_walked = true;
     let overview = world.overview().await?;
     screen.summary(&summary::summary(world, overview, once));
     screen.written()?;

@@ -58,7 +58,7 @@ pub(super) fn yaml(style: Style, text: &str) -> Vec<String> {
 
 /// What was applied.
 pub(super) fn applied(style: Style, name: &str) -> String {
-    style.cut(&format!("{INDENT}applied {name}"))
+    style.cut_in_the_middle(&format!("{INDENT}applied {name}"))
 }
 
 /// The end of a step.

@@ -53,6 +53,17 @@ impl Style {
         }
         text.chars().take(self.width.saturating_sub(1)).chain(['…']).collect()
     }
+
+    /// Cuts a line in its middle, where its end tells it from others.
+    pub(crate) fn cut_in_the_middle(self, text: &str) -> String {
+        let text: Vec<_> = plain(text).chars().collect();
+        let Some(over) = text.len().checked_sub(self.width).filter(|over| *over > 0) else {
+            return text.into_iter().collect();
+        };
+        let begin = self.width / 2;
+        let end = begin + over + 1;
+        text.iter().take(begin).chain(&['…']).chain(text.iter().skip(end)).collect()
+    }
 }
 
 /// What comes from clusters must not steer a terminal.

@@ -60,7 +60,7 @@ pub(crate) struct CreateFlags {
     wait: bool,
 
     /// Longest time to wait, such as `30m`; it goes on without you
-    #[arg(long, value_name = "DURATION", value_parser = words::duration, allow_hyphen_values = true, requires = "wait")]
+    #[arg(long, value_name = "DURATION", value_parser = words::timeout, allow_hyphen_values = true, requires = "wait")]
     timeout: Option<GoDuration>,
 
     /// Only show what would be created: `client` asks nobody, `server` lets the hub check it

@@ -133,7 +133,7 @@ fn text(
             let ago = |at: Option<Timestamp>| {
                 at.map(|at| format!("{at} ({} ago)", age(at, now))).unwrap_or_default()
             };
-            facts.extend(asked::of_backup(&backup.spec));
+            facts.extend(asked::of_backup(&backup.spec, &conditions));
             if let Some(schedule) = backup.spec.schedule() {
                 facts.push(("Schedule", schedule.to_owned()));
                 facts.push(("Last success", ago(status.last_success)));
@@ -150,7 +150,7 @@ fn text(
         }
         Kind::Migrates => {
             let migrate: Migrate = typed(object)?;
-            facts.extend(asked::of_migrate(&migrate.spec));
+            facts.extend(asked::of_migrate(&migrate.spec, &conditions));
             about_run(&Run::from(&migrate), &mut facts, &mut sections);
         }
         Kind::Fleets => {

@@ -21,7 +21,7 @@ mod words;
 use std::io::Write as _;
 
 /// A line for people. What comes from clusters must not steer a terminal.
-fn note(line: &str) {
+pub(crate) fn note(line: &str) {
     let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     // Nothing can be done about a closed stderr.
     let _closed = writeln!(std::io::stderr(), "{line}");

@@ -73,9 +73,10 @@ pub(crate) async fn wait<K: Runs>(
     // From the first thing that is told on.
     let mut interrupts = signal(SignalKind::interrupt())?;
     let (client, mut outage) = observed(&hub.client);
+    let mut telling = Telling::new();
     let run = Api::<K>::namespaced(client, &hub.namespace);
     let (why, code) = tokio::select! {
-        ended = follow(hub, run, name, uid, &mut outage) => match ended? {
+        ended = follow(hub, run, name, uid, &mut outage, &mut telling) => match ended? {
             Ok(()) => return Ok(()),
             Err((why, code)) => return Err(failure(format!("{what} {why}"), code)),
         },
@@ -85,7 +86,10 @@ pub(crate) async fn wait<K: Runs>(
     // Of what cannot be seen nobody knows whether it goes on.
     let becomes = match outage.why() {
         Some(silence) => format!("the hub at {} does not answer: {silence}", hub.server()),
-        None => "it goes on".to_owned(),
+        None => match telling.message() {
+            "" => "it goes on".to_owned(),
+            message => format!("it goes on; it says: {message}"),
+        },
     };
     Err(failure(format!("{why}; {becomes}"), code))
 }
@@ -99,9 +103,9 @@ async fn follow<K: Runs>(
     name: &str,
     uid: Option<&str>,
     outage: &mut Outage,
+    telling: &mut Telling,
 ) -> Result<Ended, Failure> {
     let mut all_seen = watch_object(runs, name).default_backoff().boxed();
-    let mut telling = Telling::new();
     loop {
         let seen = tokio::select! {
             seen = all_seen.next() => seen,

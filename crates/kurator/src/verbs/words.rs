@@ -98,6 +98,16 @@ pub(crate) fn duration(text: &str) -> Result<GoDuration, String> {
     text.parse().map_err(|error: DurationError| error.to_string())
 }
 
+/// The longest time to wait.
+pub(crate) fn timeout(text: &str) -> Result<GoDuration, String> {
+    let timeout = duration(text)?;
+    if timeout.is_zero() {
+        return Err("nothing ends in no time; write one such as `30m`, leave the flag out to wait as long as it takes, or \
+                    leave --wait out too".to_owned());
+    }
+    Ok(timeout)
+}
+
 /// How long something is kept.
 pub(crate) fn ttl(text: &str) -> Result<String, String> {
     if duration(text)?.is_zero() {
@@ -179,6 +189,16 @@ mod tests {
         assert!(ttl("0s").unwrap_err().contains("to Velero it means 30 days; write those as `720h`"));
         assert!(ttl("-1h").unwrap_err().starts_with("`-1h` is not a duration: it is negative"));
         assert!(ttl("--wait").unwrap_err().starts_with("a flag stands where the duration should be"));
+    }
+
+    #[test]
+    fn whoever_waits_waits_for_some_time() {
+        assert_eq!(timeout("30m").unwrap().to_string(), "30m0s");
+        for none in ["0", "0s"] {
+            assert!(
+                timeout(none).unwrap_err().starts_with("nothing ends in no time; write one such as `30m`")
+            );
+        }
     }
 
     #[test]

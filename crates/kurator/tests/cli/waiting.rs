@@ -108,6 +108,19 @@ fn the_time_to_wait_ends_also_while_the_hub_is_away() -> Outcome {
 }
 
 #[test]
+fn whoever_stops_waiting_is_told_what_the_run_said_last() -> Outcome {
+    let hub = Hub::start()?;
+    let mut waiting = waiting(&hub, "")?;
+    hub.say::<Backup>("b", &status("Pending", "no cluster has started; a: no answer"))?;
+    waiting.until_err("no answer")?;
+    kill_process(Pid::from_child(&waiting.child), Signal::INT)?;
+    let (_, said) = waiting.end()?;
+    let expected = "it goes on; it says: no cluster has started; a: no answer\n\nhint: ";
+    assert!(said.contains(expected), "{said}");
+    Ok(())
+}
+
+#[test]
 fn whoever_does_not_wait_any_more_is_told_how_to_look() -> Outcome {
     let hub = Hub::start()?;
     let waiting = waiting(&hub, "")?;

@@ -156,3 +156,14 @@ fn shown(text: &str) -> String {
 fn a_failed_step_says_so() {
     assert_eq!(end(PLAIN, Err(()), Duration::from_secs(3)), ["  failed after 3.0 s"]);
 }
+
+#[test]
+fn where_there_is_little_room_names_are_told_apart_by_their_ends() {
+    let lines = ["attachedcluster/kurator-member1", "attachedcluster/kurator-member2"]
+        .map(|name| applied(NARROW, name));
+    assert_eq!(
+        lines,
+        ["  applied attachedcl…ter/kurator-member1", "  applied attachedcl…ter/kurator-member2"]
+    );
+    assert_eq!(applied(NARROW, "fleet/quickstart"), "  applied fleet/quickstart");
+}

@@ -13,8 +13,9 @@ use super::super::run::{Row, Run};
 use super::super::table::table;
 use super::last_seen;
 
-/// As much of a message as is said again.
+/// As much of a message as is said again, and what comes behind it.
 const AGAIN: usize = 40;
+const AS_ABOVE: &str = "… (as above)";
 
 fn section<'a>(text: &mut String, header: impl IntoIterator<Item = &'a str>, rows: Vec<Vec<String>>) {
     if !rows.is_empty() {
@@ -60,10 +61,14 @@ pub(super) fn about_good_runs(rows: &[BackupDetails], now: Timestamp, sections: 
     section(sections, ["CLUSTER", "LAST GOOD RUN", "ENDED", "EXPIRES"], rows.collect());
 }
 
-/// How many runs of a schedule the members still have.
+/// How many runs of a schedule the members still have; nothing as long as no member has said so.
 pub(super) fn runs(rows: &[BackupDetails]) -> String {
+    let schedules: Vec<_> = rows.iter().filter_map(|row| row.schedule.as_ref()).collect();
+    if schedules.is_empty() {
+        return String::new();
+    }
     let (mut runs, mut failed, mut since) = (0_u64, 0_u64, 0_u64);
-    for schedule in rows.iter().filter_map(|row| row.schedule.as_ref()) {
+    for schedule in schedules {
         runs += u64::from(schedule.runs);
         failed += u64::from(schedule.failed);
         since += u64::from(schedule.failed_since_success);
@@ -132,10 +137,10 @@ pub(super) fn about_events(events: &[Event], said: &BTreeSet<String>, now: Times
     section(text, ["EVENT", "REASON", "AGE", "MESSAGE"], lines.collect());
 }
 
-/// A message, cut short if it was said already.
+/// A message, cut short if it was said already and is longer than that.
 fn once(message: &str, said: &BTreeSet<String>) -> String {
-    if !said.contains(message) || message.chars().count() <= AGAIN {
+    if !said.contains(message) || message.chars().count() <= AGAIN + AS_ABOVE.chars().count() {
         return message.to_owned();
     }
-    message.chars().take(AGAIN - 1).chain(['…']).collect()
+    message.chars().take(AGAIN).chain(AS_ABOVE.chars()).collect()
 }

@@ -86,6 +86,16 @@ fn a_schedule_is_told_with_its_runs() {
 }
 
 #[test]
+fn the_runs_of_a_schedule_are_not_counted_where_no_cluster_tells_them() {
+    let told = told(
+        Kind::Backups,
+        json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+            "spec": {"destination": {"fleet": "f"}, "schedule": "0 0 * * *"}, "status": {"phase": "Pending"}}),
+    );
+    assert!(told.contains("Schedule:     0 0 * * *\n") && !told.contains("Runs:"), "{told}");
+}
+
+#[test]
 fn a_schedule_is_told_with_the_run_of_each_cluster_that_can_be_restored() {
     let good = json!({"backupNameInCluster": "a-nightly-2", "completionTimestamp": "2026-01-01T00:00:30Z",
         "expiration": "2026-01-08T00:00:30Z"});
@@ -113,7 +123,7 @@ fn what_many_clusters_say_alike_is_told_whole_once() {
             "spec": {"destination": {"fleet": "f"}}, "status": {"backupDetails": [row("a"), row("b"), row("c")]}}),
     );
     assert_eq!(told.matches(why).count(), 1, "{told}");
-    assert_eq!(told.matches("the API server refuses the kubeconfig; …").count(), 2, "{told}");
+    assert_eq!(told.matches("the API server refuses the kubeconfig; w… (as above)").count(), 2, "{told}");
 }
 
 #[test]
@@ -153,6 +163,27 @@ On deletion:  what is stored is deleted too (Delete)
 }
 
 #[test]
+fn what_is_stored_is_not_said_to_go_where_the_condition_denies_it() {
+    let but = ", except where the condition Retention says otherwise";
+    for (policy, expected) in [
+        ("Retain", format!("Kept for:     720h{but}\nOn deletion:  what is stored stays (Retain)\n")),
+        (
+            "Delete",
+            format!("Kept for:     720h{but}\nOn deletion:  what is stored is deleted too (Delete){but}\n"),
+        ),
+    ] {
+        let told = told(
+            Kind::Backups,
+            json!({"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+                "spec": {"destination": {"fleet": "f"}, "policy": {"ttl": "720h"}, "deletionPolicy": policy},
+                "status": {"conditions": [{"type": "Retention", "status": "False", "reason": "NotSupported",
+                    "message": "backups of a stay", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}),
+        );
+        assert!(told.contains(&expected), "{told}");
+    }
+}
+
+#[test]
 fn a_long_message_is_told_whole_once_and_only_where_it_explains_something() {
     let why = "no cluster succeeded; a: there is no such bucket, and nobody has made one";
     let condition = |type_: &str, status: &str| {
@@ -169,7 +200,7 @@ fn a_long_message_is_told_whole_once_and_only_where_it_explains_something() {
 CONDITION     STATUS   REASON   SINCE   MESSAGE
 Ready         False    Failed   60s     no cluster succeeded; a: there is no such bucket, and nobody has made one
 Reconciling   False    Failed   60s     -
-Stalled       True     Failed   60s     no cluster succeeded; a: there is no su…
+Stalled       True     Failed   60s     no cluster succeeded; a: there is no suc… (as above)
 ";
     assert!(told.contains(expected), "{told}");
 }

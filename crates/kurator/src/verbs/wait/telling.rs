@@ -11,14 +11,17 @@ use crate::terminal::{Stream, Terminal};
 pub(super) struct Telling {
     terminal: Terminal,
     told: Vec<String>,
+    /// What the run said last, whole.
+    message: String,
 }
 
 impl Telling {
     pub(super) fn new() -> Self {
-        Self { terminal: Terminal::of(Stream::Err), told: Vec::new() }
+        Self { terminal: Terminal::of(Stream::Err), told: Vec::new(), message: String::new() }
     }
 
     pub(super) fn tell(&mut self, run: &Run) {
+        self.message = run.message().to_owned();
         let is_live = self.terminal.is_live();
         let lines = if is_live { drawing(self.terminal.style(), run) } else { vec![run.line()] };
         if lines == self.told {
@@ -30,6 +33,11 @@ impl Telling {
             lines.iter().for_each(|line| note(line));
         }
         self.told = lines;
+    }
+
+    /// What the run said last, of which a line may show the beginning only.
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Tells the end, whole where it was cut.
