@@ -1,7 +1,6 @@
 //! What a person sees when a command fails: one fact per line, then what to do.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -31,19 +30,6 @@ fn has_no_files(error: &anyhow::Error) -> bool {
     })
 }
 
-/// What an error says and its causes, one by one, but for what only the client's own authors need.
-pub(crate) fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
-    let mut causes: Vec<_> = parts(error)
-        .into_iter()
-        .map(|part| part.strip_prefix("ServiceError: ").map(str::to_owned).unwrap_or(part))
-        .collect();
-    // That the client failed says nothing where its own cause comes next.
-    let last = causes.pop();
-    causes.retain(|cause| !cause.starts_with("client error ("));
-    causes.extend(last);
-    causes
-}
-
 impl Failure {
     pub(crate) fn with_hint(error: impl Into<anyhow::Error>, hint: impl Into<Cow<'static, str>>) -> Self {
         Self { error: error.into(), hint: Some(hint.into()), exit_code: FAILURE }
@@ -66,7 +52,7 @@ impl Failure {
 
     /// What a person reads.
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("error: {}", causes(self.error.as_ref()).join("\n  caused by: "));
+        let mut text = format!("error: {}", parts(self.error.as_ref()).join("\n  caused by: "));
         // Whatever was being done then: this is what keeps it from being done.
         let hint = if has_no_files(&self.error) { Some(MORE_FILES) } else { self.hint.as_deref() };
         if let Some(hint) = hint {
@@ -100,9 +86,9 @@ mod tests {
         let refused =
             anyhow::Error::new(io::Error::other("connection refused")).context("client error (Connect)");
         let told = anyhow::Error::new(kube::Error::Service(refused.into())).context("cannot reach the hub");
-        assert_eq!(causes(told.as_ref()), ["cannot reach the hub", "connection refused"]);
+        assert_eq!(parts(told.as_ref()), ["cannot reach the hub", "connection refused"]);
         let alone = kube::Error::Service(io::Error::other("client error (Connect)").into());
-        assert_eq!(causes(&alone), ["client error (Connect)"]);
+        assert_eq!(parts(&alone), ["client error (Connect)"]);
     }
 
     #[test]

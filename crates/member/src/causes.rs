@@ -8,7 +8,8 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     parts(error).join(": ")
 }
 
-/// The same, one by one. Of an answer of an API server it is the message and the code, where the client shows all fields.
+/// The same, one by one. Of an answer of an API server it is the message and the code, where the client shows all fields;
+/// of the client's own words, what others than its authors need.
 #[must_use]
 pub fn parts(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
@@ -21,9 +22,13 @@ pub fn parts(error: &(dyn Error + 'static)) -> Vec<String> {
         // Whoever repeats the client's error repeats its dump as well.
         parts.iter_mut().for_each(|part| *part = part.replace(&dump, &words));
         if !parts.iter().any(|part| part.contains(&words)) {
-            parts.push(words);
+            parts.push(words.strip_prefix("ServiceError: ").map(str::to_owned).unwrap_or(words));
         }
     }
+    // That the client failed says nothing where its own cause comes next.
+    let last = parts.pop();
+    parts.retain(|part| !part.starts_with("client error ("));
+    parts.extend(last);
     parts
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
+use kurator_member::causes::chain;
 use tokio::sync::watch;
 
 use super::hub::Hub;
-use crate::failure::{Failure, causes};
+use crate::failure::Failure;
 
 /// Why the hub does not answer, as long as it does not.
 pub(crate) struct Outage {
@@ -78,7 +79,7 @@ pub(crate) fn observed(client: &Client) -> (Client, Outage) {
 /// Why this is no answer of a hub that is well.
 fn silence(answer: &kube::Result<Response<Body>>) -> Option<String> {
     match answer {
-        Err(error) => Some(causes(error).join(": ")),
+        Err(error) => Some(chain(error)),
         Ok(answer) if answer.status().is_server_error() => Some(answer.status().to_string()),
         Ok(_) => None,
     }

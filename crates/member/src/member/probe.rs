@@ -126,7 +126,8 @@ async fn ready(client: &Client) -> Result<Ready, Trouble> {
     if status.is_server_error() {
         let failed = String::from_utf8_lossy(&body);
         let failed: Vec<&str> = failed.lines().filter_map(|line| line.strip_prefix("[-]")).take(2).collect();
-        let why = format!("the server is not ready ({}): {}", status.as_u16(), failed.join(", "));
+        let what = if failed.is_empty() { String::new() } else { format!(": {}", failed.join(", ")) };
+        let why = format!("the server is not ready ({}){what}", status.as_u16());
         return Err(Trouble::NoAnswer(why));
     }
     Ok(Ready { pinged, over })
