@@ -94,14 +94,17 @@ fn aim(
     labels: impl Fn(&ClusterKey) -> BTreeMap<String, String>,
     now: Timestamp,
 ) -> Result<Aim, (Aim, Instead)> {
+    let mut problems = spec_problems(&backup.spec);
+    let invalid = |reason, problems: &[String]| Err((Aim::Hold, Instead::invalid(reason, problems)));
     let Some(expression) = backup.spec.schedule() else {
+        if !problems.is_empty() {
+            return invalid(Reason::InvalidSpec, &problems);
+        }
         let message = "spec.schedule was cleared; the one run begins when the schedules are removed";
         return Err((Aim::Nowhere, Instead::pending(Reason::Waiting, message)));
     };
     let named = &backup.spec.destination.fleet;
-    let mut problems = spec_problems(&backup.spec);
     problems.extend(refusal(expression, now).map(|why| format!("spec.schedule: {why}")));
-    let invalid = |reason, problems: &[String]| Err((Aim::Hold, Instead::invalid(reason, problems)));
     let fleet = match fleet {
         _ if !problems.is_empty() => return invalid(Reason::InvalidSpec, &problems),
         None => {

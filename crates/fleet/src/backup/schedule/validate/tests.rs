@@ -52,6 +52,13 @@ fn every_cluster_of_the_fleet_is_asked_for_the_same() {
 }
 
 #[test]
+fn an_edit_that_clears_the_schedule_and_is_refused_for_something_else_changes_nothing() {
+    let cleared = backup(json!({"destination": {"fleet": "quickstart"}, "policy": {"ttl": "soon"}}));
+    let (aim, phase, reason, _) = told(asked(&cleared, None));
+    assert_eq!((aim, phase, reason), ("hold", Some(BackupPhase::FailedValidation), Reason::InvalidSpec));
+}
+
+#[test]
 fn a_cleared_schedule_is_to_be_nowhere() {
     let (aim, phase, reason, _) = told(asked(&backup(json!({"destination": {"fleet": "quickstart"}})), None));
     assert_eq!((aim, phase, reason), ("nowhere", Some(BackupPhase::Pending), Reason::Waiting));
