@@ -119,7 +119,10 @@ pub(crate) async fn what_a_member_says_of_its_backups_is_not_followed(
         });
         let restore_name = format!("from-{name}");
         tenant.create::<Restore>(&restore_name, restore).await?;
-        tenant.all::<Restore>().until_phase(&restore_name, "Failed").await?;
+        let waits = |restore: &Restore| {
+            json_of(restore)["status"]["restoreDetails"][0]["reason"] == "LocationUnavailable"
+        };
+        tenant.all::<Restore>().until(&restore_name, "waiting for a place of the Fleet's", waits).await?;
         let refused = locations.until_phase(name, "Unavailable").await?;
         let why = json_of(&refused)["status"]["message"].to_string();
         assert!(why.contains("was not written by a Fleet"), "{name}: {why}");

@@ -60,7 +60,7 @@ fn k07_the_heir_of_a_prefix_writes_to_it_only_once_it_is_named() -> Outcome {
                 .iter()
                 .flat_map(|status| &status.backup_details)
                 .find(|row| row.cluster_name == scene.shaky);
-            row.is_some_and(|row| row.reason.as_deref() == Some("LocationUnavailable"))
+            row.is_some_and(|row| row.reason.as_deref() == Some("PrefixTaken"))
         };
         scene.tenant.all().until("after", "waiting for a location to write to", waits).await?;
         assert_eq!(backups_of(scene).await?, old);
