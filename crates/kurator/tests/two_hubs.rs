@@ -93,7 +93,7 @@ fn is_taken(fleet: &Fleet) -> bool {
 /// has the same name.
 fn waits(backup: &Backup) -> bool {
     let ready = condition(backup, "Ready");
-    ready.is_some_and(|ready| ready["reason"] == "LocationUnavailable" || ready["reason"] == "AlreadyExists")
+    ready.is_some_and(|ready| ready["reason"] == "PrefixTaken" || ready["reason"] == "AlreadyExists")
 }
 
 /// What was there before the second hub and is still as it was, by key.
